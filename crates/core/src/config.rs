@@ -1,0 +1,75 @@
+//! Where everything lies, and the few things that can be set from outside before the store is open.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// What an [`App`](crate::App) is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The one folder that holds the database, the workspaces, the outputs and the lock. Made with mode 0700.
+    pub data_folder: Utf8PathBuf,
+    /// An engine's address that wins over what is found (`unix:///…`, `tcp://…`).
+    pub engine_address: Option<String>,
+    /// PEM files with certificates that builds and sandboxes trust beside their own.
+    pub extra_certificates: Vec<Utf8PathBuf>,
+    /// The guest's binary; the one beside the app where it is `None`.
+    pub guest_binary: Option<Utf8PathBuf>,
+}
+
+impl Config {
+    /// The configuration that the environment asks for: `BERTH_HOME` moves every path; `BERTH_ENGINE`,
+    /// `BERTH_EXTRA_CERTIFICATES` (paths, separated as `PATH` is) and `BERTH_GUEST` set the rest.
+    ///
+    /// # Errors
+    /// Fails where neither `BERTH_HOME` nor a home folder is set, or where a path is not UTF-8.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let variable = |name: &'static str| match std::env::var(name) {
+            Ok(value) if value.is_empty() => Ok(None),
+            Ok(value) => Ok(Some(value)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::NotUtf8 { name }),
+        };
+        let data_folder = match variable("BERTH_HOME")? {
+            Some(home) => Utf8PathBuf::from(home),
+            None => {
+                let folders = directories::ProjectDirs::from("dev", "berth", "Berth").ok_or(ConfigError::NoHome)?;
+                Utf8Path::from_path(folders.data_dir()).ok_or(ConfigError::NotUtf8 { name: "HOME" })?.to_owned()
+            }
+        };
+        let data_folder = if data_folder.is_absolute() {
+            data_folder
+        } else {
+            let current = std::env::current_dir().map_err(|source| ConfigError::NoCurrentFolder { source })?;
+            Utf8PathBuf::from_path_buf(current).map_err(|_| ConfigError::NotUtf8 { name: "PWD" })?.join(data_folder)
+        };
+        let extra_certificates = variable("BERTH_EXTRA_CERTIFICATES")?
+            .map(|list| std::env::split_paths(&list).filter_map(|path| Utf8PathBuf::from_path_buf(path).ok()).collect())
+            .unwrap_or_default();
+        Ok(Self {
+            data_folder,
+            engine_address: variable("BERTH_ENGINE")?,
+            extra_certificates,
+            guest_binary: variable("BERTH_GUEST")?.map(Utf8PathBuf::from),
+        })
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing says where the data folder could be.
+    #[error("neither `BERTH_HOME` nor a home folder is set")]
+    NoHome,
+    /// A path that is not UTF-8.
+    #[error("`{name}` is not UTF-8")]
+    NotUtf8 {
+        /// The variable.
+        name: &'static str,
+    },
+    /// A relative `BERTH_HOME` and no current folder.
+    #[error("the current folder cannot be read")]
+    NoCurrentFolder {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,1 @@
+//! A step's state machine, and the pure rule from steps to a run's phase.

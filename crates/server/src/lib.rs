@@ -1,0 +1,1 @@
+//! HTTP and WebSocket skin over the core's Api.

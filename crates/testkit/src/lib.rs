@@ -1,0 +1,1 @@
+//! For tests: a clock, the scripted engine.

@@ -1,0 +1,251 @@
+//! The calls. [`Request`] is closed and every call has a typed reply; `core::dispatch` answers it, and the Tauri command,
+//! `POST /api/call` and the command line are thin over it.
+//!
+//! In JSON a request is `{"call": "show_task", "args": {…}}`; a reply is the call's reply type itself.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    action::Action,
+    event::EventView,
+    ids::{RunId, StepId, TaskId},
+    phase::Phase,
+    stream::StreamTarget,
+    task::{NewTask, TaskDraft, TaskSource},
+    view::{
+        AgentView, ContentView, DoctorReport, ImageView, ResultList, RunSummary, RunView, StatusView, StepView,
+        TaskList, TaskView,
+    },
+};
+
+/// A call: its arguments, and the type of its reply.
+pub trait Call: Serialize + DeserializeOwned + Into<Request> {
+    /// What it is answered with.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $call:ident => $reply:ty;)*) => {
+        /// Everything that can be asked of a Berth.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "call", content = "args", rename_all = "snake_case")]
+        pub enum Request {
+            $($(#[$doc])* $call($call),)*
+        }
+
+        $(
+            impl Call for $call {
+                type Reply = $reply;
+            }
+
+            impl From<$call> for Request {
+                fn from(call: $call) -> Self {
+                    Self::$call(call)
+                }
+            }
+        )*
+    };
+}
+
+calls! {
+    /// Who is there, and where its streams are.
+    Hello => HelloReply;
+    /// The whole app at a glance.
+    Status => StatusView;
+    /// What Berth would make of a task file, without starting anything.
+    PreviewTask => TaskDraft;
+    /// Take a task in and queue its first run.
+    CreateTask => TaskCreated;
+    /// The task list.
+    ListTasks => TaskList;
+    /// One task with its runs.
+    ShowTask => TaskView;
+    /// One run with its steps.
+    ShowRun => RunView;
+    /// Something a person does to a step.
+    Act => StepView;
+    /// End whatever of a run is not ended.
+    CancelRun => RunSummary;
+    /// The files that a run left.
+    ListResults => ResultList;
+    /// A piece of a result.
+    ReadResult => ContentView;
+    /// What happened.
+    ListEvents => Vec<EventView>;
+    /// The agents.
+    ListAgents => Vec<AgentView>;
+    /// The images of the Gallery.
+    ListImages => Vec<ImageView>;
+    /// Build an image of the Gallery; returns when it is built.
+    BuildImage => ImageView;
+    /// Look at everything that a Berth needs.
+    Doctor => DoctorReport;
+    /// A ticket for one stream.
+    OpenStream => StreamTicket;
+}
+
+/// Arguments of [`Request::Hello`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {}
+
+/// Reply to [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloReply {
+    /// The app's version.
+    pub version: String,
+    /// Scheme, host and port of the WebSockets (`ws://127.0.0.1:4242`), for a skin that is not served from there.
+    pub stream_origin: Option<String>,
+    /// A task file that shows Berth at work and needs no key.
+    pub sample: String,
+}
+
+/// Arguments of [`Request::Status`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {}
+
+/// Arguments of [`Request::PreviewTask`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewTask {
+    /// Where the text is.
+    pub source: TaskSource,
+}
+
+/// Arguments of [`Request::CreateTask`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateTask {
+    /// The task.
+    pub task: NewTask,
+}
+
+/// Reply to [`CreateTask`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCreated {
+    /// The task.
+    pub task: TaskId,
+    /// Its number.
+    pub number: i64,
+    /// Its first run.
+    pub run: RunId,
+}
+
+/// Arguments of [`Request::ListTasks`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListTasks {
+    /// Only tasks in these phases; all where it is empty.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
+    /// Only tasks whose title, prompt or agent has these words.
+    #[serde(default)]
+    pub search: String,
+    /// How many rows at most: 1 to 1,000; 0 for 200.
+    #[serde(default)]
+    pub limit: u32,
+    /// How many to pass over.
+    #[serde(default)]
+    pub offset: u64,
+}
+
+/// Arguments of [`Request::ShowTask`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowTask {
+    /// Its id, number (`12`, `#12`), or the beginning of its id.
+    pub task: String,
+}
+
+/// Arguments of [`Request::ShowRun`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowRun {
+    /// Its id, the beginning of it (6 digits and more), or a task's number (`12`, `#12`) for that task's latest run.
+    pub run: String,
+}
+
+/// Arguments of [`Request::Act`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// The step.
+    pub step: StepId,
+    /// What to do.
+    pub action: Action,
+    /// What the agent is told, where changes are requested; why, where the work is rejected.
+    #[serde(default)]
+    pub comment: String,
+}
+
+/// Arguments of [`Request::CancelRun`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRun {
+    /// As in [`ShowRun`].
+    pub run: String,
+}
+
+/// Arguments of [`Request::ListResults`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListResults {
+    /// As in [`ShowRun`].
+    pub run: String,
+}
+
+/// Arguments of [`Request::ReadResult`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadResult {
+    /// As in [`ShowRun`].
+    pub run: String,
+    /// The `key` of the result.
+    pub key: String,
+    /// Where to begin.
+    #[serde(default)]
+    pub offset: u64,
+    /// How many bytes at most: 1 to 1 MiB; 0 for 256 KiB.
+    #[serde(default)]
+    pub length: u32,
+}
+
+/// Arguments of [`Request::ListEvents`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListEvents {
+    /// Only those of this task.
+    #[serde(default)]
+    pub task: Option<TaskId>,
+    /// Only those after this one.
+    #[serde(default)]
+    pub after_seq: i64,
+    /// How many at most: 1 to 1,000; 0 for 200.
+    #[serde(default)]
+    pub limit: u32,
+}
+
+/// Arguments of [`Request::ListAgents`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListAgents {}
+
+/// Arguments of [`Request::ListImages`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListImages {}
+
+/// Arguments of [`Request::BuildImage`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildImage {
+    /// The image's short name.
+    pub name: String,
+}
+
+/// Arguments of [`Request::Doctor`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doctor {}
+
+/// Arguments of [`Request::OpenStream`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenStream {
+    /// What to stream.
+    pub target: StreamTarget,
+}
+
+/// Reply to [`OpenStream`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamTicket {
+    /// Good for one WebSocket at `/api/stream?ticket=…`, within ten seconds.
+    pub ticket: String,
+}
+
+/// How a call is answered over HTTP and the Tauri command: with its reply, or with an error.
+pub type Answer<T> = Result<T, crate::error::ErrorView>;

@@ -1,0 +1,439 @@
+//! What the core shows of its state. A view holds everything a skin needs to draw it: nothing is derived outside.
+//!
+//! Text that came out of a sandbox is already escaped here: control characters are shown, never sent.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::ActionView,
+    error::ErrorView,
+    ids::{AgentId, RunId, SandboxId, StepId, TaskId},
+    limits::Limits,
+    money::MicroUsd,
+    phase::{Hold, Phase},
+    task::ReviewGate,
+};
+
+/// The whole app at a glance: status bar, tray, `berth doctor`'s first lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The engine.
+    pub engine: EngineView,
+    /// Slots taken.
+    pub slots_used: u32,
+    /// Slots there are.
+    pub slots_max: u32,
+    /// Memory that live sandboxes may take, in bytes.
+    pub memory_used_bytes: u64,
+    /// Memory of the engine's machine, in bytes; 0 where unknown.
+    pub memory_bytes: u64,
+    /// Tasks by phase, every phase once.
+    pub tasks: Vec<PhaseCount>,
+    /// Live steps, longest first; at most 20.
+    pub live: Vec<LiveStep>,
+    /// Spent today; `None` where nothing is metered.
+    #[serde(default)]
+    pub cost_today: Option<MicroUsd>,
+    /// The folder that holds everything.
+    pub data_folder: String,
+    /// Things a person should know, a sentence each (a full disk, a lost watcher).
+    #[serde(default)]
+    pub notices: Vec<String>,
+    /// The app's version.
+    pub version: String,
+}
+
+/// How many tasks are in a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseCount {
+    /// Which.
+    pub phase: Phase,
+    /// How many.
+    pub count: u64,
+}
+
+/// A step that has a sandbox now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveStep {
+    /// Its task.
+    pub task: TaskId,
+    /// The task's number.
+    pub number: i64,
+    /// The task's title.
+    pub title: String,
+    /// Provisioning or Executing.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What is known of the engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum EngineView {
+    /// Not yet asked.
+    Unknown,
+    /// It answers.
+    Up {
+        /// Docker, Podman, …
+        product: String,
+        /// Its version.
+        version: String,
+        /// The API version that was agreed on.
+        api_version: String,
+        /// Where it was found.
+        found: String,
+    },
+    /// It does not.
+    Down {
+        /// Why, and what to do.
+        error: ErrorView,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// One row of the task list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// Which.
+    pub task: TaskId,
+    /// The number a person says: `#12`.
+    pub number: i64,
+    /// Its title.
+    pub title: String,
+    /// The agent's name.
+    pub agent: String,
+    /// Two letters for the agent's image.
+    pub call_sign: String,
+    /// The project's name.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// The latest run.
+    pub run: RunId,
+    /// Its phase.
+    pub phase: Phase,
+    /// Why it is held, if it is.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
+    /// The attempt of the step that is on, from 1.
+    pub attempt: u32,
+    /// One line on how it stands: the last line of output, the error, the reason to wait.
+    pub note: String,
+    /// When the task was taken in.
+    pub created_at: Timestamp,
+    /// When the phase was entered.
+    pub since: Timestamp,
+    /// When output came last.
+    #[serde(default)]
+    pub output_at: Option<Timestamp>,
+    /// Results so far.
+    pub results: u64,
+    /// What the run has cost; `None` where no model is metered.
+    #[serde(default)]
+    pub cost: Option<MicroUsd>,
+}
+
+/// Some rows of the task list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskList {
+    /// The rows, newest first.
+    pub rows: Vec<TaskRow>,
+    /// How many there are in all under this filter.
+    pub total: u64,
+}
+
+/// A task with all its runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// The row of the list.
+    pub row: TaskRow,
+    /// What was asked for.
+    pub prompt: String,
+    /// Its runs, oldest first.
+    pub runs: Vec<RunView>,
+}
+
+/// What `berth run --json` prints, and the head of what `berth show --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Which.
+    pub run: RunId,
+    /// Of which task.
+    pub task: TaskId,
+    /// The task's number.
+    pub number: i64,
+    /// The run's phase.
+    pub phase: Phase,
+    /// The folder with its results, once there is one.
+    pub workspace: Option<String>,
+    /// Why it failed.
+    pub error: Option<ErrorView>,
+}
+
+/// A run with its steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The summary.
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    /// Which run of the task, from 1.
+    pub ordinal: u32,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its steps, in order.
+    pub steps: Vec<StepView>,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Which.
+    pub step: StepId,
+    /// Its place in the run, from 1.
+    pub ordinal: u32,
+    /// Its name.
+    pub name: String,
+    /// The agent that does it.
+    pub agent: String,
+    /// What the agent runs in.
+    pub image: String,
+    /// Its phase.
+    pub phase: Phase,
+    /// Why it is held, if it is.
+    pub holds: Vec<Hold>,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Whether a person is asked at the end.
+    pub review: ReviewGate,
+    /// The stages it went through, oldest first.
+    pub timeline: Vec<PhaseSpan>,
+    /// While provisioning: how far.
+    #[serde(default)]
+    pub progress: Option<StageView>,
+    /// Its sandbox, once there is one.
+    #[serde(default)]
+    pub sandbox: Option<SandboxView>,
+    /// The folder with its results, once there is one.
+    #[serde(default)]
+    pub workspace: Option<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Bytes of output so far.
+    pub output_bytes: u64,
+    /// When output came last.
+    #[serde(default)]
+    pub output_at: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<ErrorView>,
+    /// What a person can do now, and why not the rest.
+    pub actions: Vec<ActionView>,
+}
+
+/// One phase of a step, with when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseSpan {
+    /// Which.
+    pub phase: Phase,
+    /// The attempt it belongs to.
+    pub attempt: u32,
+    /// When it began.
+    pub entered_at: Timestamp,
+    /// When it ended; `None` while it lasts.
+    pub left_at: Option<Timestamp>,
+}
+
+/// How far the making of a sandbox is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageView {
+    /// The stage at work.
+    pub stage: String,
+    /// Its number, from 1.
+    pub number: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// A sandbox, and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxView {
+    /// Which.
+    pub sandbox: SandboxId,
+    /// The container's name in the engine.
+    pub container: String,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// The network policy in a word: `closed`.
+    pub network: String,
+    /// The user and group that the agent runs as: `1000:1000`.
+    pub user: String,
+    /// Whether the app is connected to its guest now.
+    pub connected: bool,
+}
+
+/// A file that a step left, changed or took away in its workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultView {
+    /// The path below the workspace as it can be shown: control characters and invalid UTF-8 are escaped.
+    pub path: String,
+    /// The same path for calls: percent-encoded bytes (RFC 3986), so that every file name can be asked for.
+    pub key: String,
+    /// New, changed or deleted.
+    pub change: ResultChange,
+    /// Size in bytes; 0 where deleted.
+    pub size_bytes: u64,
+    /// SHA-256 in hex; `None` where deleted, not yet computed, or no regular file.
+    pub sha256: Option<String>,
+    /// The media type (RFC 6838), guessed from name and first bytes.
+    pub media_type: String,
+    /// When the file was changed, by its own word.
+    pub modified_at: Option<Timestamp>,
+    /// Whether the step has ended, so that this stays as it is.
+    pub is_final: bool,
+    /// Why there is no content to read: a link, a FIFO, too large.
+    #[serde(default)]
+    pub unreadable: Option<String>,
+}
+
+/// What happened to a file since the step began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultChange {
+    /// It was not there.
+    New,
+    /// Its content is another.
+    Changed,
+    /// It is gone.
+    Deleted,
+}
+
+/// The results of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultList {
+    /// The files, by path.
+    pub results: Vec<ResultView>,
+    /// How many were left out because there are too many.
+    pub left_out: u64,
+    /// The folder.
+    pub workspace: Option<String>,
+}
+
+/// A piece of a result's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentView {
+    /// The bytes, in base64.
+    pub base64: String,
+    /// Where the piece begins.
+    pub offset: u64,
+    /// How long the whole file is now.
+    pub size_bytes: u64,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Which.
+    pub agent: AgentId,
+    /// Its name: 1 to 40 of `a-z`, `0-9` and `-`, beginning with a letter.
+    pub name: String,
+    /// The image by its short name or reference.
+    pub image: String,
+    /// Two letters for the image.
+    pub call_sign: String,
+    /// What the image does, in a line.
+    pub description: String,
+    /// What its steps may use.
+    pub limits: Limits,
+    /// Whether a person is asked at the end of its steps.
+    pub review: ReviewGate,
+    /// The volume that is its home.
+    pub home: String,
+    /// The task that uses its home now.
+    #[serde(default)]
+    pub busy: Option<TaskId>,
+}
+
+/// An image of the Gallery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageView {
+    /// Its short name.
+    pub name: String,
+    /// Two letters.
+    pub call_sign: String,
+    /// What it is, in a line.
+    pub title: String,
+    /// What it does.
+    pub description: String,
+    /// The version of what is in it.
+    pub version: String,
+    /// How it stands.
+    pub state: ImageState,
+}
+
+/// How an image stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ImageState {
+    /// Nobody knows: the engine does not answer.
+    Unknown,
+    /// It has not been built.
+    NotBuilt,
+    /// It was built from other files than these.
+    Outdated,
+    /// It is being built.
+    Building {
+        /// The line of the build that came last.
+        line: String,
+        /// The step of the build, from 1.
+        number: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// It is there.
+    Ready {
+        /// Its size in bytes.
+        size_bytes: u64,
+    },
+    /// The last build failed.
+    Failed {
+        /// Why.
+        error: ErrorView,
+    },
+}
+
+/// What `berth doctor` finds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoctorReport {
+    /// The checks, in the order they were made.
+    pub checks: Vec<CheckView>,
+}
+
+/// One check of the doctor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// What was looked at.
+    pub name: String,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Fine.
+    Good,
+    /// Works, but a person should know.
+    Warning,
+    /// Does not work.
+    Bad,
+}
