@@ -7,7 +7,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// Folders of the system that are never given to a sandbox, nor anything beneath them.
-const SYSTEM_FOLDERS: [&str; 11] = [
+const SYSTEM_FOLDERS: [&str; 12] = [
     "/proc",
     "/sys",
     "/dev",
