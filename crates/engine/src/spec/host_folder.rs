@@ -11,6 +11,7 @@ const SYSTEM_FOLDERS: [&str; 12] = [
     "/proc",
     "/sys",
     "/dev",
+    "/run",
     "/etc",
     "/boot",
     "/bin",
