@@ -9,9 +9,10 @@ use crate::{
     action::Action,
     event::EventView,
     ids::{RunId, StepId, TaskId},
+    limits::Limits,
     phase::Phase,
     stream::StreamTarget,
-    task::{NewTask, TaskDraft, TaskSource},
+    task::{Launch, NewTask, ReviewGate, TaskDraft, TaskSource},
     view::{
         AgentView, ContentView, DoctorReport, ImageView, ResultList, RunSummary, RunView, StatusView, StepView,
         TaskList, TaskView,
@@ -74,6 +75,8 @@ calls! {
     ListEvents => Vec<EventView>;
     /// The agents.
     ListAgents => Vec<AgentView>;
+    /// Make an agent.
+    CreateAgent => AgentView;
     /// The images of the Gallery.
     ListImages => Vec<ImageView>;
     /// Build an image of the Gallery; returns when it is built.
@@ -217,6 +220,28 @@ pub struct ListEvents {
 /// Arguments of [`Request::ListAgents`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListAgents {}
+
+/// Arguments of [`Request::CreateAgent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateAgent {
+    /// Its name: 1 to 40 of `a-z`, `0-9` and `-`, beginning with a letter; no other agent has it.
+    pub name: String,
+    /// The short name of an image of the Gallery, or any reference that the engine has.
+    pub image: String,
+    /// What is started in it.
+    #[serde(default)]
+    pub launch: Launch,
+    /// What its steps may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Whether a person is asked at the end of its steps.
+    #[serde(default = "ask")]
+    pub review: ReviewGate,
+}
+
+fn ask() -> ReviewGate {
+    ReviewGate::Ask
+}
 
 /// Arguments of [`Request::ListImages`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,22 @@ pub enum ReviewGate {
     Skip,
 }
 
+/// What is started in an agent's image. The prompt comes on its standard input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Launch {
+    /// What the image of the Gallery says; not possible for an image of one's own.
+    #[default]
+    Image,
+    /// The image's own entrypoint and command.
+    Entrypoint,
+    /// This program with these arguments.
+    Command {
+        /// Both.
+        argv: Vec<String>,
+    },
+}
+
 /// Where a task's text comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

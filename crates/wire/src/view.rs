@@ -12,7 +12,7 @@ use crate::{
     limits::Limits,
     money::MicroUsd,
     phase::{Hold, Phase},
-    task::ReviewGate,
+    task::{Launch, ReviewGate},
 };
 
 /// The whole app at a glance: status bar, tray, `berth doctor`'s first lines.
@@ -342,6 +342,9 @@ pub struct AgentView {
     pub name: String,
     /// The image by its short name or reference.
     pub image: String,
+    /// What is started in it.
+    #[serde(default)]
+    pub launch: Launch,
     /// Two letters for the image.
     pub call_sign: String,
     /// What the image does, in a line.
