@@ -6,6 +6,9 @@
 mod api;
 mod app;
 mod config;
+mod escape;
+mod intake;
+mod workspace;
 
 pub use api::{Api, Stream, Terminal};
 pub use app::{App, StartError};
