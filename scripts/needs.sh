@@ -1,0 +1,171 @@
+# shellcheck shell=bash
+# What is needed from the system, by purpose: how to see that it is there, and what it is called where.
+#
+# On Debian what is missing is installed; elsewhere, or without root, the exact command is printed. Rust is never installed
+# behind a person's back: only its targets are added.
+
+# purpose | how to see it | Debian | Fedora | Arch | macOS (brew); `-` where the system has it or has no use for it
+NEEDS='
+build  | cmd:timeout                    | coreutils                     | coreutils                          | coreutils               | coreutils
+build  | cmd:sha256sum                  | coreutils                     | coreutils                          | coreutils               | coreutils
+build  | cmd:cc                         | build-essential               | gcc                                | base-devel              | -
+build  | cmd:pkg-config                 | pkg-config                    | pkgconf-pkg-config                 | pkgconf                 | -
+build  | pc:webkit2gtk-4.1              | libwebkit2gtk-4.1-dev         | webkit2gtk4.1-devel                | webkit2gtk-4.1          | -
+build  | pc:ayatana-appindicator3-0.1   | libayatana-appindicator3-dev  | libayatana-appindicator-gtk3-devel | libayatana-appindicator | -
+build  | cmd:node                       | nodejs                        | nodejs                             | nodejs                  | node
+build  | cmd:npm                        | npm                           | nodejs-npm                         | npm                     | node
+engine | cmd:docker                     | docker.io                     | moby-engine                        | docker                  | docker
+engine | cmd:iptables                   | iptables                      | iptables-nft                       | iptables                | -
+test   | cmd:git                        | git                           | git                                | git                     | git
+test   | cmd:python3                    | python3                       | python3                            | python                  | python
+test   | py:markdown_it                 | python3-markdown-it           | python3-markdown-it-py             | python-markdown-it-py   | -
+test   | cmd:chromium                   | chromium                      | chromium                           | chromium                | -
+test   | cmd:chromedriver               | chromium-driver               | chromedriver                       | chromium                | -
+test   | cmd:Xvfb                       | xvfb                          | xorg-x11-server-Xvfb               | xorg-server-xvfb        | -
+test   | cmd:xdotool                    | xdotool                       | xdotool                            | xdotool                 | -
+test   | cmd:openbox                    | openbox                       | openbox                            | openbox                 | -
+test   | cmd:import                     | imagemagick                   | ImageMagick                        | imagemagick             | -
+test   | cmd:WebKitWebDriver            | webkit2gtk-driver             | webkit2gtk-driver                  | webkit2gtk-4.1          | -
+test   | cmd:dbus-daemon                | dbus                          | dbus-daemon                        | dbus                    | -
+test   | gi:Gtk:3.0                     | python3-gi gir1.2-gtk-3.0     | python3-gobject gtk3               | python-gobject gtk3     | -
+test   | file:/usr/share/fonts          | fonts-dejavu-core             | dejavu-sans-mono-fonts             | ttf-dejavu              | -
+base   | cmd:debootstrap                | debootstrap                   | debootstrap                        | debootstrap             | -
+'
+
+NODE_MAJOR_MIN=18
+
+is_there() {
+    local kind=${1%%:*} what=${1#*:}
+    case $kind in
+        cmd) has "$what" ;;
+        pc) pkg-config --exists "$what" 2>/dev/null ;;
+        py) python3 -c "import $what" 2>/dev/null ;;
+        gi) python3 -c "import gi; gi.require_version('${what%%:*}', '${what#*:}')" 2>/dev/null ;;
+        file) [[ -e $what ]] ;;
+    esac
+}
+
+system() {
+    [[ $(uname -s) == Darwin ]] && echo macos && return
+    local id='' like=''
+    id=$(sed -n 's/^ID=//p' /etc/os-release 2>/dev/null | tr -d '"')
+    like=$(sed -n 's/^ID_LIKE=//p' /etc/os-release 2>/dev/null | tr -d '"')
+    case " $id $like " in
+        *' debian '*) echo debian ;;
+        *' fedora '*) echo fedora ;;
+        *' arch '*) echo arch ;;
+        *) echo unknown ;;
+    esac
+}
+
+# missing PURPOSE…: the packages, in this system's words, of what is not there.
+missing() {
+    local system purpose probe debian fedora arch macos name
+    system=$(system)
+    while IFS='|' read -r purpose probe debian fedora arch macos; do
+        purpose=${purpose// /} probe=${probe// /}
+        [[ -n $purpose && " $* " == *" $purpose "* ]] || continue
+        case $system in
+            fedora) name=$fedora ;;
+            arch) name=$arch ;;
+            macos) name=$macos ;;
+            *) name=$debian ;;
+        esac
+        # shellcheck disable=SC2086 # several packages may stand there
+        [[ ${name// /} == - ]] || is_there "$probe" || printf '%s\n' $name
+    done <<<"$NEEDS" | LC_ALL=C sort -u | tr '\n' ' '
+}
+
+install_command() {
+    case $1 in
+        debian) echo "apt-get install -y --no-install-recommends" ;;
+        fedora) echo "dnf install -y" ;;
+        arch) echo "pacman -S --needed" ;;
+        macos) echo "brew install" ;;
+        unknown) echo "(by Debian's names) install" ;;
+    esac
+}
+
+# need PURPOSE…: has it all, or installs it, or says what to do and ends.
+need() {
+    local names system
+    names=$(missing "$@")
+    [[ -n ${names// /} ]] || return 0
+    system=$(system)
+    if [[ $system == debian ]] && can_be_root; then
+        # shellcheck disable=SC2086 # a list of packages
+        work "Installing $names" apt_install $names
+        names=$(missing "$@")
+        [[ -z ${names// /} ]] || die "installed, and yet not found: $names"
+        return 0
+    fi
+    local sudo=''
+    [[ $system == macos ]] || is_root || sudo='sudo '
+    die "missing: $names
+  install it, then call ./dev again:
+    $sudo$(install_command "$system") $names"
+}
+
+apt_install() {
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+guest_target() {
+    case $(uname -m) in
+        x86_64) echo x86_64-unknown-linux-musl ;;
+        aarch64 | arm64) echo aarch64-unknown-linux-musl ;;
+        *) die "there is no guest for $(uname -m) yet: x86_64 and aarch64 are" ;;
+    esac
+}
+
+need_rust() {
+    local wanted found target libdir
+    export PATH=$DEV/tools/bin:$PATH:$HOME/.cargo/bin
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    has cargo || die "missing: Rust $wanted or newer. Get it from https://rustup.rs, then call ./dev again:
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
+    found=$(rustc --version | cut -d' ' -f2)
+    [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) == "$wanted" ]] ||
+        die "Rust $found is too old: $wanted is needed. Update it, then call ./dev again:
+    rustup update stable && rustup default stable"
+    libdir=$(rustc --print sysroot)/lib/rustlib
+    for target in wasm32-unknown-unknown "$(guest_target)"; do
+        [[ -d $libdir/$target ]] && continue
+        has rustup || die "missing: Rust's target $target, and no rustup to add it with.
+  Install Rust from https://rustup.rs, or your system's package for that target (Fedora: rust-std-static-$target)."
+        work "Adding Rust's target $target" rustup target add "$target"
+    done
+    if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+        has rustup || die "missing: rustfmt and clippy. Install your system's packages of those names."
+        work "Adding rustfmt and clippy" rustup component add rustfmt clippy
+    fi
+}
+
+need_node() {
+    local major
+    major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
+    ((major >= NODE_MAJOR_MIN)) || die "Node $major is too old: $NODE_MAJOR_MIN or newer is needed (https://nodejs.org)"
+}
+
+# The tool must be of the very version that the crate is locked to.
+need_wasm_bindgen() {
+    local version
+    version=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' Cargo.lock)
+    [[ -n $version ]] || die "Cargo.lock names no wasm-bindgen"
+    [[ $(wasm-bindgen --version 2>/dev/null) == "wasm-bindgen $version" ]] && return
+    # Not --locked: its own lock file asks for versions that a mirror may not have yet.
+    work "Building wasm-bindgen $version" cargo install --quiet --debug --root "$DEV/tools" "wasm-bindgen-cli@$version"
+}
+
+# setup_for PURPOSE…: all of the above, then the engine where it is asked for.
+setup_for() {
+    need "$@"
+    need_rust
+    need_node
+    need_wasm_bindgen
+    if [[ " $* " == *' engine '* ]]; then
+        need_engine
+        need_base_image
+    fi
+}

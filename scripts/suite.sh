@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# `./dev test` and `./dev check`: the parts of the suite, and how their tests are counted.
+#
+# A test binary that ends without its result line (it crashed, or ran too long) counts as one failed test, and so does a part
+# that runs none. Work that is no test (a build) counts only where it fails.
+
+# In this order. `part_NAME` runs one.
+PARTS=(setup build check unit scripts engine browser window)
+
+# No cargo call of a part may take longer, in seconds.
+PART_SECONDS_MAX=1500
+
+PASSED=0 FAILED=0 FAILED_NAMES=()
+
+count() {
+    PASSED=$((PASSED + $1)) FAILED=$((FAILED + $2))
+}
+
+# checked NAME COMMAND…: one test, which is the command's exit status.
+checked() {
+    if logged "$@"; then count 1 0; else failed "$1"; fi
+}
+
+failed() {
+    count 0 "${2:-1}"
+    FAILED_NAMES+=("$1")
+}
+
+# The test binaries of crates/*/tests and tests/tests, as `--test NAME` arguments, by whom they need.
+targets() {
+    local path name kind
+    for path in crates/*/tests/*.rs crates/*/tests/*/main.rs tests/tests/*.rs tests/tests/*/main.rs; do
+        [[ -f $path ]] || continue
+        name=${path%/main.rs} name=$(basename "${name%.rs}")
+        case $name in
+            browser*) kind=browser ;;
+            window*) kind=window ;;
+            house) kind=check ;;
+            *) kind=engine ;;
+        esac
+        [[ $kind == "$1" ]] && printf -- '--test\n%s\n' "$name"
+    done
+    return 0
+}
+
+# cargo_tests NAME ARGS…: `cargo test ARGS`, counted by the result lines of its binaries.
+cargo_tests() {
+    local name=$1 log status=0 passed broken started
+    shift
+    log=$(log_of "$name")
+    # The selection of packages is always the same, so that every call shares one build.
+    timeout --kill-after=10 "$PART_SECONDS_MAX" cargo test --no-fail-fast "$@" >"$log" 2>&1 </dev/null || status=$?
+    passed=$(awk '/^test result: / { n += $4 } END { print n + 0 }' "$log")
+    broken=$(awk '/^test result: / { n += $6 } END { print n + 0 }' "$log")
+    started=$(grep -cE '^ +(Running|Doc-tests) ' "$log" || true)
+    broken=$((broken + started - $(grep -c '^test result: ' "$log" || true)))
+    ((status == 0 || broken > 0)) || broken=1
+    count "$passed" 0
+    if ((broken > 0)); then
+        failed "$name" "$broken"
+        grep -vE '^test .* \.\.\. ok$|^ +Compiling |^$' "$log" | tail -n 200 >&2
+        say "$name: $broken failed (exit $status); the whole log: $log"
+    fi
+}
+
+python_tests() {
+    local name=$1 log status=0 ran broken
+    log=$(log_of "$name")
+    python3 -m unittest discover -v -s "$2" -p '*_test.py' >"$log" 2>&1 </dev/null || status=$?
+    ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} in .*/\1/p' "$log")
+    broken=$(grep -cE '^(FAIL|ERROR): ' "$log" || true)
+    ((status == 0 || broken > 0)) || broken=1
+    count $((${ran:-0} > broken ? ${ran:-0} - broken : 0)) 0
+    if ((broken > 0)); then
+        failed "$name" "$broken"
+        tail -n "$LOG_TAIL_LINES" "$log" >&2
+    fi
+}
+
+part_setup() { (setup_for build engine test) || failed setup; }
+
+part_build() { (build_all dev) || failed build; }
+
+check() {
+    local wasm=(--target wasm32-unknown-unknown)
+    checked "rustfmt" cargo fmt --all --check
+    checked "clippy" cargo clippy --quiet --all-targets -- -D warnings
+    checked "clippy of the interface" cargo clippy --quiet -p ui "${wasm[@]}" -- -D warnings
+    checked "wasm check" cargo check --quiet -p wire -p ui "${wasm[@]}"
+    if has shellcheck; then checked "shellcheck" shellcheck -x dev scripts/*.sh .ci/run; fi
+    mapfile -t house < <(targets check)
+    cargo_tests "house" "${house[@]}"
+}
+part_check() { check; }
+
+part_unit() {
+    cargo_tests "unit tests" --lib --bins
+    cargo_tests "documentation tests" --doc
+}
+
+part_scripts() { python_tests "agent images" agent-images/script; }
+
+part_engine() { tests_of engine; }
+part_browser() { tests_of browser; }
+part_window() { tests_of window; }
+
+tests_of() {
+    local names
+    mapfile -t names < <(targets "$1")
+    ((${#names[@]} == 0)) || cargo_tests "$1 tests" "${names[@]}"
+}
+
+# suite [PART…]: the setup, then all parts or those named; the last line counts.
+suite() {
+    local parts=("$@") part before began table='' began_all=$SECONDS
+    ((${#parts[@]} > 0)) || parts=("${PARTS[@]}")
+    for part in "${parts[@]}"; do
+        declare -F "part_$part" >/dev/null || die "there is no part \`$part\`; there are: ${PARTS[*]}"
+    done
+    BERTH_GUEST=$PWD/target/$(guest_target)/guest/berth-guest
+    export BERTH_GUEST PATH=$DEV/tools/bin:$PATH:$HOME/.cargo/bin
+    printf -v table '%-10s %8s %8s %8s\n' part seconds passed failed
+    for part in "${parts[@]}"; do
+        say "Part $part"
+        before=("$PASSED" "$FAILED") began=$SECONDS
+        "part_$part"
+        if ((PASSED + FAILED == before[0] + before[1])) && [[ $part != setup && $part != build ]]; then
+            failed "$part (it ran no test)"
+        fi
+        printf -v table '%s%-10s %8d %8d %8d\n' "$table" "$part" $((SECONDS - began)) $((PASSED - before[0])) $((FAILED - before[1]))
+        # Without what they need the other parts would say nothing true.
+        [[ $part != setup && $part != build ]] || ((FAILED == 0)) || break
+    done
+    printf '\n%s%-10s %8d\n' "$table" together $((SECONDS - began_all))
+    ((FAILED == 0)) || printf 'failed: %s\n' "${FAILED_NAMES[@]}"
+    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+    ((FAILED == 0 && PASSED > 0))
+}
