@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::EngineError;
@@ -24,6 +25,15 @@ pub type ArchiveStream = BoxStream<'static, Result<Bytes, EngineError>>;
 /// A container of it is created and never started: through it a volume is filled without trusting anyone's image.
 pub fn empty_image_tar() -> ArchiveBody {
     ArchiveBody::Bytes(Bytes::from_static(&[0; 1024]))
+}
+
+impl ArchiveBody {
+    pub(crate) fn into_stream(self) -> BoxStream<'static, std::io::Result<Bytes>> {
+        match self {
+            Self::Bytes(bytes) => futures::stream::once(async { Ok(bytes) }).boxed(),
+            Self::Stream(stream) => stream,
+        }
+    }
 }
 
 impl From<Vec<u8>> for ArchiveBody {

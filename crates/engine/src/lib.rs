@@ -1,18 +1,20 @@
 //! Containers, volumes and images in our own words.
 //!
-//! [`Engine`] is the trait, `docker::DockerEngine` drives any Docker-compatible engine (API 1.41 and newer), and the scripted
+//! [`Engine`] is the trait, [`docker::DockerEngine`] drives any Docker-compatible engine (API 1.41 and newer), and the scripted
 //! fake in `testkit` is the same in memory; the `contract` feature holds the suite of facts that both pass.
-//! `find` says which engine this machine has. Only hardened containers can be spelled ([`spec::ContainerSpec`]).
+//! [`find`] says which engine this machine has. Only hardened containers can be spelled ([`spec::ContainerSpec`]).
 //!
 //! This crate deliberately knows nothing of tasks, steps or pipes: it moves bytes and objects and says what went wrong.
 //! Nobody outside this crate names the client library.
 
 pub mod archive;
 pub mod container;
-
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod docker;
 pub mod error;
 pub mod facts;
-
+pub mod find;
 pub mod image;
 pub mod labels;
 pub mod names;
