@@ -25,7 +25,7 @@ build_ui() {
     work "Building the interface ($profile)" cargo build -p ui --target wasm32-unknown-unknown --profile "$profile"
     wasm=target/wasm32-unknown-unknown/$folder/ui.wasm
     parts=(ui/index.html)
-    for part in ui/*.js ui/generated ui/styles ui/fonts ui/icons; do
+    for part in ui/*.js ui/*.svg ui/generated ui/styles ui/fonts ui/icons; do
         [[ ! -e $part ]] || parts+=("$part")
     done
     made_from=$(digest "$wasm" "${parts[@]}")
@@ -47,7 +47,7 @@ bundle_scripts() {
 
 # assemble_ui WASM PATH…: the program with its glue, and the paths, side by side.
 assemble_ui() {
-    local fresh=ui/dist.fresh wasm=$1
+    local fresh=$DEV/dist wasm=$1
     shift
     rm -rf "$fresh" &&
         wasm-bindgen --target web --no-typescript --out-name ui --out-dir "$fresh" "$wasm" &&

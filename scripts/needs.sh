@@ -33,14 +33,17 @@ base   | cmd:debootstrap                | debootstrap                   | deboot
 '
 
 NODE_MAJOR_MIN=18
+# The system's own, whose modules are packages; another that comes first in PATH would not have them.
+PYTHON=python3
+[[ ! -x /usr/bin/python3 ]] || PYTHON=/usr/bin/python3
 
 is_there() {
     local kind=${1%%:*} what=${1#*:}
     case $kind in
         cmd) has "$what" ;;
         pc) pkg-config --exists "$what" 2>/dev/null ;;
-        py) python3 -c "import $what" 2>/dev/null ;;
-        gi) python3 -c "import gi; gi.require_version('${what%%:*}', '${what#*:}')" 2>/dev/null ;;
+        py) "$PYTHON" -c "import $what" 2>/dev/null ;;
+        gi) "$PYTHON" -c "import gi; gi.require_version('${what%%:*}', '${what#*:}')" 2>/dev/null ;;
         file) [[ -e $what ]] ;;
     esac
 }

@@ -66,7 +66,7 @@ cargo_tests() {
 python_tests() {
     local name=$1 log status=0 ran broken
     log=$(log_of "$name")
-    python3 -m unittest discover -v -s "$2" -p '*_test.py' >"$log" 2>&1 </dev/null || status=$?
+    "$PYTHON" -B -m unittest discover -v -s "$2" -p '*_test.py' >"$log" 2>&1 </dev/null || status=$?
     ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} in .*/\1/p' "$log")
     broken=$(grep -cE '^(FAIL|ERROR): ' "$log" || true)
     ((status == 0 || broken > 0)) || broken=1
