@@ -30,5 +30,5 @@ pub use columns::{Columns, Inconsistent};
 pub use denied::Denied;
 pub use ending::{Ending, Failure, Limit, ProvisionFailure};
 pub use holds::Holds;
-pub use run::run_phase;
+pub use run::{current_step, run_phase};
 pub use state::{ATTEMPTS_MAX, Course, Stage, StepState};

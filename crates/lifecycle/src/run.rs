@@ -19,6 +19,15 @@ pub fn run_phase(steps: &[Phase]) -> Phase {
     PRECEDENCE.into_iter().find(|phase| steps.contains(phase)).unwrap_or(Phase::Queued)
 }
 
+/// Which step speaks for its run: the first in the run's phase, or the last of all where every one is completed. `None`
+/// for a run without steps.
+pub fn current_step(steps: &[Phase]) -> Option<usize> {
+    match run_phase(steps) {
+        Phase::Completed => steps.len().checked_sub(1),
+        phase => steps.iter().position(|step| *step == phase),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{prelude::*, sample::select};
@@ -48,6 +57,20 @@ mod tests {
             (&[Completed, Completed], Completed),
         ] {
             assert_eq!(run_phase(steps), run, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn the_step_that_speaks_is_the_one_at_work_or_the_last_done() {
+        use Phase::{Completed, Executing, Failed, Queued};
+        for (steps, current) in [
+            (&[][..], None),
+            (&[Queued, Queued], Some(0)),
+            (&[Completed, Executing, Queued], Some(1)),
+            (&[Completed, Failed, Completed], Some(1)),
+            (&[Completed, Completed], Some(1)),
+        ] {
+            assert_eq!(current_step(steps), current, "{steps:?}");
         }
     }
 

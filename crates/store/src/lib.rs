@@ -1,1 +1,40 @@
-//! Durable truth in SQLite.
+//! Durable truth: everything that must outlive the app, in one SQLite file.
+//!
+//! A step's state and the events that tell of it are one transaction; it is on the disk when the function returns (WAL,
+//! `synchronous=FULL`). One connection writes, a few read. Migrations are append-only; a file of a newer Berth is refused
+//! and left as it is.
+//!
+//! Invariant: no rules of the business. What may happen to a step is `lifecycle`'s to say; times and ids are the caller's
+//! to give. What is derived here (a run's phase, the step that speaks for it) is asked of `lifecycle` in the same
+//! transaction.
+//!
+//! Invariant: nobody else names sqlx. No type of it stands in a signature.
+//!
+//! # Cancel safety
+//! A function that is dropped before it returns has written all of its transaction or none of it; read again to know.
+
+mod agents;
+mod column;
+mod database;
+mod error;
+mod events;
+mod list;
+mod results;
+mod sandboxes;
+mod search;
+mod settings;
+mod steps;
+mod tasks;
+mod transition;
+
+pub use agents::{AgentChange, AgentRecord};
+pub use database::{BUSY_TIMEOUT, READERS_MAX, Store};
+pub use error::{Cause, StoreError};
+pub use events::{EventFilter, EventScope};
+pub use list::{ListedTask, TaskFilter, TaskPage};
+pub use results::{ResultRecord, ResultsPage};
+pub use sandboxes::{LiveSandbox, Placement, SandboxRecord, SandboxStage};
+pub use search::TERMS_MAX;
+pub use steps::{OutputProgress, StepRecord};
+pub use tasks::{AttachmentRecord, IdPrefix, NewRun, NewStep, NewTask, RunAdded, RunRecord, TaskAdded, TaskRecord};
+pub use transition::{Committed, Transition};

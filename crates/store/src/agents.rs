@@ -1,0 +1,152 @@
+//! Agents.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+use wire::{Limits, ids::AgentId, task::ReviewGate};
+
+use crate::{
+    column,
+    database::Store,
+    error::{StoreError, is_unique_violation},
+};
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRecord {
+    /// Which.
+    pub agent: AgentId,
+    /// Its name; no two have the same.
+    pub name: String,
+    /// Its image by short name or reference.
+    pub image: String,
+    /// What its steps may use.
+    pub limits: Limits,
+    /// Whether a person is asked at the end of its steps.
+    pub review: ReviewGate,
+    /// The volume that is its home.
+    pub home: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What can be changed of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentChange {
+    /// Its image by short name or reference.
+    pub image: String,
+    /// What its steps may use.
+    pub limits: Limits,
+    /// Whether a person is asked at the end of its steps.
+    pub review: ReviewGate,
+}
+
+#[derive(FromRow)]
+struct AgentRow {
+    id: String,
+    name: String,
+    image: String,
+    limits: String,
+    review: String,
+    home: String,
+    created_at: i64,
+}
+
+impl AgentRow {
+    fn into_record(self) -> Result<AgentRecord, StoreError> {
+        const TABLE: &str = "agents";
+        Ok(AgentRecord {
+            agent: column::id(TABLE, &self.id)?,
+            name: self.name,
+            image: self.image,
+            limits: column::json(TABLE, &self.limits)?,
+            review: column::review(TABLE, &self.review)?,
+            home: self.home,
+            created_at: column::time(TABLE, self.created_at)?,
+        })
+    }
+}
+
+impl Store {
+    /// Adds an agent. [`StoreError::NameTaken`] where there is one of that name.
+    pub async fn create_agent(&self, agent: &AgentRecord) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query(
+            "INSERT INTO agents (id, name, image, limits, review, home, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .bind(agent.agent.to_string())
+        .bind(&agent.name)
+        .bind(&agent.image)
+        .bind(column::to_json("agents", &agent.limits)?)
+        .bind(column::from_review(agent.review))
+        .bind(&agent.home)
+        .bind(column::from_time(agent.created_at))
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| {
+            if is_unique_violation(&error) { StoreError::NameTaken { name: agent.name.clone() } } else { error.into() }
+        })?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The agents that are not removed, by name.
+    pub async fn agents(&self) -> Result<Vec<AgentRecord>, StoreError> {
+        let rows: Vec<AgentRow> = sqlx::query_as("SELECT * FROM agents WHERE removed_at IS NULL ORDER BY name")
+            .fetch_all(self.read())
+            .await?;
+        rows.into_iter().map(AgentRow::into_record).collect()
+    }
+
+    /// An agent by its id, a removed one too.
+    pub async fn agent(&self, agent: AgentId) -> Result<AgentRecord, StoreError> {
+        let row: Option<AgentRow> = sqlx::query_as("SELECT * FROM agents WHERE id = ?1")
+            .bind(agent.to_string())
+            .fetch_optional(self.read())
+            .await?;
+        row.ok_or_else(|| not_found(agent))?.into_record()
+    }
+
+    /// An agent by its name, unless it is removed.
+    pub async fn agent_by_name(&self, name: &str) -> Result<AgentRecord, StoreError> {
+        let row: Option<AgentRow> = sqlx::query_as("SELECT * FROM agents WHERE name = ?1 AND removed_at IS NULL")
+            .bind(name)
+            .fetch_optional(self.read())
+            .await?;
+        row.ok_or_else(|| StoreError::NotFound { what: "agent", key: name.to_owned() })?.into_record()
+    }
+
+    /// Changes an agent. Steps that were asked for before keep what they were given.
+    pub async fn update_agent(&self, agent: AgentId, change: &AgentChange) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let updated =
+            sqlx::query("UPDATE agents SET image = ?2, limits = ?3, review = ?4 WHERE id = ?1 AND removed_at IS NULL")
+                .bind(agent.to_string())
+                .bind(&change.image)
+                .bind(column::to_json("agents", &change.limits)?)
+                .bind(column::from_review(change.review))
+                .execute(&mut *transaction)
+                .await?;
+        if updated.rows_affected() == 0 {
+            return Err(not_found(agent));
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Removes an agent. Its tasks go on naming it, and its name is free again.
+    pub async fn remove_agent(&self, agent: AgentId, at: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let updated = sqlx::query("UPDATE agents SET removed_at = ?2 WHERE id = ?1 AND removed_at IS NULL")
+            .bind(agent.to_string())
+            .bind(column::from_time(at))
+            .execute(&mut *transaction)
+            .await?;
+        if updated.rows_affected() == 0 {
+            return Err(not_found(agent));
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn not_found(agent: AgentId) -> StoreError {
+    StoreError::NotFound { what: "agent", key: agent.to_string() }
+}

@@ -1,0 +1,134 @@
+//! The file: opening it, bringing it to the newest schema, closing it.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use sqlx::{
+    Executor, Sqlite, SqlitePool, Transaction,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::error::StoreError;
+
+/// How long a statement waits for another process that holds the file.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many connections read at the same time.
+pub const READERS_MAX: u32 = 4;
+/// How long a call waits for its turn on a connection.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a connection keeps of the file in memory, in KiB.
+const CACHE_KIB: u32 = 8 << 10;
+/// What the write-ahead log is cut back to after it grew, in bytes.
+const LOG_BYTES_MAX: u32 = 64 << 20;
+/// `application_id` of the first migration.
+const APPLICATION_ID: i64 = 0x4245_5254;
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// The open file. Cloning it is cheap; all clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+impl Store {
+    /// Opens the file, makes it if it is missing, and brings it to the newest schema.
+    pub async fn open(path: &Utf8Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("cache_size", format!("-{CACHE_KIB}"))
+            .pragma("journal_size_limit", LOG_BYTES_MAX.to_string());
+        refuse_foreign(path).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(TURN_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
+        if let Err(error) = migrate(path, &writer).await {
+            writer.close().await;
+            return Err(error);
+        }
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(TURN_TIMEOUT)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Waits for what is under way and closes the file. The write-ahead log is folded into it.
+    pub async fn close(self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that writes. It takes the write lock at once, so that it cannot fail half-way for want of it.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A transaction that sees the same state throughout.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.reader.begin().await?)
+    }
+
+    /// For a single statement that reads.
+    pub(crate) fn read(&self) -> impl Executor<'_, Database = Sqlite> {
+        &self.reader
+    }
+
+    #[cfg(test)]
+    pub(crate) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+}
+
+/// Looks at a file that is there already before anything touches it: other people's databases and those of a newer
+/// Berth are left as they are, down to the journal mode.
+async fn refuse_foreign(path: &Utf8Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).pragma("query_only", "ON");
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(TURN_TIMEOUT).connect_with(options).await?;
+    let verdict = is_ours(path, &pool).await;
+    pool.close().await;
+    verdict
+}
+
+async fn is_ours(path: &Utf8Path, pool: &SqlitePool) -> Result<(), StoreError> {
+    // A crash between the two may have left the table of migrations alone.
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx_migrations%'")
+        .fetch_one(pool)
+        .await?;
+    if tables == 0 {
+        return Ok(());
+    }
+    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await?;
+    if application_id != APPLICATION_ID {
+        return Err(StoreError::NotBerth { path: path.to_owned() });
+    }
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await?;
+    match newest {
+        Some(migration) if !MIGRATOR.version_exists(migration) => {
+            Err(StoreError::Newer { path: path.to_owned(), migration })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn migrate(path: &Utf8Path, writer: &SqlitePool) -> Result<(), StoreError> {
+    MIGRATOR.run(writer).await.map_err(|error| match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source.into(),
+        MigrateError::VersionMissing(migration) => StoreError::Newer { path: path.to_owned(), migration },
+        MigrateError::VersionMismatch(_) => StoreError::NotBerth { path: path.to_owned() },
+        other => sqlx::Error::from(other).into(),
+    })
+}
