@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::to_bytes,
+    body::{HttpBody, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
@@ -42,13 +42,18 @@ impl<T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<Arc<Shared>> for W
             let message = "The body must be application/json.";
             return Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(request.into_body(), BYTES_MAX));
-        let bytes = match body.await {
+        let body = request.into_body();
+        let too_long = || {
+            let message = format!("The body is longer than {BYTES_MAX} bytes, or broke off.");
+            Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, message)
+        };
+        // What it says of its length is enough to refuse it.
+        if body.size_hint().lower() > BYTES_MAX as u64 {
+            return Err(too_long());
+        }
+        let bytes = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BYTES_MAX)).await {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let message = format!("The body is longer than {BYTES_MAX} bytes, or broke off.");
-                return Err(Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, message));
-            }
+            Ok(Err(_)) => return Err(too_long()),
             Err(_) => {
                 return Err(Refusal::malformed(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive."));
             }

@@ -67,6 +67,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/link", post(link))
         .route(STREAM_PATH, get(open_stream))
         .route("/api", any(unknown))
+        .route("/api/", any(unknown))
         .route("/api/{*rest}", any(unknown))
         .fallback(get(interface::serve))
         .layer(from_fn_with_state(shared.clone(), guard))
