@@ -1,1 +1,24 @@
-//! What the black-box tests share.
+//! What the black-box tests share: a Berth of the test's own, its command line, a browser, a desk with a window.
+//!
+//! Everything here drives the programs in `target/debug` from outside, as a person or a script would; nothing calls into
+//! the core. Every wait has a bound and waits for a condition, never for time.
+//!
+//! Invariant: a test leaves nothing behind. [`TestApp`] has a data folder, and so an install, of its own; when it ends,
+//! every container and volume with that install's label goes, and what should have gone before fails the test.
+
+pub mod app;
+pub mod binaries;
+pub mod browser;
+pub mod client;
+pub mod command;
+pub mod desk;
+pub mod docker;
+pub mod page;
+pub mod sample;
+pub mod slot;
+pub mod wait;
+pub mod window;
+
+pub use app::TestApp;
+pub use command::{Ran, berth};
+pub use wait::until;

@@ -1,0 +1,111 @@
+//! What the engine really has, asked with its own command line rather than with any code of ours.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The label that says which install an object belongs to.
+const INSTALL_LABEL: &str = "berth.install";
+
+/// Kinds of objects that an install has in an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Containers, running or not.
+    Container,
+    /// Volumes.
+    Volume,
+    /// Networks.
+    Network,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Volume => "volume",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// What `docker ARGS…` writes.
+///
+/// # Panics
+/// Where it fails.
+pub fn docker(arguments: &[&str]) -> String {
+    try_docker(arguments).unwrap_or_else(|error| panic!("docker {arguments:?}: {error}"))
+}
+
+/// The same, or its complaint.
+///
+/// # Errors
+/// What it wrote on standard error.
+///
+/// # Panics
+/// Where there is no `docker` command at all.
+pub fn try_docker(arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new("docker").args(arguments).output().expect("the `docker` command is installed");
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Everything of one kind that an install has, as `docker inspect` shows it. What goes while one looks is left out.
+pub fn objects(kind: Kind, install: &str) -> Vec<Value> {
+    let filter = format!("label={INSTALL_LABEL}={install}");
+    let mut list = vec![kind.name(), "ls", "--quiet", "--filter", &filter];
+    if kind == Kind::Container {
+        list.push("--all");
+    }
+    let ids = docker(&list);
+    ids.lines().filter_map(|id| inspect(kind, id)).collect()
+}
+
+/// One object, as `docker inspect` shows it; `None` where it is gone.
+///
+/// # Panics
+/// Where the engine fails in another way.
+pub fn inspect(kind: Kind, id: &str) -> Option<Value> {
+    match try_docker(&[kind.name(), "inspect", id]) {
+        Ok(json) => {
+            let objects: Vec<Value> = serde_json::from_str(&json).expect("docker inspect writes JSON");
+            objects.into_iter().next()
+        }
+        Err(error) if error.to_lowercase().contains("no such") => None,
+        Err(error) => panic!("docker {} inspect {id}: {error}", kind.name()),
+    }
+}
+
+/// The label of that name on a container, volume or network.
+pub fn label<'object>(object: &'object Value, name: &str) -> &'object str {
+    [&object["Config"]["Labels"], &object["Labels"]].into_iter().find_map(|labels| labels[name].as_str()).unwrap_or("")
+}
+
+/// What role an object plays: `sandbox`, `filler`, `home`, `spool`, …
+pub fn role(object: &Value) -> &str {
+    label(object, "berth.role")
+}
+
+/// What one calls an object when removing it.
+pub fn name(object: &Value) -> &str {
+    object["Id"].as_str().or_else(|| object["Name"].as_str()).unwrap_or("")
+}
+
+/// Removes every container, network and volume of an install. Its images stay: they are shared by every install of a
+/// machine, and building one takes longer than any test.
+pub fn remove_all(install: &str) {
+    for kind in [Kind::Container, Kind::Network, Kind::Volume] {
+        for object in objects(kind, install) {
+            let arguments: &[&str] = match kind {
+                Kind::Container => &["container", "rm", "--force", "--volumes", name(&object)],
+                Kind::Volume => &["volume", "rm", "--force", name(&object)],
+                Kind::Network => &["network", "rm", name(&object)],
+            };
+            if let Err(error) = try_docker(arguments) {
+                eprintln!("left behind in the engine: {arguments:?}: {error}");
+            }
+        }
+    }
+}
