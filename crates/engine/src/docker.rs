@@ -38,13 +38,13 @@ const PING_BOUND: Duration = Duration::from_secs(5);
 /// Bound on looking and on small changes.
 const QUICK_BOUND: Duration = Duration::from_secs(30);
 /// Bound on what makes the engine run or take down processes and mounts, on a loaded machine.
-const HEAVY_BOUND: Duration = Duration::from_secs(120);
+const HEAVY_BOUND: Duration = Duration::from_mins(2);
 /// Bound on sending or committing a file system.
-const TRANSFER_BOUND: Duration = Duration::from_secs(20 * 60);
+const TRANSFER_BOUND: Duration = Duration::from_mins(20);
 /// The client library's own bound until a response begins: beyond all of ours, so that ours decide.
-const CLIENT_BOUND: Duration = Duration::from_secs(24 * 60 * 60);
+const CLIENT_BOUND: Duration = Duration::from_hours(24);
 /// How long one wait request may last before the container is looked at again: a half-dead connection must not wait for ever.
-const WAIT_SLICE: Duration = Duration::from_secs(60);
+const WAIT_SLICE: Duration = Duration::from_mins(1);
 /// Buffer for reading the output of an exec, in bytes.
 const EXEC_BUFFER_BYTES: usize = 128 * 1024;
 
@@ -422,6 +422,8 @@ impl Engine for DockerEngine {
         let doing = || "watch the engine's events".to_owned();
         // A subscription cannot be seen to have begun. Asking from the engine's own present on leaves no gap.
         let now = idempotent(doing, QUICK_BOUND, || self.docker.info()).await?.system_time;
+        let now = now.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        let now = now.map(|now| format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()));
         let options = query::EventsOptions { since: now, until: None, filters: Some(label_terms(filter)) };
         let docker = self.docker.clone();
         let stream = docker.events(Some(options)).map(move |item| match item {
@@ -452,4 +454,24 @@ const REMOVAL_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 fn label_terms(filter: &LabelFilter) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), filter.terms())])
+}
+
+/// The JSON that an engine shows of a container just made, as far as the request decides it.
+#[cfg(feature = "contract")]
+pub(crate) fn inspect_json(spec: &ContainerSpec, image: &Image) -> Result<serde_json::Value> {
+    let broken =
+        |error| EngineError::new(ErrorKind::Broken, "spell a container", "it has no JSON form").caused_by(error);
+    let body = create::body(spec, image)?;
+    let host_config = serde_json::to_value(&body.host_config).map_err(broken)?;
+    let config = serde_json::to_value(models::ContainerCreateBody { host_config: None, ..body }).map_err(broken)?;
+    let made = spec.mounts.iter().map(|mount| match mount {
+        crate::Mount::Volume { name, target, .. } => {
+            serde_json::json!({ "Type": "volume", "Name": name.as_str(), "Destination": target, "Driver": "local" })
+        }
+        crate::Mount::Workspace { folder, target } => {
+            serde_json::json!({ "Type": "bind", "Source": folder.path(), "Destination": target })
+        }
+    });
+    let mounts: Vec<serde_json::Value> = made.collect();
+    Ok(serde_json::json!({ "Config": config, "HostConfig": host_config, "Mounts": mounts }))
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Bound on the silence of a build or a pull: a single instruction may compile for long without a word.
-const SILENCE_BOUND: Duration = Duration::from_secs(60 * 60);
+const SILENCE_BOUND: Duration = Duration::from_hours(1);
 /// Longest log line that is passed on, in bytes; the rest of a longer one is dropped.
 const LOG_BYTES_MAX: usize = 16 * 1024;
 /// How many of an instruction's last lines go into the error of a failed build.
@@ -67,7 +67,7 @@ pub(super) async fn build(docker: &Docker, request: BuildRequest, progress: mpsc
 
 fn build_progress(message: models::BuildInfo) -> Vec<Progress> {
     if let Some(status) = message.status {
-        return vec![layer(message.id, status, message.progress_detail)];
+        return vec![layer(message.id, &status, message.progress_detail)];
     }
     let text = message.stream.unwrap_or_default();
     text.lines()
@@ -91,12 +91,12 @@ fn cut(line: &str) -> String {
     line[..end].to_owned()
 }
 
-fn layer(id: Option<String>, status: String, detail: Option<models::ProgressDetail>) -> Progress {
+fn layer(id: Option<String>, status: &str, detail: Option<models::ProgressDetail>) -> Progress {
     let bytes = |number: Option<i64>| u64::try_from(number.unwrap_or_default()).unwrap_or_default();
     let detail = detail.unwrap_or_default();
     Progress::Layer {
         id: id.unwrap_or_default(),
-        status: cut(&status),
+        status: cut(status),
         done_bytes: bytes(detail.current),
         total_bytes: bytes(detail.total),
     }
@@ -180,7 +180,7 @@ pub(super) async fn pull(docker: &Docker, reference: &ImageRef, progress: mpsc::
     let options = query::CreateImageOptions { from_image: Some(from_image), tag, ..Default::default() };
     let mut messages = docker.create_image(Some(options), None, None).boxed();
     while let Some(message) = heard(&doing, &mut messages).await? {
-        let _ = progress.send(layer(message.id, message.status.unwrap_or_default(), message.progress_detail)).await;
+        let _ = progress.send(layer(message.id, &message.status.unwrap_or_default(), message.progress_detail)).await;
     }
     Ok(())
 }

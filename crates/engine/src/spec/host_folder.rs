@@ -130,7 +130,7 @@ impl HostFolder {
     fn check_place(&self) -> Result<(), RefusedFolder> {
         let path = &self.path;
         let system = |folder: &&str| path.starts_with(folder) || Utf8Path::new(folder).starts_with(path);
-        if path.parent().is_none() || SYSTEM_FOLDERS.iter().any(|folder| system(&folder)) {
+        if path.parent().is_none() || SYSTEM_FOLDERS.iter().any(system) {
             return Err(RefusedFolder::System(path.clone()));
         }
         let Some(home) = &self.rules.home else { return Ok(()) };
@@ -167,7 +167,8 @@ fn is_plain_host_path(path: &Utf8Path) -> bool {
         && !path.as_str().chars().any(|c| c.is_control() || c == ',')
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
