@@ -9,6 +9,7 @@ use std::{
 };
 
 use berth_core::{Api, App, Config, StartError};
+use server::{Server, ServerOptions};
 use tauri::{AppHandle, Manager, async_runtime::JoinHandle};
 use tokio::sync::watch;
 use wire::{ErrorCode, ErrorView};
@@ -37,7 +38,7 @@ enum State {
 /// What has to be shut down in order.
 struct Running {
     app: App,
-    server: server::Server,
+    server: Server,
 }
 
 impl Default for House {
@@ -125,7 +126,19 @@ impl House {
 }
 
 async fn start(config: Config) -> Result<Running, ErrorView> {
-    todo!()
+    let folder = config.data_folder.clone();
+    let app = App::start(config).await.map_err(|error| not_started(&error))?;
+    match Server::start(app.api(), &folder, ServerOptions::default()).await {
+        Ok(server) => Ok(Running { app, server }),
+        Err(error) => {
+            app.shutdown().await;
+            Err(ErrorView::new(ErrorCode::Internal, failure::chain(&error)))
+        }
+    }
+}
+
+fn not_started(error: &StartError) -> ErrorView {
+    ErrorView::new(ErrorCode::Internal, failure::chain(error))
 }
 
 #[cfg(unix)]
