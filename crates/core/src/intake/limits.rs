@@ -1,0 +1,23 @@
+//! The ranges of a step's limits.
+
+use wire::Limits;
+
+use super::IntakeError;
+
+/// The shortest text of a limit that is out of its range.
+pub(crate) fn check(limits: &Limits) -> Result<(), IntakeError> {
+    let problem = if limits.memory_bytes < Limits::MEMORY_BYTES_MIN {
+        format!("memory must be at least {} MiB", Limits::MEMORY_BYTES_MIN >> 20)
+    } else if limits.cpu_milli < Limits::CPU_MILLI_MIN {
+        format!("cpus must be at least 0.{:03}", Limits::CPU_MILLI_MIN)
+    } else if limits.pids < Limits::PIDS_MIN {
+        format!("processes must be at least {}", Limits::PIDS_MIN)
+    } else if limits.wall_clock_s == 0 || limits.wall_clock_s > Limits::WALL_CLOCK_S_MAX {
+        format!("time must be from 1 second to {} days", Limits::WALL_CLOCK_S_MAX / 86_400)
+    } else if limits.output_bytes == 0 {
+        "output must be at least 1 byte".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(IntakeError::Limit(problem))
+}
