@@ -129,18 +129,18 @@ impl Input {
 
 /// What an input makes of a state: another one and what to do about it, or the reason why it changes nothing.
 pub fn advance(state: &StepState, input: Input) -> Result<Advance, Denied> {
-    let (stage, effects) = match state.stage() {
+    let (next_stage, effects) = match state.stage() {
         Stage::Queued { holds } => queued(holds, input)?,
         Stage::Provisioning(Course::On { holds }) => provisioning(holds, input)?,
         Stage::Provisioning(Course::Ending(ending)) => provisioning_ending(ending, input)?,
         Stage::Executing(Course::On { holds }) => executing(holds, state.review(), input)?,
         Stage::Executing(Course::Ending(ending)) => executing_ending(ending, input)?,
-        Stage::AwaitingReview => return awaiting_review(state, input),
+        Stage::AwaitingReview => return awaiting_review(*state, input),
         Stage::Completed => return Err(Denied::AlreadyCompleted),
         Stage::Failed(_) => return Err(Denied::AlreadyFailed),
         Stage::Cancelled => return Err(Denied::AlreadyCancelled),
     };
-    Ok(Advance { state: StepState::from_parts(state.attempt(), state.review(), stage), effects })
+    Ok(Advance { state: StepState::from_parts(state.attempt(), state.review(), next_stage), effects })
 }
 
 type Next = Result<(Stage, Vec<Effect>), Denied>;
@@ -242,7 +242,7 @@ fn executing_ending(ending: Ending, input: Input) -> Next {
     }
 }
 
-fn awaiting_review(state: &StepState, input: Input) -> Result<Advance, Denied> {
+fn awaiting_review(state: StepState, input: Input) -> Result<Advance, Denied> {
     let to = |stage| {
         Ok(Advance { state: StepState::from_parts(state.attempt(), state.review(), stage), effects: Vec::new() })
     };

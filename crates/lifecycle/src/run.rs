@@ -22,10 +22,8 @@ pub fn run_phase(steps: &[Phase]) -> Phase {
 /// Which step speaks for its run: the first in the run's phase, or the last of all where every one is completed. `None`
 /// for a run without steps.
 pub fn current_step(steps: &[Phase]) -> Option<usize> {
-    match run_phase(steps) {
-        Phase::Completed => steps.len().checked_sub(1),
-        phase => steps.iter().position(|step| *step == phase),
-    }
+    let phase = run_phase(steps);
+    if phase == Phase::Completed { steps.len().checked_sub(1) } else { steps.iter().position(|step| *step == phase) }
 }
 
 #[cfg(test)]
