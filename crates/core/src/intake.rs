@@ -17,9 +17,13 @@ mod source;
 mod text;
 
 use camino::Utf8PathBuf;
-use wire::task::{Attachment, NewTask, PROMPT_BYTES_MAX, TaskDraft, TaskSource};
+use wire::{
+    ErrorView,
+    task::{Attachment, NewTask, PROMPT_BYTES_MAX, TaskDraft, TaskSource},
+};
 
-pub(crate) use self::{copy::StagedFile, error::IntakeError};
+pub(crate) use self::copy::StagedFile;
+use self::error::IntakeError;
 use crate::workspace::stoppable::stoppable;
 
 /// Files that come with a task at most.
@@ -32,17 +36,17 @@ pub(crate) const ATTACHMENTS_BYTES_MAX: u64 = 2 << 30;
 ///
 /// # Cancel safety
 /// Dropped, it stops between two files.
-pub(crate) async fn preview(source: TaskSource) -> Result<TaskDraft, IntakeError> {
-    stoppable(move |stop_sign| source::read(source, stop_sign)).await
+pub(crate) async fn preview(source: TaskSource) -> Result<TaskDraft, ErrorView> {
+    Ok(stoppable(move |stop_sign| source::read(source, stop_sign)).await?)
 }
 
 /// Checks a task as it is asked for (prompt, limits, attachments) and fills in its title and the sizes of what it brings.
-pub(crate) fn accept(mut task: NewTask) -> Result<NewTask, IntakeError> {
+pub(crate) fn accept(mut task: NewTask) -> Result<NewTask, ErrorView> {
     if task.prompt.trim().is_empty() {
-        return Err(IntakeError::Empty);
+        return Err(IntakeError::Empty.into());
     }
     if task.prompt.len() > PROMPT_BYTES_MAX {
-        return Err(IntakeError::TooLarge { size_bytes: Some(task.prompt.len() as u64) });
+        return Err(IntakeError::TooLarge { size_bytes: Some(task.prompt.len() as u64) }.into());
     }
     text::refuse_binary(task.prompt.as_bytes())?;
     if let Some(limits) = &task.limits {
@@ -62,8 +66,8 @@ pub(crate) fn accept(mut task: NewTask) -> Result<NewTask, IntakeError> {
 pub(crate) async fn copy_attachments(
     attachments: Vec<Attachment>,
     staging: Utf8PathBuf,
-) -> Result<Vec<StagedFile>, IntakeError> {
-    stoppable(move |stop_sign| copy::copy(&attachments, &staging, stop_sign)).await
+) -> Result<Vec<StagedFile>, ErrorView> {
+    Ok(stoppable(move |stop_sign| copy::copy(&attachments, &staging, stop_sign)).await?)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use self::{
     deliver::{DeliverError, WORKSPACES},
     path::{BeneathPath, PathProblem},
     scan::{Memory, ScanError},
-    stoppable::{Stopped, stoppable},
+    stoppable::{StopSign, Stopped, stoppable},
 };
 use crate::{escape::visible, intake::StagedFile};
 
@@ -139,6 +139,13 @@ impl From<WorkspaceError> for ErrorView {
     }
 }
 
+/// Blocking work on a workspace; its errors as a person reads them.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce(&StopSign) -> Result<T, WorkspaceError> + Send + 'static,
+) -> Result<T, ErrorView> {
+    Ok(stoppable(work).await?)
+}
+
 /// An error with what caused it, in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
@@ -167,12 +174,8 @@ struct Opened {
 
 impl Workspace {
     /// Makes the folder of a sandbox and gives it to `owner`; where it is there already, opens it. May happen twice.
-    pub(crate) async fn create(
-        data_folder: Utf8PathBuf,
-        sandbox: SandboxId,
-        owner: Owner,
-    ) -> Result<Self, WorkspaceError> {
-        stoppable(move |_| {
+    pub(crate) async fn create(data_folder: Utf8PathBuf, sandbox: SandboxId, owner: Owner) -> Result<Self, ErrorView> {
+        blocking(move |_| {
             let path = path_of(&data_folder, sandbox);
             let failed = |error| WorkspaceError::Folder(path.clone(), error);
             let data_folder = Folder::open(&data_folder).map_err(failed)?;
@@ -190,8 +193,8 @@ impl Workspace {
     }
 
     /// Opens the folder of a sandbox.
-    pub(crate) async fn open(data_folder: Utf8PathBuf, sandbox: SandboxId) -> Result<Self, WorkspaceError> {
-        stoppable(move |_| {
+    pub(crate) async fn open(data_folder: Utf8PathBuf, sandbox: SandboxId) -> Result<Self, ErrorView> {
+        blocking(move |_| {
             let path = path_of(&data_folder, sandbox);
             match Folder::open(&path) {
                 Ok(folder) => Ok(Self::opened(path, folder)),
@@ -208,8 +211,8 @@ impl Workspace {
 
     /// Removes the folder of a sandbox with everything in it, through no link. The sandbox must be gone. A folder that
     /// is not there is no error.
-    pub(crate) async fn remove(data_folder: Utf8PathBuf, sandbox: SandboxId) -> Result<(), WorkspaceError> {
-        stoppable(move |_| {
+    pub(crate) async fn remove(data_folder: Utf8PathBuf, sandbox: SandboxId) -> Result<(), ErrorView> {
+        blocking(move |_| {
             let path = path_of(&data_folder, sandbox);
             match std::fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(WorkspaceError::Folder(path, error)),
@@ -233,9 +236,9 @@ impl Workspace {
         staging: Utf8PathBuf,
         files: Vec<StagedFile>,
         owner: Owner,
-    ) -> Result<(), WorkspaceError> {
+    ) -> Result<(), ErrorView> {
         let opened = Arc::clone(&self.opened);
-        stoppable(move |stop_sign| {
+        blocking(move |stop_sign| {
             if files.is_empty() {
                 return Ok(());
             }
@@ -249,9 +252,9 @@ impl Workspace {
     ///
     /// # Cancel safety
     /// Dropped, it stops between two blocks.
-    pub(crate) async fn baseline(&self) -> Result<Baseline, WorkspaceError> {
+    pub(crate) async fn baseline(&self) -> Result<Baseline, ErrorView> {
         let opened = Arc::clone(&self.opened);
-        stoppable(move |stop_sign| {
+        blocking(move |stop_sign| {
             let mut memory = opened.memory.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(scan::baseline(&opened.folder, &mut memory, stop_sign)?)
         })
@@ -262,13 +265,9 @@ impl Workspace {
     ///
     /// # Cancel safety
     /// Dropped, it stops between two blocks; hashes that it computed are lost.
-    pub(crate) async fn scan(
-        &self,
-        baseline: Arc<Baseline>,
-        thoroughness: Thoroughness,
-    ) -> Result<Scan, WorkspaceError> {
+    pub(crate) async fn scan(&self, baseline: Arc<Baseline>, thoroughness: Thoroughness) -> Result<Scan, ErrorView> {
         let opened = Arc::clone(&self.opened);
-        stoppable(move |stop_sign| {
+        blocking(move |stop_sign| {
             let mut memory = opened.memory.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(scan::scan(&opened.folder, &mut memory, &baseline, thoroughness, stop_sign)?)
         })
@@ -276,9 +275,9 @@ impl Workspace {
     }
 
     /// Reads a piece of a regular file by its key. `length` 0 stands for 256 KiB; more than 1 MiB is cut to it.
-    pub(crate) async fn read(&self, key: String, offset: u64, length: u32) -> Result<Piece, WorkspaceError> {
+    pub(crate) async fn read(&self, key: String, offset: u64, length: u32) -> Result<Piece, ErrorView> {
         let opened = Arc::clone(&self.opened);
-        stoppable(move |_| {
+        blocking(move |_| {
             let path = BeneathPath::parse_key(&key)?;
             let shown = || percent_encoding::percent_decode_str(&key).collect::<Vec<u8>>();
             let failed = |error: io::Error| match error {
