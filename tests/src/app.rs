@@ -31,13 +31,13 @@ use crate::{
 };
 
 /// How long an app takes to serve.
-const START_TIME_MAX: Duration = Duration::from_secs(60);
+const START_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long an orderly stop takes.
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long after a run's end its sandbox may still be there.
 const REMOVAL_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a run of a test takes at most, the first build of its image included.
-pub const RUN_TIME_MAX: Duration = Duration::from_secs(240);
+pub const RUN_TIME_MAX: Duration = Duration::from_mins(4);
 
 /// What may be left in the engine when a test ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,11 @@ impl TestApp {
         self.serving.as_ref().expect("the test has not stopped the app")
     }
 
+    /// What the next start has in its environment, in place of what it was made with.
+    pub fn set_environment(&mut self, environment: &[(&str, &str)]) {
+        self.environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    }
+
     /// What may be left in the engine when the test ends.
     pub fn leaves(&mut self, leftovers: Leftovers) {
         self.leftovers = leftovers;
@@ -160,13 +165,12 @@ impl TestApp {
         let mut child = command.spawn().expect("`berth` starts");
         let stdout = child.stdout.take().expect("its output is piped");
         let mut line = String::new();
-        let read = timeout(START_TIME_MAX, BufReader::new(stdout).read_line(&mut line)).await;
-        let serving: Serving = match read {
-            Ok(Ok(_)) => serde_json::from_str(&line)
-                .unwrap_or_else(|error| panic!("the first line is {line:?} ({error}); its log:\n{}", self.log())),
-            Ok(Err(error)) => panic!("`berth serve` cannot be read: {error}"),
-            Err(_) => panic!("`berth serve` does not serve after {START_TIME_MAX:?}; its log:\n{}", self.log()),
-        };
+        timeout(START_TIME_MAX, BufReader::new(stdout).read_line(&mut line))
+            .await
+            .unwrap_or_else(|_| panic!("it does not serve after {START_TIME_MAX:?}; its log:\n{}", self.log()))
+            .unwrap_or_else(|error| panic!("`berth serve` cannot be read: {error}"));
+        let serving: Serving = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("the first line is {line:?} ({error}); its log:\n{}", self.log()));
         let client = Client::of(self.home());
         self.serving = Some((child, serving, client));
     }

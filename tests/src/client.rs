@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wire::{Call, ErrorView, Request};
 
 /// Longer than any call takes; building an image is asked for through the command line.
-const CALL_TIME_MAX: Duration = Duration::from_secs(60);
+const CALL_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// What a server writes into its data folder.
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 use crate::binaries;
 
 /// Long enough for the first run of an agent on a slow machine, image build included.
-pub const COMMAND_TIME_MAX: Duration = Duration::from_secs(240);
+pub const COMMAND_TIME_MAX: Duration = Duration::from_mins(4);
 
 /// A command that ran.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ pub struct Ran {
     pub stderr: Vec<u8>,
 }
 
+#[allow(clippy::return_self_not_must_use, reason = "`good` and `bad` are checks; what they return is a convenience")]
 impl Ran {
-    /// Itself, where it succeeded.
+    /// Itself, where it succeeded. To ignore it is fine: the check is made.
     ///
     /// # Panics
     /// Where it did not.

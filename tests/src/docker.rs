@@ -78,6 +78,16 @@ pub fn inspect(kind: Kind, id: &str) -> Option<Value> {
     }
 }
 
+/// The reference of an image that the engine has, found by a part of its name: whoever made it chose the rest.
+///
+/// # Panics
+/// Where it has none.
+pub fn image_of(part: &str) -> String {
+    let list = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let found = list.lines().find(|reference| reference.contains(part) && !reference.contains("<none>"));
+    found.unwrap_or_else(|| panic!("no image is named like {part:?}:\n{list}")).to_owned()
+}
+
 /// The label of that name on a container, volume or network.
 pub fn label<'object>(object: &'object Value, name: &str) -> &'object str {
     [&object["Config"]["Labels"], &object["Labels"]].into_iter().find_map(|labels| labels[name].as_str()).unwrap_or("")

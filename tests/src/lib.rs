@@ -6,6 +6,13 @@
 //! Invariant: a test leaves nothing behind. [`TestApp`] has a data folder, and so an install, of its own; when it ends,
 //! every container and volume with that install's label goes, and what should have gone before fails the test.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "a harness belongs to the tests: its way to fail is to panic, and its way to explain is standard error"
+)]
+
 pub mod app;
 pub mod binaries;
 pub mod browser;

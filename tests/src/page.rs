@@ -22,7 +22,7 @@ use crate::{binaries, wait::until};
 /// How long anything on a page takes that does not wait for a sandbox.
 pub const SEEN_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long a driver takes to give a page.
-const SESSION_TIME_MAX: Duration = Duration::from_secs(60);
+const SESSION_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// A page.
 #[derive(Debug)]

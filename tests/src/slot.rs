@@ -13,7 +13,7 @@ use crate::{binaries, wait::until};
 /// How many heavy tests run at once.
 const SLOTS: usize = 2;
 /// Longer than all heavy tests one after another take.
-const SLOT_WAIT_MAX: Duration = Duration::from_secs(1_800);
+const SLOT_WAIT_MAX: Duration = Duration::from_mins(30);
 
 /// The right to run; given back when dropped, or when the test's process ends in whatever way.
 #[derive(Debug)]
