@@ -1,0 +1,237 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use wire::Phase;
+
+use crate::{exit::STATUSES, show::Format};
+
+/// Runs AI agents on your own machine, each in a sandbox without a network card.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, after_help = STATUSES)]
+pub(crate) struct Arguments {
+    /// Print one JSON object instead of words; errors too, on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say on stderr what goes on; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Arguments {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Words }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run Berth without a window, for a browser and this command line
+    Serve(Serve),
+    /// Hand a task in
+    Run(Run),
+    /// List the tasks
+    Ls(Ls),
+    /// Show a run with its steps
+    Show(RunName),
+    /// Print what a run printed
+    Logs(Logs),
+    /// List the files that a run left
+    Results(RunName),
+    /// End whatever of a run is not ended
+    Cancel(RunName),
+    /// Accept a run's finished work
+    Approve(RunName),
+    /// Send a run's finished work back
+    Changes(Changes),
+    /// Turn a run's finished work down
+    Reject(Reject),
+    /// List the images of the Gallery, or build one
+    Images(Images),
+    /// List the agents
+    Agents,
+    /// Look at everything that Berth needs
+    Doctor,
+    /// Print a fresh link to the running Berth and open it
+    Open(Open),
+    /// Print the version
+    Version,
+}
+
+/// Arguments of `berth serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The port on 127.0.0.1; any that is free where it is not given
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
+    /// Open the interface in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// Arguments of `berth run`.
+#[derive(Debug, Args)]
+#[command(after_help = STATUSES)]
+pub(crate) struct Run {
+    /// A task file, a folder with one in it, or `-` for standard input; what follows goes along as files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The agent that is to do it
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// The project it belongs to
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// What to call it
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// How long it may work, as 90s, 30m, 2h or 1d
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    pub(crate) time: Option<u64>,
+    /// How much memory it may take, as 512M or 4G
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Wait until it is done or needs you
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Wait, and print what it prints
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+/// Arguments of `berth ls`.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Only tasks in this phase; can be given more than once
+    #[arg(long, value_parser = phase)]
+    pub(crate) phase: Vec<Phase>,
+    /// Only tasks with these words in title, prompt or agent
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) search: String,
+    /// How many at most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
+/// A run, as a person names it.
+#[derive(Debug, Args)]
+pub(crate) struct RunName {
+    /// Its id, the beginning of it, or a task's number for the task's latest run
+    pub(crate) run: String,
+}
+
+/// Arguments of `berth logs`.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) run: RunName,
+    /// Go on as it comes, until the run ends
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Let every control sequence through to the terminal
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+/// Arguments of `berth changes`.
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
+    #[command(flatten)]
+    pub(crate) run: RunName,
+    /// What is to be changed
+    #[arg(required = true)]
+    pub(crate) comment: Vec<String>,
+}
+
+/// Arguments of `berth reject`.
+#[derive(Debug, Args)]
+pub(crate) struct Reject {
+    #[command(flatten)]
+    pub(crate) run: RunName,
+    /// Why
+    pub(crate) comment: Vec<String>,
+}
+
+/// Arguments of `berth images`.
+#[derive(Debug, Args)]
+pub(crate) struct Images {
+    #[command(subcommand)]
+    pub(crate) command: Option<ImagesCommand>,
+}
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImagesCommand {
+    /// Build an image; returns when it is built
+    Build {
+        /// Its short name
+        name: String,
+    },
+}
+
+/// Arguments of `berth open`.
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    /// Only print the link
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+fn phase(text: &str) -> Result<Phase, String> {
+    Phase::from_name(&text.to_lowercase().replace(['-', ' '], "_")).ok_or_else(|| {
+        let names: Vec<_> = Phase::ALL.into_iter().map(Phase::name).collect();
+        format!("a phase is one of {}", names.join(", "))
+    })
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    scaled(text, &[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)])
+        .ok_or_else(|| "write 90s, 30m, 2h or 1d".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+    let number = text.trim_end_matches(['b', 'B', 'i']).to_uppercase();
+    scaled(&number, &units).ok_or_else(|| "write 512M or 4G".to_owned())
+}
+
+/// A whole number with one of these units behind it.
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (unit, factor) = units.iter().find(|(unit, _)| text.ends_with(unit))?;
+    text.strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(*factor).filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_sizes_are_whole_numbers_with_a_unit() {
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("2h"), Ok(7_200));
+        assert_eq!(bytes("512M"), Ok(512 << 20));
+        assert_eq!(bytes("4GiB"), Ok(4 << 30));
+        for nonsense in ["", "10", "-1s", "0m", "1.5h", "m", "99999999999999999999d"] {
+            assert!(seconds(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(bytes("512").is_err());
+    }
+
+    #[test]
+    fn a_phase_is_named_as_in_data_or_as_a_person_reads_it() {
+        assert_eq!(phase("awaiting_review"), Ok(Phase::AwaitingReview));
+        assert_eq!(phase("Awaiting review"), Ok(Phase::AwaitingReview));
+        assert!(phase("running").is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! The commands, a file a group. Each is a few calls and one reply to print.
+
+use anyhow::Context;
+use berth_core::Config;
+
+use crate::{
+    arguments::{Arguments, Command},
+    connection::Connection,
+    exit::Exit,
+    show::Printer,
+};
+
+mod browser;
+mod gallery;
+mod logs;
+mod look;
+mod review;
+mod run;
+mod serve;
+mod signals;
+mod watch;
+
+/// Carries out what was typed.
+pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow::Result<Exit> {
+    let Arguments { verbose, command, .. } = arguments;
+    match command {
+        Command::Version => gallery::version(printer),
+        Command::Serve(serve) => serve::serve(&config()?, &serve, verbose, printer).await,
+        Command::Open(open) => serve::open(&config()?, &open, verbose, printer).await,
+        Command::Run(run) => run::run(&config()?, run, verbose, printer).await,
+        Command::Ls(ls) => ask(verbose, async |connection| look::ls(connection, ls, printer).await).await,
+        Command::Show(show) => ask(verbose, async |connection| look::show(connection, show.run, printer).await).await,
+        Command::Results(of) => ask(verbose, async |connection| look::results(connection, of.run, printer).await).await,
+        Command::Logs(logs) => ask(verbose, async |connection| logs::logs(connection, logs, printer).await).await,
+        Command::Cancel(of) => ask(verbose, async |connection| review::cancel(connection, of.run, printer).await).await,
+        Command::Approve(of) => {
+            ask(verbose, async |connection| review::approve(connection, of.run, printer).await).await
+        }
+        Command::Changes(changes) => {
+            ask(verbose, async |connection| review::changes(connection, changes, printer).await).await
+        }
+        Command::Reject(reject) => {
+            ask(verbose, async |connection| review::reject(connection, reject, printer).await).await
+        }
+        Command::Images(images) => {
+            ask(verbose, async |connection| gallery::images(connection, images, printer).await).await
+        }
+        Command::Agents => ask(verbose, async |connection| gallery::agents(connection, printer).await).await,
+        Command::Doctor => ask(verbose, async |connection| gallery::doctor(connection, printer).await).await,
+    }
+}
+
+/// Opens a connection, asks over it, and lets go of it however that ended.
+async fn ask(verbose: u8, ask: impl AsyncFnOnce(&Connection) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    let connection = Connection::open(&config()?, verbose).await?;
+    let ended = ask(&connection).await;
+    connection.close().await;
+    ended
+}
+
+fn config() -> anyhow::Result<Config> {
+    Config::from_environment().context("it is not known where Berth keeps its data")
+}

@@ -1,0 +1,33 @@
+//! Looking: the list, a run, its results.
+
+use wire::call::{ListResults, ListTasks, ShowRun};
+
+use crate::{
+    arguments::Ls,
+    clock::now,
+    connection::Connection,
+    exit::Exit,
+    show::{Printer, results, run, tasks},
+};
+
+/// `berth ls`
+pub(super) async fn ls(connection: &Connection, ls: Ls, printer: Printer) -> anyhow::Result<Exit> {
+    let Ls { phase, search, limit } = ls;
+    let list = connection.call(ListTasks { phases: phase, search, limit, offset: 0 }).await?;
+    printer.reply(&list, |ink| tasks::task_list(&list, now(), ink))?;
+    Ok(Exit::Done)
+}
+
+/// `berth show RUN`
+pub(super) async fn show(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
+    let view = connection.call(ShowRun { run }).await?;
+    printer.reply(&view, |ink| run::run(&view, now(), ink))?;
+    Ok(Exit::Done)
+}
+
+/// `berth results RUN`
+pub(super) async fn results(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
+    let list = connection.call(ListResults { run }).await?;
+    printer.reply(&list, |ink| results::result_list(&list, ink))?;
+    Ok(Exit::Done)
+}

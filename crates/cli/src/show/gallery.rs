@@ -1,0 +1,79 @@
+//! Agents, images, and what the doctor found.
+
+use wire::{
+    task::ReviewGate,
+    view::{AgentView, DoctorReport, ImageState, ImageView, Verdict},
+};
+
+use super::{
+    ink::{Ink, Tone},
+    table::{Cell, Table},
+    words::{duration, line, size},
+};
+
+/// One line an agent.
+pub(crate) fn agents(agents: &[AgentView], ink: Ink) -> String {
+    let mut table = Table::new(["AGENT", "IMAGE", "MEMORY", "TIME", "REVIEW", "HOME", "WHAT IT DOES"]);
+    for agent in agents {
+        table.row([
+            Cell::toned(Tone::Strong, &agent.name),
+            Cell::plain(&agent.image),
+            Cell::plain(&size(agent.limits.memory_bytes)),
+            Cell::plain(&duration(agent.limits.wall_clock_s)),
+            Cell::plain(match agent.review {
+                ReviewGate::Ask => "asks you",
+                ReviewGate::Skip => "completes by itself",
+            }),
+            Cell::plain(if agent.busy.is_some() { "in use" } else { "free" }),
+            Cell::toned(Tone::Faint, &agent.description),
+        ]);
+    }
+    table.lay_out(ink)
+}
+
+/// One line an image.
+pub(crate) fn images(images: &[ImageView], ink: Ink) -> String {
+    let mut table = Table::new(["IMAGE", "STATE", "VERSION", "WHAT IT IS"]);
+    for image in images {
+        let (state, tone) = state(&image.state);
+        table.row([
+            Cell::toned(Tone::Strong, &image.name),
+            Cell::toned(tone, &state),
+            Cell::plain(&image.version),
+            Cell::toned(Tone::Faint, &image.title),
+        ]);
+    }
+    table.lay_out(ink)
+}
+
+fn state(state: &ImageState) -> (String, Tone) {
+    match state {
+        ImageState::Unknown => ("unknown".to_owned(), Tone::Faint),
+        ImageState::NotBuilt => ("not built".to_owned(), Tone::Faint),
+        ImageState::Outdated => ("outdated".to_owned(), Tone::Attention),
+        ImageState::Building { number, of, .. } => (format!("building, {number} of {of}"), Tone::Busy),
+        ImageState::Ready { size_bytes } => (format!("ready, {}", size(*size_bytes)), Tone::Good),
+        ImageState::Failed { error } => (format!("failed: {}", error.message), Tone::Bad),
+    }
+}
+
+/// One line a check, and a second where there is something to do.
+pub(crate) fn doctor(report: &DoctorReport, ink: Ink) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        let (word, tone) = verdict(check.verdict);
+        put!(text, "{} {}: {}", ink.paint(tone, word), line(&check.name), line(&check.message));
+        if !check.hint.is_empty() {
+            put!(text, "     {} {}", ink.paint(Tone::Strong, "hint:"), line(&check.hint));
+        }
+    }
+    text
+}
+
+const fn verdict(verdict: Verdict) -> (&'static str, Tone) {
+    match verdict {
+        Verdict::Good => ("good", Tone::Good),
+        Verdict::Warning => ("warn", Tone::Attention),
+        Verdict::Bad => ("bad ", Tone::Bad),
+    }
+}
