@@ -1,0 +1,63 @@
+"""How `./dev test` counts, seen from outside: with a cargo that says what a test wants to be said."""
+
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parent.parent
+OK = "     Running unittests src/lib.rs (target/debug/deps/a-1)\ntest result: ok. 3 passed; 0 failed; 0 ignored; 0 measured\n"
+BROKEN = "     Running tests/b.rs (target/debug/deps/b-1)\ntest result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured\n"
+CRASHED = "     Running tests/c.rs (target/debug/deps/c-1)\nrunning 4 tests\n"
+DOC_TWICE = "   Doc-tests a\ntest result: ok. 1 passed; 0 failed;\ntest result: ok. 2 passed; 0 failed;\n"
+
+
+class Counting(unittest.TestCase):
+    def suite(self, says, status):
+        """The last line and the exit status of a suite of one part, whose cargo `says` that and ends so."""
+        with tempfile.TemporaryDirectory() as folder:
+            cargo = Path(folder, "cargo")
+            cargo.write_text(f"#!/bin/sh\ncat <<'END'\n{says}END\nexit {status}\n")
+            cargo.chmod(0o755)
+            script = f"""
+                set -euo pipefail
+                cd '{CHECKOUT}'
+                source scripts/say.sh; source scripts/needs.sh; source scripts/suite.sh
+                DEV='{folder}'; mkdir "$DEV/log"
+                part_trial() {{ cargo_tests trial; }}
+                suite trial
+            """
+            done = subprocess.run(
+                ["bash", "-c", script],
+                env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            return done.stdout.splitlines()[-1], done.returncode
+
+    def test_results_of_all_binaries_are_added(self):
+        self.assertEqual(self.suite(OK + OK, 0), ("6 passed, 0 failed", 0))
+
+    def test_a_failed_test_fails_the_suite(self):
+        self.assertEqual(self.suite(OK + BROKEN, 101), ("5 passed, 1 failed", 1))
+
+    def test_a_binary_without_a_result_counts_as_failed(self):
+        self.assertEqual(self.suite(OK + CRASHED, 101), ("3 passed, 1 failed", 1))
+        self.assertEqual(self.suite(CRASHED + BROKEN + OK, 101), ("5 passed, 2 failed", 1))
+
+    def test_what_does_not_compile_counts_as_failed(self):
+        self.assertEqual(self.suite("error: could not compile\n", 101), ("0 passed, 1 failed", 1))
+
+    def test_no_test_at_all_counts_as_failed(self):
+        self.assertEqual(self.suite("", 0), ("0 passed, 1 failed", 1))
+
+    def test_documentation_tests_with_two_results_hide_no_failure(self):
+        self.assertEqual(self.suite(DOC_TWICE, 0), ("3 passed, 0 failed", 0))
+        self.assertEqual(self.suite(DOC_TWICE + BROKEN, 101), ("5 passed, 1 failed", 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
