@@ -1,0 +1,43 @@
+//! Waiting for a condition: the one place where a test may let time pass.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often the condition is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Waits until `condition` holds, looking every few milliseconds. Honours tokio's paused clock.
+///
+/// # Panics
+/// After `bound`, naming `what` was awaited.
+pub async fn until(what: &str, bound: Duration, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + bound;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}: not within {bound:?}");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_condition_that_comes_true_is_noticed() {
+        let mut looks = 0;
+        until("the third look", Duration::from_secs(5), async || {
+            looks += 1;
+            looks == 3
+        })
+        .await;
+        assert_eq!(looks, 3);
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_never_holds_fails_at_its_bound() {
+        let waiting = until("never", Duration::from_millis(20), async || false);
+        let outcome = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(waiting)).await;
+        assert!(outcome.is_err());
+    }
+}
