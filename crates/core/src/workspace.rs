@@ -44,24 +44,13 @@ use self::{
     scan::{Memory, ScanError},
     stoppable::{StopSign, Stopped, stoppable},
 };
-use crate::{escape::visible, intake::StagedFile};
+use crate::{escape::visible, intake::StagedFile, owner::Owner};
 
 /// What one read returns at most, in bytes.
 pub(crate) const READ_BYTES_MAX: u32 = 1 << 20;
 
 /// What one read returns where no length is given, in bytes.
 const READ_BYTES_DEFAULT: u32 = 256 << 10;
-
-/// Who the files of a workspace belong to: the uid and gid that the agent runs as.
-///
-/// Where they are not Berth's own, Berth must be root, and the files are given to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    /// The uid.
-    pub(crate) uid: u32,
-    /// The gid.
-    pub(crate) gid: u32,
-}
 
 /// A piece of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

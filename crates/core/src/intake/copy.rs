@@ -126,3 +126,24 @@ fn copy_one(
     }
     Ok(StagedFile { name: attachment.name.clone(), size_bytes, sha256: hex::encode(hasher.finalize()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grew_past_the_bound_is_not_copied_on() {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let target = File::create(folder.path().join("target")).unwrap();
+        let attachment = Attachment {
+            name: "endless".to_owned(),
+            size_bytes: 1,
+            content: AttachmentContent::Path { path: "/dev/zero".to_owned() },
+        };
+        let mut bytes_left = 3 * BLOCK_BYTES as u64 + 1;
+        let copied =
+            copy_one(&attachment, io::repeat(0), &target, &mut bytes_left, folder.path(), &StopSign::default());
+        assert!(matches!(copied, Err(IntakeError::TooManyBytes)));
+        assert_eq!(target.metadata().unwrap().len(), 3 * BLOCK_BYTES as u64);
+    }
+}

@@ -96,10 +96,7 @@ pub(crate) fn parse(yaml: &str) -> Result<FrontMatter, IntakeError> {
         let line = error.location().map_or(1, |location| location.line().max(1));
         IntakeError::FrontMatter {
             line,
-            message: format!(
-                "this is no YAML that Berth reads: {}",
-                visible(first_line(&error.to_string()).as_bytes())
-            ),
+            message: format!("this is no YAML that Berth reads: {}", visible(reason(&error.to_string()).as_bytes())),
         }
     })?;
     let mut front_matter = FrontMatter::default();
@@ -175,8 +172,10 @@ fn wrong(node: &Spanned<Node>, message: impl Into<String>) -> IntakeError {
     IntakeError::FrontMatter { line: node.referenced.line().max(1), message: message.into() }
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// The first line of what the parser says, without the place, which is told already.
+fn reason(message: &str) -> &str {
+    let line = message.lines().next().unwrap_or_default();
+    line.rfind(" at line ").map_or(line, |at| &line[..at])
 }
 
 fn text<'node>(key: &Spanned<String>, node: &'node Spanned<Node>) -> Result<&'node str, IntakeError> {

@@ -74,10 +74,11 @@ pub(crate) fn title_of_markdown(text: &str) -> String {
             (Some((open, length)), Some(mark)) if mark == open && marks >= length => fence = None,
             (Some(_), _) => {}
             (None, _) => {
-                if let Some(title) = heading(line).map(as_title).filter(|title| !title.is_empty()) {
-                    return title;
-                }
-                if first_line.is_none() && !line.is_empty() {
+                if let Some(title) = heading(line).map(as_title) {
+                    if !title.is_empty() {
+                        return title;
+                    }
+                } else if first_line.is_none() && !line.is_empty() {
                     first_line = Some(line);
                 }
             }

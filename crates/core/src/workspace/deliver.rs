@@ -13,13 +13,12 @@ use rustix::fs::Mode;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Owner,
     beneath::{Folder, Made, give, regular_file_at},
     digest::BLOCK_BYTES,
     path::{BeneathPath, PathProblem},
     stoppable::{StopSign, Stopped},
 };
-use crate::{escape::visible, intake::StagedFile};
+use crate::{escape::visible, intake::StagedFile, owner::Owner};
 use rustix::fd::AsFd;
 
 /// Names tried for a file on its way; another than the first is needed only where something made folders of them.
