@@ -8,6 +8,7 @@
 NEEDS='
 build  | cmd:timeout                    | coreutils                     | coreutils                          | coreutils               | coreutils
 build  | cmd:sha256sum                  | coreutils                     | coreutils                          | coreutils               | coreutils
+build  | file:/etc/ssl/certs            | ca-certificates               | ca-certificates                    | ca-certificates         | -
 build  | cmd:cc                         | build-essential               | gcc                                | base-devel              | -
 build  | cmd:pkg-config                 | pkg-config                    | pkgconf-pkg-config                 | pkgconf                 | -
 build  | pc:webkit2gtk-4.1              | libwebkit2gtk-4.1-dev         | webkit2gtk4.1-devel                | webkit2gtk-4.1          | -
@@ -96,8 +97,9 @@ need() {
     [[ -n ${names// /} ]] || return 0
     system=$(system)
     if [[ $system == debian ]] && can_be_root; then
+        say "Installing $names"
         # shellcheck disable=SC2086 # a list of packages
-        work "Installing $names" apt_install $names
+        work "Installing packages" apt_install $names
         names=$(missing "$@")
         [[ -z ${names// /} ]] || die "installed, and yet not found: $names"
         return 0
@@ -110,7 +112,7 @@ need() {
 }
 
 apt_install() {
-    as_root apt-get update
+    as_root apt-get update || echo "some package list could not be fetched; going on with what there is"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 

@@ -6,6 +6,8 @@
 # Everything that `dev` itself makes and may be thrown away.
 DEV=$PWD/target/dev
 LOG_TAIL_LINES=40
+# What an administrator runs is not on everybody's path.
+export PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$DEV/log" "$DEV/stamp"
 
 BOLD='' RED='' PLAIN=''
