@@ -105,6 +105,7 @@ pub trait Engine: Send + Sync + 'static {
     async fn attach(&self, id: &ContainerId) -> Result<Attached>;
 
     /// Runs another program in a running container. [`Conflict`](crate::ErrorKind::Conflict) where it does not run or is paused.
+    /// A program that is not there has a stream that ends, with the engine's words in it, and exit code 126 or 127.
     async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<Exec>;
 
     /// Whether an exec's program runs still, and how it ended.

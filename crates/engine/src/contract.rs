@@ -303,6 +303,7 @@ macro_rules! contract_tests {
             streams::standard_error_is_kept_apart,
             streams::attaching_to_nothing_is_gone,
             streams::an_exec_has_streams_and_an_exit_code,
+            streams::an_exec_of_a_program_that_is_not_there_ends_with_126_or_127,
             streams::an_exec_where_nothing_runs_is_a_conflict,
             files::an_archive_keeps_owners_and_modes_in_a_container_that_never_starts,
             files::a_read_only_root_takes_no_archive,

@@ -231,15 +231,15 @@ impl Engine for DockerEngine {
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         spec.check()?;
         let doing = || format!("create container {}", spec.name);
-        let Some(image) = self.image(&spec.image).await? else {
+        // An engine makes a missing volume by itself, nameless as to its owner: a lost home would come back empty and unnoticed.
+        let volumes = futures::future::try_join_all(create::volume_names(spec).map(async |name| {
+            let gone = || EngineError::new(ErrorKind::Gone, doing(), format!("the engine has no volume {name}"));
+            self.volume(name).await?.ok_or_else(gone)
+        }));
+        let (image, _) = futures::try_join!(self.image(&spec.image), volumes)?;
+        let Some(image) = image else {
             return Err(EngineError::new(ErrorKind::Gone, doing(), format!("the engine has no image {}", spec.image)));
         };
-        // An engine makes a missing volume by itself, nameless as to its owner: a lost home would come back empty and unnoticed.
-        for name in create::volume_names(spec) {
-            if self.volume(name).await?.is_none() {
-                return Err(EngineError::new(ErrorKind::Gone, doing(), format!("the engine has no volume {name}")));
-            }
-        }
         let body = create::body(spec, &image)?;
         let options = query::CreateContainerOptions { name: Some(spec.name.to_string()), ..Default::default() };
         let made = bounded(doing, HEAVY_BOUND, self.docker.create_container(Some(options), body)).await?;

@@ -2,14 +2,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed check is a panic")]
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use camino::Utf8Path;
 use engine::contract::hardening::violations;
-use engine::contract::{Subject, run, unique};
+use engine::contract::{Subject, Tar, run, unique};
+use engine::image::BuildNetwork;
 use engine::spec::{HostFolder, HostRules};
-use engine::{ContainerSpec, ContainerState, Exit, Identity, Mount};
+use engine::{BuildRequest, ContainerSpec, ContainerState, ErrorKind, Exit, Identity, ImageRef, Mount, Progress, Role};
 use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
 
 /// What a shell script inside says, and how it ended.
 async fn says(subject: &Subject, spec: &ContainerSpec) -> (String, Exit) {
@@ -200,3 +204,43 @@ async fn root_inside_can_own_files_and_nothing_else() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn dropping_a_build_ends_it_in_the_engine_too() {
+    run(Subject::of_this_machine().await, async |subject: &Subject| {
+        let dockerfile = format!("FROM {}\nRUN sleep 600\n", subject.base);
+        let request = BuildRequest {
+            context: Tar::default().file("Dockerfile", 0o644, 0, dockerfile.as_bytes()).finish().into(),
+            tag: ImageRef::parse(format!("berth-contract/{}:dropped", unique("image"))).unwrap(),
+            ownership: subject.ownership(Role::Image),
+            labels: BTreeMap::new(),
+            build_args: BTreeMap::new(),
+            network: BuildNetwork::None,
+        };
+        let (tx, mut rx) = mpsc::channel(16);
+        let second_step = async {
+            while let Some(progress) = rx.recv().await {
+                if matches!(progress, Progress::Step { number: 2, .. }) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            outcome = subject.engine.build(request, tx) => panic!("it should go on: {outcome:?}"),
+            () = second_step => {}
+        }
+        // The container of the instruction holds the base image for as long as it is there.
+        for _ in 0..LOOKS_MAX {
+            match subject.engine.remove_image(&subject.base).await {
+                Ok(()) => return,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the build goes on in the engine");
+    })
+    .await;
+}
+
+/// How often it is looked whether a dropped build has ended: twenty seconds in all.
+const LOOKS_MAX: u32 = 400;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{ended, kind};
 use crate::contract::{Subject, unique};
-use crate::{ContainerId, ErrorKind, ExecSpec, ExecState, Identity};
+use crate::{ContainerId, ErrorKind, ExecId, ExecSpec, ExecState, Identity};
 
 /// How many bytes go through `cat`.
 const BULK_BYTES: usize = 4 << 20;
@@ -80,13 +80,28 @@ pub async fn an_exec_has_streams_and_an_exit_code(subject: &Subject) {
     assert_eq!(bytes, b"\0\x01\x02there and back");
 
     let failing = subject.engine.exec(&id, &ExecSpec::new(["sh", "-c", "exit 9"])).await.unwrap();
+    assert_eq!(exit_code(subject, &failing.id).await, 9);
+}
+
+/// How an exec ended, once the engine has taken note of it.
+async fn exit_code(subject: &Subject, id: &ExecId) -> i64 {
     for _ in 0..LOOKS_MAX {
-        if subject.engine.exec_state(&failing.id).await.unwrap() == (ExecState::Exited { code: 9 }) {
-            return;
+        match subject.engine.exec_state(id).await.unwrap() {
+            ExecState::Exited { code } => return code,
+            ExecState::Running => tokio::time::sleep(Duration::from_millis(25)).await,
         }
-        tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    unreachable!("the exec should have ended with 9");
+    unreachable!("the exec should have ended")
+}
+
+/// An engine has opened the stream by then: the code tells, by the shell's rule, and the stream ends.
+pub async fn an_exec_of_a_program_that_is_not_there_ends_with_126_or_127(subject: &Subject) {
+    let id = subject.start(&["sleep", "600"]).await;
+    let mut exec = subject.engine.exec(&id, &ExecSpec::new(["no-such-program"])).await.unwrap();
+    let mut bytes = Vec::new();
+    exec.duplex.read_to_end(&mut bytes).await.unwrap();
+    let code = exit_code(subject, &exec.id).await;
+    assert!(matches!(code, 126 | 127), "{code}: {}", String::from_utf8_lossy(&bytes));
 }
 
 /// A program needs a running container.

@@ -10,6 +10,7 @@ use engine::{
     Exec, ExecId, ExecSpec, ExecState, Exit, ImageId, ImageRef, LabelFilter, Mount, Ownership, Result, Signal, Stats,
     Volume, VolumeName,
 };
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
@@ -338,9 +339,7 @@ impl World {
             return refused(ErrorKind::Conflict, doing, "it does not run");
         }
         let name = spec.argv.first().cloned().unwrap_or_default();
-        let Some(program) = programs.find(&name) else {
-            return refused(ErrorKind::Denied, doing, format!("exec: {name:?}: executable file not found in $PATH"));
-        };
+        let program = programs.find(&name);
         let (client, stdio) = tokio::io::duplex(PIPE_BYTES);
         let (_, signals) = mpsc::channel(1);
         let diagnostics = Diagnostics::default();
@@ -361,7 +360,8 @@ impl World {
             .insert(exec_id.clone(), StoredExec { container: container_id.clone(), state, killed: killed.clone() });
         let exec_id =
             ExecId::parse(exec_id).map_err(|bad| EngineError::new(ErrorKind::Broken, doing, bad.to_string()))?;
-        let launch = Launch { id: container_id, run: program(process), killed, pumps: Vec::new() };
+        let run = program.map_or_else(|| std::future::ready(NOT_FOUND).boxed(), |program| program(process));
+        let launch = Launch { id: container_id, run, killed, pumps: Vec::new() };
         Ok((Exec { id: exec_id, duplex: Box::new(client), diagnostics }, launch))
     }
 
