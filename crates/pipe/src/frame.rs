@@ -91,10 +91,7 @@ where
 }
 
 pub(crate) fn cut(error: std::io::Error, what: &'static str) -> PipeError {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => PipeError::Cut { what },
-        _ => error.into(),
-    }
+    if error.kind() == std::io::ErrorKind::UnexpectedEof { PipeError::Cut { what } } else { error.into() }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ use crate::limits::{
     OUTWARD_QUEUE_MAX, PROTOCOL, SILENCE_MAX,
 };
 use crate::message::{Ask, Hello, ProtocolRange, tame};
-use crate::mux::{End, Opener, PipeStream, keep_alive, multiplex};
+use crate::mux::{End, Opener, PipeStream, keep_alive, multiplex, note_loss};
 use crate::{PipeError, frame};
 
 pub use call::{CallError, DialError};
@@ -209,10 +209,7 @@ impl Guest {
 
     /// Opens a stream and asks.
     async fn ask(&self, ask: &Ask) -> Result<PipeStream, PipeError> {
-        let mut stream = match self.connection.opener.open().await {
-            Some(stream) => stream,
-            None => return Err(self.closed().await),
-        };
+        let Some(mut stream) = self.connection.opener.open().await else { return Err(self.closed().await) };
         frame::write(&mut stream, ask, FRAME_FROM_HOST_BYTES_MAX).await.map_err(|error| self.explain(error))?;
         Ok(stream)
     }
@@ -226,20 +223,9 @@ impl Guest {
     }
 }
 
-/// The first reason stands.
-fn note_loss(loss: &watch::Sender<Option<PipeError>>, reason: PipeError) {
-    loss.send_if_modified(|current| {
-        let is_first = current.is_none();
-        if is_first {
-            *current = Some(reason);
-        }
-        is_first
-    });
-}
-
 async fn wait_for_loss(mut loss: watch::Receiver<Option<PipeError>>) -> PipeError {
-    let lost = loss.wait_for(Option::is_some).await.map(|reason| reason.clone());
-    lost.ok().flatten().unwrap_or(PipeError::Closed)
+    let reason = loss.wait_for(Option::is_some).await.map(|reason| reason.clone());
+    reason.ok().flatten().unwrap_or(PipeError::Closed)
 }
 
 async fn greet(opener: &Opener, options: &Options) -> Result<(PipeStream, Hello, u16), PipeError> {

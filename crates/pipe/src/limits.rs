@@ -38,7 +38,7 @@ pub const OUTWARD_MAX: usize = 256;
 /// Outward connections that wait for the host's consumer.
 pub const OUTWARD_QUEUE_MAX: usize = 64;
 /// How long a guest holds an outward connection while no host is connected.
-pub const OUTWARD_HOLD: Duration = Duration::from_secs(10 * 60);
+pub const OUTWARD_HOLD: Duration = Duration::from_mins(10);
 /// Longest name of an outward target, in bytes.
 pub const OUTWARD_TARGET_BYTES_MAX: usize = 1024;
 

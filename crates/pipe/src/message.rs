@@ -64,7 +64,6 @@ pub enum Control {
 /// The first frame of a stream that the host opens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Ask {
     /// The stream is the control stream; the host's [`Hello`] follows.
     Control,

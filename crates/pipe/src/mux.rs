@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
@@ -186,10 +186,15 @@ where
             return PipeError::Flood { what };
         }
         match error {
-            yamux::ConnectionError::Io(error) => PipeError::from(error),
+            yamux::ConnectionError::Io(error) | yamux::ConnectionError::Decode(yamux::FrameDecodeError::Io(error)) => {
+                PipeError::from(error)
+            }
             yamux::ConnectionError::Closed => PipeError::PeerClosed,
-            yamux::ConnectionError::Decode(yamux::FrameDecodeError::Io(error)) => PipeError::from(error),
-            error => PipeError::Multiplex { reason: error.to_string() },
+            // The foreign enum may grow; whatever else it says is a broken connection.
+            error @ (yamux::ConnectionError::Decode(_)
+            | yamux::ConnectionError::NoMoreStreamIds
+            | yamux::ConnectionError::TooManyStreams
+            | _) => PipeError::Multiplex { reason: error.to_string() },
         }
     }
 }
@@ -237,4 +242,15 @@ pub(crate) async fn keep_alive(
         error = watching => error,
         error = beating => error,
     }
+}
+
+/// The first reason stands.
+pub(crate) fn note_loss(loss: &watch::Sender<Option<PipeError>>, reason: PipeError) {
+    loss.send_if_modified(|current| {
+        let is_first = current.is_none();
+        if is_first {
+            *current = Some(reason);
+        }
+        is_first
+    });
 }

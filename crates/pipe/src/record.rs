@@ -174,8 +174,10 @@ impl RecordReader {
 }
 
 fn split(head: [u8; HEAD_BYTES]) -> (u8, u64, usize) {
-    let [kind, a, b, c, d, e, f, g, h, i, j, k, l] = head;
-    (kind, u64::from_be_bytes([a, b, c, d, e, f, g, h]), u32::from_be_bytes([i, j, k, l]) as usize)
+    let (mut offset, mut length) = ([0; 8], [0; 4]);
+    offset.copy_from_slice(&head[1..9]);
+    length.copy_from_slice(&head[9..]);
+    (head[0], u64::from_be_bytes(offset), u32::from_be_bytes(length) as usize)
 }
 
 async fn read_body<S>(stream: &mut S, length: usize, bytes_max: usize) -> Result<Vec<u8>, PipeError>

@@ -88,25 +88,23 @@ pub(super) async fn receive(
 
 async fn receive_one(mut stream: PipeStream, outward: &mpsc::Sender<Outward>) {
     let reading = frame::read(&mut stream, "an outward connection", FRAME_FROM_GUEST_BYTES_MAX);
-    let target = match timeout(HELLO_WAIT_MAX, reading).await {
-        Ok(Ok(Some(OutwardAsk { target }))) => target,
-        Ok(Ok(None) | Err(_)) | Err(_) => {
-            tracing::debug!("an outward connection was reset: it does not say where to");
-            return;
-        }
+    let Ok(Ok(Some(OutwardAsk { target }))) = timeout(HELLO_WAIT_MAX, reading).await else {
+        tracing::debug!("an outward connection was reset: it does not say where to");
+        return;
     };
     let is_sound = !target.is_empty()
         && target.len() <= OUTWARD_TARGET_BYTES_MAX
         && target.bytes().all(|byte| byte.is_ascii_graphic());
     let wanted = Outward { target, stream };
-    let (wanted, refusal) = match is_sound {
-        false => (wanted, Refusal::new(RefusalCode::Invalid, "the target is no name")),
-        true => match outward.try_send(wanted) {
+    let (wanted, refusal) = if is_sound {
+        match outward.try_send(wanted) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(wanted) | mpsc::error::TrySendError::Closed(wanted)) => {
                 (wanted, Refusal::new(RefusalCode::TooMany, "nobody takes outward connections"))
             }
-        },
+        }
+    } else {
+        (wanted, Refusal::new(RefusalCode::Invalid, "the target is no name"))
     };
     if let Err(error) = wanted.refuse(refusal).await {
         tracing::trace!(%error, "a refusal was not taken");
