@@ -9,9 +9,7 @@ const PLACEHOLDER: &str = "<!doctype html><meta charset=\"utf-8\"><title>Berth</
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     interface_or_placeholder(Path::new("ui/dist"))?;
     println!("cargo:rerun-if-changed=src-tauri/capabilities");
-    tauri_build::try_build(
-        tauri_build::Attributes::new().capabilities_path_pattern("./src-tauri/capabilities/**/*"),
-    )?;
+    tauri_build::try_build(tauri_build::Attributes::new().capabilities_path_pattern("./src-tauri/capabilities/**/*"))?;
     Ok(())
 }
 

@@ -55,9 +55,8 @@ impl House {
     pub(crate) async fn api(&self) -> Result<Api, ErrorView> {
         let mut state = self.state.subscribe();
         let decided = state.wait_for(|state| !matches!(state, State::Starting));
-        let starting = || {
-            ErrorView::new(ErrorCode::NotNow, "Berth is still starting.").hint("Wait a moment and try again.")
-        };
+        let starting =
+            || ErrorView::new(ErrorCode::NotNow, "Berth is still starting.").hint("Wait a moment and try again.");
         let decided = tokio::time::timeout(START_WAIT_MAX, decided).await.map_err(|_| starting())?;
         match &*decided.map_err(|_| starting())? {
             State::Open(api) => Ok(api.clone()),

@@ -94,7 +94,9 @@ mod tests {
         for own in ["tauri://localhost/", "tauri://localhost/tasks/1", "http://tauri.localhost/inbox"] {
             assert!(is_own_page(&own.parse().unwrap()), "{own}");
         }
-        for foreign in ["http://localhost/", "https://example.com/", "tauri://evil/", "data:text/html,x", "file:///etc/passwd"] {
+        for foreign in
+            ["http://localhost/", "https://example.com/", "tauri://evil/", "data:text/html,x", "file:///etc/passwd"]
+        {
             assert!(!is_own_page(&foreign.parse().unwrap()), "{foreign}");
         }
     }

@@ -301,10 +301,8 @@ impl TestApp {
     /// # Panics
     /// Where something stays.
     pub async fn is_swept(&self) {
-        until("every sandbox to be removed", REMOVAL_TIME_MAX, async || {
-            self.of_sandboxes().is_empty().then_some(())
-        })
-        .await;
+        until("every sandbox to be removed", REMOVAL_TIME_MAX, async || self.of_sandboxes().is_empty().then_some(()))
+            .await;
     }
 }
 

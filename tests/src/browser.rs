@@ -62,7 +62,8 @@ impl Browser {
 
     /// A new browser with an empty profile, on an empty page.
     pub async fn page(&self, scheme: Scheme) -> Page {
-        let profile = camino_tempfile::tempdir_in(self.profiles.path()).expect("a folder for a test can be made").keep();
+        let profile =
+            camino_tempfile::tempdir_in(self.profiles.path()).expect("a folder for a test can be made").keep();
         let mut arguments = vec![
             "--headless=new".to_owned(),
             format!("--user-data-dir={profile}"),

@@ -100,7 +100,9 @@ impl Desk {
     pub fn geometry(&self, window: &str) -> Option<(i32, i32, i32, i32)> {
         let text = self.xdotool(&["getwindowgeometry", "--shell", window])?;
         let value = |name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).and_then(|value| value.parse().ok())
+            text.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+                .and_then(|value| value.parse().ok())
         };
         Some((value("X")?, value("Y")?, value("WIDTH")?, value("HEIGHT")?))
     }

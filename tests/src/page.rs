@@ -39,7 +39,8 @@ impl Page {
         let capabilities: Capabilities = serde_json::from_value(capabilities).expect("capabilities are an object");
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);
-        let session = tokio::time::timeout(SESSION_TIME_MAX, builder.connect(&format!("http://127.0.0.1:{port}"))).await;
+        let session =
+            tokio::time::timeout(SESSION_TIME_MAX, builder.connect(&format!("http://127.0.0.1:{port}"))).await;
         let client = session
             .unwrap_or_else(|_| panic!("the driver gives no page within {SESSION_TIME_MAX:?}"))
             .unwrap_or_else(|error| panic!("the driver gives no page: {error}"));
@@ -176,7 +177,7 @@ impl Page {
         .await;
     }
 
-    /// Writes into a field in place of what is in it, as typing would: the field hears of it.
+    /// Writes into a field in place of what is in it, or chooses from a list, as a person would: the field hears of it.
     ///
     /// # Panics
     /// Where there is no such field in time.
@@ -184,13 +185,78 @@ impl Page {
         let field = self.element(selector).await;
         let argument = serde_json::to_value(&field).expect("an element is JSON");
         let script = "const [field, text] = arguments;
-            const kind = field.tagName === 'TEXTAREA' ? HTMLTextAreaElement : HTMLInputElement;
+            const kinds = { TEXTAREA: HTMLTextAreaElement, SELECT: HTMLSelectElement };
+            const kind = kinds[field.tagName] ?? HTMLInputElement;
             field.focus();
             Object.getOwnPropertyDescriptor(kind.prototype, 'value').set.call(field, text);
             field.dispatchEvent(new InputEvent('input', { bubbles: true }));
             field.dispatchEvent(new Event('change', { bubbles: true }));";
         let written = self.client.execute(script, vec![argument, json!(text)]).await;
         written.unwrap_or_else(|error| panic!("`{selector}` cannot be written into: {error}"));
+    }
+
+    /// Clicks what the interface marks with that `data-test`.
+    ///
+    /// # Panics
+    /// Where there is nothing that can be clicked in time.
+    pub async fn press(&self, mark: &str) {
+        let selector = format!("[data-test='{mark}']");
+        until(&format!("a click on `{selector}`"), SEEN_TIME_MAX, async || {
+            let element = self.client.find(Locator::Css(&selector)).await.ok()?;
+            element.click().await.ok()
+        })
+        .await;
+    }
+
+    /// Selects a result by its path, in the tab that lists them.
+    ///
+    /// # Panics
+    /// Where there is none in time.
+    pub async fn choose_result(&self, path: &str) {
+        until(&format!("the result {path:?}"), SEEN_TIME_MAX, async || {
+            for row in self.client.find_all(Locator::Css("[data-test='result-row']")).await.ok()? {
+                if row.attr("data-path").await.ok()?.as_deref() == Some(path) {
+                    return row.click().await.ok();
+                }
+            }
+            None
+        })
+        .await;
+    }
+
+    /// What can be read in the terminal now: its visible lines.
+    pub async fn terminal(&self) -> String {
+        let script = "const rows = document.querySelector(\"[data-test='terminal'] .xterm-rows\");
+            return rows ? [...rows.children].map(row => row.textContent).join('\\n') : ''";
+        self.script(script).await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a text can be read in the terminal.
+    ///
+    /// # Panics
+    /// Where it cannot within the bound.
+    pub async fn terminal_says_within(&self, bound: Duration, text: &str) {
+        until(&format!("the terminal to say {text:?}"), bound, async || {
+            self.terminal().await.contains(text).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the page of a task shows that phase.
+    ///
+    /// # Panics
+    /// Where it does not within the bound.
+    pub async fn phase_within(&self, bound: Duration, phase: wire::Phase) {
+        let selector = format!("[data-test='phase'][data-name='{}']", phase.name());
+        self.element_within(bound, &selector).await;
+    }
+
+    /// The path of the address.
+    ///
+    /// # Panics
+    /// Where there is no page.
+    pub async fn path(&self) -> String {
+        self.client.current_url().await.expect("there is a page").path().to_owned()
     }
 
     /// Drops files on the page as a browser does, at its middle.
@@ -238,11 +304,7 @@ pub fn screenshots() -> Utf8PathBuf {
 struct ConsoleLog;
 
 impl WebDriverCompatibleCommand for ConsoleLog {
-    fn endpoint(
-        &self,
-        base_url: &url::Url,
-        session_id: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
+    fn endpoint(&self, base_url: &url::Url, session_id: Option<&str>) -> Result<url::Url, url::ParseError> {
         base_url.join(&format!("session/{}/se/log", session_id.unwrap_or_default()))
     }
 

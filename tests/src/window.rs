@@ -69,6 +69,17 @@ pub fn desktop(desk: &Desk, home: &Utf8Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Asks a window to close, as a window manager does for its cross.
+///
+/// # Panics
+/// Where it cannot be asked.
+pub async fn close(desk: &Desk, window: &str) {
+    let mut command = desk.command("/usr/bin/python3");
+    command.args(["-c", include_str!("window/close.py"), window]);
+    let status = command.status().await.expect("`/usr/bin/python3` is installed");
+    assert!(status.success(), "the window cannot be asked to close");
+}
+
 /// A port that was free a moment ago: `WebKitWebDriver` cannot be asked to choose one.
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");

@@ -54,12 +54,10 @@ async fn task_count(app: &TestApp) -> u64 {
 // The engine.
 
 async fn engine_error(app: &TestApp) -> ErrorView {
-    until("the engine to be known as down", ANSWER_TIME_MAX, async || {
-        match app.call(Status {}).await.unwrap().engine {
-            EngineView::Down { error, .. } => Some(error),
-            EngineView::Unknown => None,
-            EngineView::Up { .. } => panic!("there is no such engine"),
-        }
+    until("the engine to be known as down", ANSWER_TIME_MAX, async || match app.call(Status {}).await.unwrap().engine {
+        EngineView::Down { error, .. } => Some(error),
+        EngineView::Unknown => None,
+        EngineView::Up { .. } => panic!("there is no such engine"),
     })
     .await
 }
@@ -330,7 +328,19 @@ async fn a_key_never_leads_out_of_the_workspace() {
     let created = app.create(&sample::script(&["echo here > here; mkdir in; ln -s / in/out"])).await;
     app.reaches(&created, Phase::Completed).await;
     let run = created.run.to_string();
-    let keys = ["../../server.json", "..%2f..%2fserver.json", "/etc/passwd", "%2Fetc%2Fpasswd", "in/out/etc/passwd", "in/../../../server.json", "", ".", "here%00", "here/", "%zz"];
+    let keys = [
+        "../../server.json",
+        "..%2f..%2fserver.json",
+        "/etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "in/out/etc/passwd",
+        "in/../../../server.json",
+        "",
+        ".",
+        "here%00",
+        "here/",
+        "%zz",
+    ];
     for key in keys {
         let read = app.call(ReadResult { run: run.clone(), key: key.to_owned(), offset: 0, length: 0 }).await;
         assert!(read.is_err(), "{key}: {read:?}");
@@ -342,11 +352,9 @@ async fn a_key_never_leads_out_of_the_workspace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_that_is_swapped_for_links_while_it_is_read_gives_nothing_away() {
     let app = TestApp::start().await;
-    let blocks = [
-        "i=0; while [ $i -lt 300 ]; do
+    let blocks = ["i=0; while [ $i -lt 300 ]; do
            mkdir -p d; echo x > d/passwd; rm -rf d; ln -s /etc d; rm d; i=$((i+1));
-         done; echo done > done",
-    ];
+         done; echo done > done"];
     let created = app.create(&sample::script(&blocks)).await;
     let run = created.run.to_string();
     let workspace = app.workspace(&created).await;

@@ -2,11 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
 
-use berth_tests::{
-    TestApp,
-    app::RUN_TIME_MAX,
-    docker, sample, until,
-};
+use berth_tests::{TestApp, app::RUN_TIME_MAX, docker, sample, until};
 use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 use wire::{Phase, call::TaskCreated, event::EventKind, view::TaskList};
@@ -36,7 +32,8 @@ async fn assert_nothing_was_lost_or_done_twice(app: &TestApp, created: &TaskCrea
 }
 
 async fn adoptions(app: &TestApp, created: &TaskCreated) -> usize {
-    let events = app.call(wire::call::ListEvents { task: Some(created.task), after_seq: 0, limit: 1_000 }).await.unwrap();
+    let events =
+        app.call(wire::call::ListEvents { task: Some(created.task), after_seq: 0, limit: 1_000 }).await.unwrap();
     events.iter().filter(|event| matches!(event.kind, EventKind::Adopted { .. })).count()
 }
 

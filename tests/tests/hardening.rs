@@ -59,7 +59,10 @@ impl Watch {
         let pid = self.events.id().unwrap();
         until("docker events to be connected", LISTENS_TIME_MAX, async || {
             let sockets = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-            sockets.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))).then_some(())
+            sockets
+                .flatten()
+                .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")))
+                .then_some(())
         })
         .await;
     }
@@ -116,7 +119,12 @@ async fn the_rule_of_the_containers_can_fail() {
     app.reaches(&created, Phase::Executing).await;
     let mut container = app.containers().into_iter().find(|container| role(container) == "sandbox").unwrap();
     assert!(hardening::violations(&container).is_empty());
-    for (field, weaker) in [("Privileged", true.into()), ("ReadonlyRootfs", false.into()), ("PidsLimit", 0.into()), ("CapAdd", serde_json::json!(["SYS_ADMIN"]))] {
+    for (field, weaker) in [
+        ("Privileged", true.into()),
+        ("ReadonlyRootfs", false.into()),
+        ("PidsLimit", 0.into()),
+        ("CapAdd", serde_json::json!(["SYS_ADMIN"])),
+    ] {
         let before = std::mem::replace(&mut container["HostConfig"][field], weaker);
         assert!(!hardening::violations(&container).is_empty(), "{field}");
         container["HostConfig"][field] = before;
@@ -261,7 +269,10 @@ async fn from_inside_there_is_no_way_out_and_nothing_of_the_host() {
     assert_ne!(facts["new_user_namespace"], 0);
     assert_ne!(facts["become_root"], 0);
     assert!(!facts.to_string().contains(CANARY), "{:#}", facts["environment"]);
-    let known = ["core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero", "console"];
+    let known = [
+        "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+        "urandom", "zero", "console",
+    ];
     for device in words(&facts["devices"]) {
         assert!(known.contains(&device), "/dev/{device}");
     }

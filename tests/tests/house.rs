@@ -52,7 +52,8 @@ const SOLE_OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// What the crates that must do no I/O and know no clock may not name.
-const IMPURE: &[&str] = &["tokio", "tokio-util", "futures", "async-trait", "reqwest", "rand", "getrandom", "nix", "notify"];
+const IMPURE: &[&str] =
+    &["tokio", "tokio-util", "futures", "async-trait", "reqwest", "rand", "getrandom", "nix", "notify"];
 
 /// A file is one idea; past this many lines, tests aside, there are two.
 const FILE_LINES_MAX: usize = 600;
@@ -123,8 +124,10 @@ fn crates_depend_only_on_what_the_design_allows() {
 #[test]
 fn the_rule_of_the_edges_can_fail() {
     let packages = metadata().packages;
-    let without_one: Vec<(&str, &[&str])> =
-        EDGES.iter().map(|&(from, to)| if from == "server" { (from, &["wire"] as &[&str]) } else { (from, to) }).collect();
+    let without_one: Vec<(&str, &[&str])> = EDGES
+        .iter()
+        .map(|&(from, to)| if from == "server" { (from, &["wire"] as &[&str]) } else { (from, to) })
+        .collect();
     assert_eq!(forbidden(&packages, &without_one, DECIDED), ["server → berth-core"]);
     let without_cli: Vec<(&str, &[&str])> = EDGES.iter().copied().filter(|(from, _)| *from != "cli").collect();
     assert_eq!(forbidden(&packages, &without_cli, DECIDED), ["cli is no crate of the design"]);
@@ -157,7 +160,8 @@ fn wire_and_lifecycle_do_no_io_and_know_no_clock() {
     let mut found = Vec::new();
     for package in metadata().packages.iter().filter(|package| matches!(package.name.as_str(), "wire" | "lifecycle")) {
         for dependency in package.dependencies.iter().filter(|dependency| dependency.kind.is_none()) {
-            let random = dependency.name == "uuid" && dependency.features.iter().any(|name| matches!(name.as_str(), "v4" | "v7"));
+            let random = dependency.name == "uuid"
+                && dependency.features.iter().any(|name| matches!(name.as_str(), "v4" | "v7"));
             if IMPURE.contains(&dependency.name.as_str()) || random {
                 found.push(format!("{} names {}", package.name, dependency.name));
             }
@@ -224,7 +228,8 @@ fn files_are_named_after_their_module_and_hold_one_idea() {
 #[test]
 fn nothing_is_left_for_later() {
     // Put together here, so that this file does not find itself.
-    let words = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["todo", "!("].concat(), ["unimplemented", "!("].concat()];
+    let words =
+        [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["todo", "!("].concat(), ["unimplemented", "!("].concat()];
     let mut found = Vec::new();
     for (path, text) in all_sources() {
         for (number, line) in text.lines().enumerate() {

@@ -50,7 +50,8 @@ async fn the_sample_task_completes_and_its_results_carry_their_hashes() {
     ran.good();
     let workspace = Utf8Path::new(summary.workspace.as_deref().unwrap()).to_owned();
     let list = results(&app, &summary).await;
-    for (path, media_type) in [("primes.csv", "text/csv"), ("spiral.png", "image/png"), ("report.md", "text/markdown")] {
+    for (path, media_type) in [("primes.csv", "text/csv"), ("spiral.png", "image/png"), ("report.md", "text/markdown")]
+    {
         let result = named(&list, path);
         let file = workspace.join(path);
         assert_eq!(result.sha256.as_deref(), Some(sha256(&file).as_str()), "{path}");
@@ -96,7 +97,10 @@ async fn new_changed_and_deleted_files_are_told_apart() {
     for name in ["kept", "changed", "deleted"] {
         sample::write(folder.path(), name, name);
     }
-    let text = sample::script_with("files: [kept, changed, deleted]", &["cat kept; echo more >> changed; rm deleted; echo new > new"]);
+    let text = sample::script_with(
+        "files: [kept, changed, deleted]",
+        &["cat kept; echo more >> changed; rm deleted; echo new > new"],
+    );
     let file = sample::write(folder.path(), "task.md", text);
     let (ran, summary) = wait_for(&app, &file).await;
     assert_eq!(summary.phase, Phase::Completed, "{ran}");
