@@ -1,9 +1,46 @@
 //! The owner of everything that lives.
+//!
+//! ```text
+//! start: lock ─▶ store ─▶ engine link, actors of the steps that are not over ─▶ schedule, reconcile
+//! shutdown: everything is told to stop and awaited; sandboxes work on
+//! ```
 
-use crate::{Api, Config};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use engine::{
+    EngineError, ErrorKind,
+    docker::DockerEngine,
+    find::{Environment, RealFiles, find},
+};
+use futures::FutureExt as _;
+use store::{Store, StoreError};
+use tracing::{info, warn};
+use wire::{ErrorCode, ErrorView};
+
+use crate::api::Api;
+use crate::certificates::{self, CertificateError, HostTrust};
+use crate::clock::{Clock, SystemClock, Time, new_id};
+use crate::config::Config;
+use crate::engine_link::{Connected, Connector, EngineLink};
+use crate::house::{House, Parts};
+use crate::images::Images;
+use crate::runner::{reconcile, schedule, step};
+use crate::{agents, faults};
+
+/// The file that is locked while a Berth uses the data folder. What the lock holds off is a second Berth, not a reader.
+const LOCK_FILE: &str = "lock";
+/// The database.
+const STORE_FILE: &str = "berth.db";
 
 /// A running Berth: one per data folder.
-pub struct App {}
+pub struct App {
+    house: Arc<House>,
+    /// Invariant: locked for as long as this lives. The system lets go of it when the process ends, however it ends.
+    _lock: File,
+}
 
 /// Why an app does not start.
 #[derive(Debug, thiserror::Error)]
@@ -12,23 +49,173 @@ pub enum StartError {
     #[error("another Berth uses `{folder}`")]
     InUse {
         /// The folder.
-        folder: camino::Utf8PathBuf,
+        folder: Utf8PathBuf,
     },
+    /// The data folder cannot be made or used.
+    #[error("the data folder `{folder}` cannot be used")]
+    Folder {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("the database in `{folder}` cannot be opened")]
+    Store {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// An extra certificate of the setting cannot be used.
+    #[error("an extra certificate cannot be used")]
+    Certificate(#[source] CertificateProblem),
+}
+
+/// What is wrong with an extra certificate.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct CertificateProblem(CertificateError);
+
+impl StartError {
+    /// The error for a person.
+    pub fn view(&self) -> ErrorView {
+        let view = |code, message: String, hint: &str| ErrorView::new(code, message).hint(hint).detail(faults::chain(self));
+        match self {
+            Self::InUse { folder } => view(
+                ErrorCode::DataFolderInUse,
+                format!("Another Berth uses the data folder `{folder}`."),
+                "Use that one (`berth open` shows its window in the browser), end it, or set `BERTH_HOME` to another folder.",
+            ),
+            Self::Folder { folder, .. } => view(
+                ErrorCode::Storage,
+                format!("The data folder `{folder}` cannot be used."),
+                "Look at its owner and its free space, or set `BERTH_HOME` to another folder.",
+            ),
+            Self::Store { folder, source: StoreError::Newer { .. } } => view(
+                ErrorCode::DataFolderNewer,
+                format!("The data folder `{folder}` was written by a newer Berth. Nothing in it was changed."),
+                "Update Berth, or set `BERTH_HOME` to another folder.",
+            ),
+            Self::Store { folder, .. } => view(
+                ErrorCode::Storage,
+                format!("The database in `{folder}` cannot be opened. Nothing in it was changed."),
+                "Look at the disk and at the folder's owner; a copy of the folder can be opened elsewhere with `BERTH_HOME`.",
+            ),
+            Self::Certificate(_) => view(
+                ErrorCode::InvalidArgument,
+                "An extra certificate cannot be used.".to_owned(),
+                "Mend `BERTH_EXTRA_CERTIFICATES`: each path names a file with certificates in PEM.",
+            ),
+        }
+    }
 }
 
 impl App {
-    /// Opens the data folder, takes its lock, reconciles what is there with what the engine has, and begins to work.
-    pub async fn start(_config: Config) -> Result<Self, StartError> {
-        unimplemented!()
+    /// Opens the data folder, takes its lock, takes up the steps that are not over, and begins to work. The engine is found in
+    /// the background: a Berth without one starts all the same.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is changed where it fails.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let address = config.engine_address.clone();
+        let connector: Connector = Arc::new(move || connect(address.clone()).boxed());
+        Self::start_with(config, connector, SystemClock).await
+    }
+
+    /// The same with an engine and a clock of the caller's: for faults, and for hours that pass at once.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(config: Config, connector: Connector, clock: impl Clock) -> Result<Self, StartError> {
+        let time = Time::new(clock);
+        let folder = config.data_folder.clone();
+        let lock = {
+            let folder = folder.clone();
+            let locked = tokio::task::spawn_blocking(move || lock(&folder)).await;
+            locked.unwrap_or_else(|error| {
+                Err(StartError::Folder { folder: config.data_folder.clone(), source: io::Error::other(error) })
+            })?
+        };
+        let in_store = |source| StartError::Store { folder: folder.clone(), source };
+        let store = Store::open(&folder.join(STORE_FILE)).await.map_err(in_store)?;
+        let install = store.install_id(new_id(), time.now()).await.map_err(in_store)?;
+        agents::seed(&store, time.now()).await.map_err(in_store)?;
+        let extra = certificates::find(&config.extra_certificates, &HostTrust::of_this_machine())
+            .map_err(|error| StartError::Certificate(CertificateProblem(error)))?;
+        let images = Images::new(install.to_string(), extra);
+        let link = EngineLink::new(connector, time.clone());
+        let house = House::new(Parts { config, install, time, store, link, images });
+        info!(%install, folder = %house.config.data_folder, "Berth starts");
+
+        take_up(&house).await.map_err(in_store)?;
+        let (watched, scheduled, compared) = (house.clone(), house.clone(), house.clone());
+        house.tasks.spawn(async move { watched.link.run(watched.stop.clone()).await });
+        house.tasks.spawn(schedule::run(scheduled));
+        house.tasks.spawn(reconcile::run(compared));
+        Ok(Self { house, _lock: lock })
     }
 
     /// A handle for a skin.
     pub fn api(&self) -> Api {
-        unimplemented!()
+        Api::new(self.house.clone())
     }
 
     /// Stops working and lets go of everything; sandboxes work on and are taken over at the next start.
     pub async fn shutdown(self) {
-        unimplemented!()
+        info!("Berth stops; sandboxes work on");
+        self.house.stop.cancel();
+        self.house.tasks.close();
+        self.house.tasks.wait().await;
+        self.house.store.clone().close().await;
+    }
+}
+
+/// Begins the actors of the steps that are not over.
+async fn take_up(house: &Arc<House>) -> Result<(), StoreError> {
+    for record in house.store.unfinished_steps().await? {
+        let agent = house.store.agent(record.agent).await?;
+        let task = house.store.task(record.task).await?;
+        step::spawn(house, record, agent.launch, task.prompt);
+    }
+    Ok(())
+}
+
+async fn connect(address: Option<String>) -> Result<Connected, EngineError> {
+    let environment = Environment::of_this_process(address);
+    let candidates = tokio::task::spawn_blocking(move || find(&environment, &RealFiles)).await;
+    let lost = |error: Box<dyn std::error::Error + Send + Sync>| {
+        EngineError::new(ErrorKind::Unreachable, "find an engine", error.to_string()).caused_by(error)
+    };
+    let candidates = candidates.map_err(|error| lost(error.into()))?.map_err(|error| lost(error.into()))?;
+    let docker = DockerEngine::connect_first(&candidates).await?;
+    let found = format!("{}, named by {}", docker.found().endpoint, docker.found().source);
+    Ok(Connected { engine: Arc::new(docker), found })
+}
+
+/// Makes the data folder, the person's alone, and locks it.
+fn lock(folder: &Utf8Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join(LOCK_FILE))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => {
+            warn!(%source, "the data folder cannot be locked");
+            Err(failed(source))
+        }
     }
 }

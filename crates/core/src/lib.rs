@@ -2,14 +2,45 @@
 //!
 //! [`App`] owns everything that lives (the store, the engine, the runner's actors) and is started once per data folder;
 //! [`Api`] is the cheap handle that every skin calls. It names neither Tauri nor axum, neither bollard nor sqlx.
+//!
+//! ```text
+//! api ─▶ dispatch ─▶ intake ─▶ store ─▶ runner (schedule, step, attempt) ─▶ engine, pipe
+//!            └─────▶ views ◀── store                 │
+//!  terminal ◀── output ◀─────────────────────────────┘
+//! ```
 
+mod agents;
 mod api;
 mod app;
+mod certificates;
+mod clock;
 mod config;
+mod dispatch;
+mod doctor;
+mod engine_link;
 mod escape;
+mod faults;
+mod gallery;
+mod guest_volume;
+mod home;
+mod house;
+mod images;
 mod intake;
+mod output;
+mod owner;
+mod queue;
+mod results;
+mod runner;
+mod sandbox;
+mod shell;
+mod terminal;
+mod tickets;
+mod views;
 mod workspace;
 
-pub use api::{Api, Stream, Terminal};
+pub use api::{Api, Stream};
 pub use app::{App, StartError};
-pub use config::Config;
+pub use clock::{Clock, SystemClock};
+pub use config::{Config, ConfigError};
+pub use engine_link::{Connected, Connector};
+pub use terminal::Terminal;

@@ -127,10 +127,10 @@ pub(crate) enum IntakeError {
 impl IntakeError {
     /// The error, with the file that it is about.
     pub(super) fn within(self, path: &str) -> Self {
-        match self {
-            located @ (Self::In { .. } | Self::Unreadable(..) | Self::WrongKind { .. } | Self::Stopped(_)) => located,
-            other => Self::In { path: path.to_owned(), source: Box::new(other) },
+        if matches!(self, Self::In { .. } | Self::Unreadable(..) | Self::WrongKind { .. } | Self::Stopped(_)) {
+            return self;
         }
+        Self::In { path: path.to_owned(), source: Box::new(self) }
     }
 
     fn code(&self) -> ErrorCode {

@@ -179,36 +179,37 @@ fn reason(message: &str) -> &str {
 }
 
 fn text<'node>(key: &Spanned<String>, node: &'node Spanned<Node>) -> Result<&'node str, IntakeError> {
-    match &node.value {
-        Node::Text(text) if !text.trim().is_empty() => Ok(text.trim()),
-        Node::Text(_) => Err(wrong(node, format!("\"{}\" is empty: give it a value or leave it out", key.value))),
-        other => {
-            Err(wrong(node, format!("\"{}\" must be text, not {}; put it in quotes", key.value, other.describe())))
-        }
+    let name = key.value.as_str();
+    match node.value.as_text() {
+        Some(text) if !text.trim().is_empty() => Ok(text.trim()),
+        Some(_) => Err(wrong(node, format!("\"{name}\" is empty: give it a value or leave it out"))),
+        None => Err(wrong(node, format!("\"{name}\" must be text, not {}; put it in quotes", node.value.describe()))),
     }
 }
 
 fn review(node: &Spanned<Node>) -> Result<ReviewGate, IntakeError> {
-    match &node.value {
-        Node::Text(word) if word == "ask" => Ok(ReviewGate::Ask),
-        Node::Text(word) if word == "skip" => Ok(ReviewGate::Skip),
-        other => Err(wrong(node, format!("\"review\" must be ask or skip, not {}", other.describe()))),
+    match node.value.as_text() {
+        Some("ask") => Ok(ReviewGate::Ask),
+        Some("skip") => Ok(ReviewGate::Skip),
+        _ => Err(wrong(node, format!("\"review\" must be ask or skip, not {}", node.value.describe()))),
     }
 }
 
 fn files(node: &Spanned<Node>) -> Result<Vec<String>, IntakeError> {
     let example = "\"files\" must be a list of paths, such as [data.csv, pictures]";
-    match &node.value {
-        Node::Text(path) => Ok(vec![path.clone()]),
-        Node::List(items) => items
-            .iter()
-            .map(|item| match &item.value {
-                Node::Text(path) => Ok(path.clone()),
-                other => Err(wrong(item, format!("{example}; this item is {}", other.describe()))),
-            })
-            .collect(),
-        other => Err(wrong(node, format!("{example}, not {}", other.describe()))),
+    if let Some(path) = node.value.as_text() {
+        return Ok(vec![path.to_owned()]);
     }
+    let Node::List(items) = &node.value else {
+        return Err(wrong(node, format!("{example}, not {}", node.value.describe())));
+    };
+    items
+        .iter()
+        .map(|item| {
+            let path = item.value.as_text().map(str::to_owned);
+            path.ok_or_else(|| wrong(item, format!("{example}; this item is {}", item.value.describe())))
+        })
+        .collect()
 }
 
 /// Sets one limit; `false` where there is none of that name.
@@ -299,6 +300,10 @@ enum Node {
 }
 
 impl Node {
+    fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
     fn describe(&self) -> String {
         /// Characters of a value that are shown.
         const SHOWN_CHARS_MAX: usize = 40;

@@ -129,7 +129,7 @@ async fn bad_task_files_get_a_clear_error() {
     ] {
         let error = draft_of_file(content).await.unwrap_err();
         assert_eq!(error.code, code, "{error:?}");
-        assert!(error.message.contains(message), "{} in {error:?}", message);
+        assert!(error.message.contains(message), "{message} in {error:?}");
         assert!(error.message.contains("task.md: "), "{error:?}");
         assert!(error.hint.contains(hint), "{error:?}");
     }
@@ -302,12 +302,12 @@ async fn a_file_without_permission_is_named() {
     if rustix::process::geteuid().is_root() {
         // Root reads it all the same: the draft must then be made.
         let folder = folder(&[("task.md", b"Go"), ("locked", b"l")]);
-        fs::set_permissions(folder.path().join("locked"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(folder.path().join("locked"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         assert_eq!(names(&draft_of(&[folder.path().to_owned()]).await.unwrap()), ["locked"]);
         return;
     }
     let folder = folder(&[("task.md", b"Go"), ("locked", b"l")]);
-    fs::set_permissions(folder.path().join("locked"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path().join("locked"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     let error = draft_of(&[folder.path().to_owned()]).await.unwrap_err();
     assert!(error.message.contains("locked cannot be read"), "{error:?}");
 }

@@ -72,10 +72,9 @@ impl Baseline {
         }
         match (&was.sha256, &now.sha256) {
             (Some(before), Some(after)) if before == after => Comparison::Same,
-            (Some(_), Some(_)) => Comparison::Different(ResultChange::Changed),
             // The time is the file's own word, but all there is.
             (None, None) if was.modified_ns == now.modified_ns => Comparison::Same,
-            (None, None) => Comparison::Different(ResultChange::Changed),
+            (Some(_), Some(_)) | (None, None) => Comparison::Different(ResultChange::Changed),
             (Some(_), None) | (None, Some(_)) => Comparison::Undecided,
         }
     }

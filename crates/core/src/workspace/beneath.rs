@@ -57,12 +57,12 @@ impl Folder {
 
     /// Makes a folder in this one, or opens it where there is one; `Made` tells which.
     pub(crate) fn make_folder(&self, name: &CStr, mode: Mode) -> io::Result<(Self, Made)> {
-        let made = match rustix::fs::mkdirat(&self.fd, name, mode) {
+        let novelty = match rustix::fs::mkdirat(&self.fd, name, mode) {
             Ok(()) => Made::New,
             Err(rustix::io::Errno::EXIST) => Made::Before,
             Err(errno) => return Err(errno.into()),
         };
-        Ok((self.folder(name)?, made))
+        Ok((self.folder(name)?, novelty))
     }
 
     /// Makes a new file in this folder.
@@ -138,10 +138,8 @@ pub(crate) fn regular_file_at(folder: BorrowedFd<'_>, name: &CStr) -> io::Result
         Err(errno) => return Err(errno.into()),
     };
     let stat = rustix::fs::fstat(&fd)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(Ok((File::from(fd), stat))),
-        kind => Ok(Err(kind)),
-    }
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    Ok(if kind == FileType::RegularFile { Ok((File::from(fd), stat)) } else { Err(kind) })
 }
 
 /// What a name in a folder is; of a link, the link itself.

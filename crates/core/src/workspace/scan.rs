@@ -60,7 +60,7 @@ const HASHED_FINAL_BYTES: u64 = 32 << 30;
 const REST_FACTOR: u32 = 4;
 
 /// The longest rest.
-const REST_MAX: Duration = Duration::from_secs(60);
+const REST_MAX: Duration = Duration::from_mins(1);
 
 /// How thorough a scan is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -475,9 +475,10 @@ fn describe(kind: Kind) -> &'static str {
 }
 
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
-        _ => error.to_string(),
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "no permission to read it".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

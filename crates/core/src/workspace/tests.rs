@@ -2,7 +2,7 @@ use std::{
     fs,
     os::unix::{
         ffi::OsStrExt,
-        fs::{PermissionsExt, symlink},
+        fs::{MetadataExt, PermissionsExt, symlink},
     },
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -364,8 +364,8 @@ async fn what_may_not_be_read_is_said() {
     let place = Place::new().await;
     place.write("locked", b"x");
     place.write("closed/inside", b"x");
-    fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(place.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(place.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let results = place.results().await;
     fs::set_permissions(place.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
     if rustix::process::geteuid().is_root() {
@@ -455,7 +455,6 @@ async fn as_root_the_folder_and_its_files_are_given_away() {
         assert!(error.message.contains("cannot be given to the user 0:0"), "{error:?}");
         return;
     }
-    use std::os::unix::fs::MetadataExt;
     let place = Place::new().await;
     let agent = Owner { uid: 54_321, gid: 54_322 };
     let workspace = Workspace::create(place.data_folder.path().to_owned(), place.sandbox, agent).await.unwrap();

@@ -86,7 +86,9 @@ pub(crate) fn walk<E: From<WalkError>>(
     let mut path = Vec::new();
     let mut levels = vec![Level { names: root.names().map_err(WalkError::from)?, path_bytes: 0 }];
     let mut names_seen = 0_u64;
-    while let Some(level) = levels.last_mut() {
+    loop {
+        let depth = levels.len().saturating_sub(1);
+        let Some(level) = levels.last_mut() else { break };
         stop_sign.check().map_err(WalkError::from)?;
         path.truncate(level.path_bytes);
         let Some(entry) = level.names.read() else {
@@ -112,16 +114,13 @@ pub(crate) fn walk<E: From<WalkError>>(
         path.extend_from_slice(name.to_bytes());
 
         let folder = level.names.fd().map_err(io::Error::from).map_err(WalkError::from)?;
-        let file_type = match entry.file_type() {
+        let mut file_type = entry.file_type();
+        if file_type == FileType::Unknown {
             // Some file systems do not say.
-            FileType::Unknown => match stat_at(folder, name) {
-                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                Err(_) => continue,
-            },
-            known => known,
-        };
+            let Ok(stat) = stat_at(folder, name) else { continue };
+            file_type = FileType::from_raw_mode(stat.st_mode);
+        }
         let is_folder = file_type == FileType::Directory;
-        let depth = path.iter().filter(|byte| **byte == b'/').count();
         let kind = if path.len() > PATH_BYTES_MAX || (is_folder && depth >= DEPTH_MAX) {
             SightKind::TooFar
         } else if is_folder {

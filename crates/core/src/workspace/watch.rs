@@ -149,9 +149,10 @@ async fn keep_watching(
         notice_tx.send_if_modified(|before| {
             let is_news = *before != notice;
             if is_news {
-                match &notice {
-                    Some(notice) => tracing::warn!(notice, "watching a workspace got worse"),
-                    None => tracing::info!("watching a workspace works again"),
+                if let Some(notice) = &notice {
+                    tracing::warn!(notice, "watching a workspace got worse");
+                } else {
+                    tracing::info!("watching a workspace works again");
                 }
                 *before = notice;
                 // The timer has another pace now.
@@ -193,15 +194,16 @@ fn fold(happened: &Happened, event: &notify::Result<Event>) {
     if event.need_rescan() {
         happened.is_lost.store(true, Ordering::Relaxed);
     }
-    let has_folders_changed = match event.kind {
+    let is_of_content = match event.kind {
+        EventKind::Create(CreateKind::File)
+        | EventKind::Remove(RemoveKind::File)
+        | EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => true,
         // Our own scans open files, too: not a reason to scan.
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
         EventKind::Access(_) => return,
-        EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => false,
-        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => false,
-        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(_) | EventKind::Any | EventKind::Other => true,
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(_) | EventKind::Any | EventKind::Other => false,
     };
-    if has_folders_changed {
+    if !is_of_content {
         happened.have_folders_changed.store(true, Ordering::Relaxed);
         happened.folders.notify_one();
     }

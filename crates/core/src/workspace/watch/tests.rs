@@ -60,7 +60,7 @@ async fn a_file_in_a_new_folder_is_a_nudge() {
     let (_data_folder, workspace) = place().await;
     let (_watcher, mut nudges) = Watcher::start(&workspace);
     nudged_within(&mut nudges, BOUND).await;
-    for round in 0..3 {
+    for _ in 0..3 {
         // The same path each time: another folder in the place of one that was watched.
         let folder = workspace.path().join("sub/deep");
         fs::create_dir_all(&folder).unwrap();
@@ -71,7 +71,6 @@ async fn a_file_in_a_new_folder_is_a_nudge() {
         settle(&mut nudges).await;
         fs::remove_dir_all(workspace.path().join("sub")).unwrap();
         nudged_within(&mut nudges, SOONER_THAN_THE_TIMER).await;
-        assert!(round < 3);
     }
 }
 
@@ -116,6 +115,17 @@ async fn a_link_out_of_the_workspace_is_not_watched() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_events_is_few_nudges_and_little_memory() {
+    // In a process of its own: the memory of the other tests must not count.
+    const ALONE: &str = "BERTH_TEST_FLOOD_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "workspace::watch::tests::a_flood_of_events_is_few_nudges_and_little_memory";
+        let mut alone = tokio::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        println!("{said}");
+        assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+        return;
+    }
     let (_data_folder, workspace) = place().await;
     let (_watcher, mut nudges) = Watcher::start(&workspace);
     nudged_within(&mut nudges, BOUND).await;
@@ -143,7 +153,7 @@ async fn a_flood_of_events_is_few_nudges_and_little_memory() {
     println!("{files} files in 3 s: {count} nudges, {grown_bytes} bytes more");
     assert!(files > 3_000, "{files} are no flood");
     assert!((5..=35).contains(&count), "{count} nudges");
-    assert!(grown_bytes < 64 << 20, "{grown_bytes} bytes");
+    assert!(grown_bytes < 8 << 20, "{grown_bytes} bytes");
     settle(&mut nudges).await;
     fs::write(workspace.path().join("after"), b"x").unwrap();
     nudged_within(&mut nudges, SOONER_THAN_THE_TIMER).await;

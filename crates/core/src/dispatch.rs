@@ -1,0 +1,376 @@
+//! Answers requests. One arm per call; what is more than a few lines is elsewhere.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use store::{
+    AttachmentRecord, EventFilter, IdPrefix, NewRun, NewStep, RunRecord, StepRecord, StoreError, TaskFilter, TaskRecord,
+};
+use wire::{
+    Action, Call, ErrorCode, ErrorView, EventKind, Request,
+    call::{
+        Act, BuildImage, CancelRun, CreateTask, HelloReply, ListEvents, ListTasks, ReadResult, StreamTicket,
+        TaskCreated,
+    },
+    stream::Update,
+    task::NewTask,
+    view::{ContentView, ImageView, RunSummary, StepView, TaskList},
+};
+
+use crate::clock::new_id;
+use crate::house::House;
+use crate::runner::step;
+use crate::workspace::Workspace;
+use crate::{agents, doctor, escape, faults, gallery, images, intake, results, views};
+
+/// A task file that shows Berth at work.
+const SAMPLE: &str = include_str!("../../../docs/samples/hello.md");
+/// Rows where a call names no number.
+const LIMIT_DEFAULT: u32 = 200;
+/// Most rows of one call.
+const LIMIT_MAX: u32 = 1_000;
+
+/// Answers one request.
+pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde_json::Value, ErrorView> {
+    match request {
+        Request::Hello(call) => reply(&call, Ok(hello(house))),
+        Request::Status(call) => reply(&call, views::status(house).await.map_err(|error| of_store(&error))),
+        Request::PreviewTask(call) => {
+            let source = call.source.clone();
+            reply(&call, intake::preview(source).await)
+        }
+        Request::CreateTask(call) => {
+            let created = create_task(house, &call).await;
+            reply(&call, created)
+        }
+        Request::ListTasks(call) => reply(&call, list_tasks(house, &call).await),
+        Request::ShowTask(call) => {
+            let found = find_task(house, &call.task).await;
+            let view = match found {
+                Ok(record) => views::task(house, record).await.map_err(|error| of_store(&error)),
+                Err(error) => Err(error),
+            };
+            reply(&call, view)
+        }
+        Request::ShowRun(call) => {
+            let view = match find_run(house, &call.run).await {
+                Ok(record) => views::run(house, record).await.map_err(|error| of_store(&error)),
+                Err(error) => Err(error),
+            };
+            reply(&call, view)
+        }
+        Request::Act(call) => {
+            let acted = act(house, &call).await;
+            reply(&call, acted)
+        }
+        Request::CancelRun(call) => {
+            let cancelled = cancel_run(house, &call).await;
+            reply(&call, cancelled)
+        }
+        Request::ListResults(call) => {
+            let list = match find_run(house, &call.run).await {
+                Ok(record) => views::result_list(house, record.run).await.map_err(|error| of_store(&error)),
+                Err(error) => Err(error),
+            };
+            reply(&call, list)
+        }
+        Request::ReadResult(call) => {
+            let content = read_result(house, &call).await;
+            reply(&call, content)
+        }
+        Request::ListEvents(call) => {
+            let filter = filter_of(&call);
+            reply(&call, house.store.events(filter).await.map_err(|error| of_store(&error)))
+        }
+        Request::ListAgents(call) => reply(&call, agents::list(house).await),
+        Request::CreateAgent(call) => {
+            let created = agents::create(house, call.clone()).await;
+            reply(&call, created)
+        }
+        Request::ListImages(call) => reply(&call, Ok(gallery::list(house).await)),
+        Request::BuildImage(call) => {
+            let built = build_image(house, &call).await;
+            reply(&call, built)
+        }
+        Request::Doctor(call) => reply(&call, Ok(doctor::look(house).await)),
+        Request::OpenStream(call) => {
+            let ticket = house.tickets.issue(call.target.clone()).map(|ticket| StreamTicket { ticket });
+            let none = || ErrorView::new(ErrorCode::Internal, "The system gives no randomness for a ticket.");
+            reply(&call, ticket.ok_or_else(none))
+        }
+    }
+}
+
+/// Ties a reply to its call's type, and writes it as JSON.
+fn reply<C: Call>(_call: &C, reply: Result<C::Reply, ErrorView>) -> Result<serde_json::Value, ErrorView>
+where
+    C::Reply: Serialize,
+{
+    serde_json::to_value(reply?).map_err(|error| faults::internal("write its reply", &error))
+}
+
+fn hello(house: &House) -> HelloReply {
+    HelloReply {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        stream_origin: house.stream_origin.get().cloned(),
+        sample: SAMPLE.to_owned(),
+    }
+}
+
+async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreated, ErrorView> {
+    let task = intake::accept(call.task.clone())?;
+    let agent = agents::find(house, task.agent.as_deref().unwrap_or(agents::DEFAULT_AGENT)).await?;
+    if let Some(project) = &task.project {
+        let shown = escape::visible(project.as_bytes());
+        return Err(ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
+            .hint("Leave the project out; projects come with a later version of Berth."));
+    }
+    let id = new_id();
+    let staging = house.config.data_folder.join("attachments").join(wire::ids::TaskId::to_string(&id));
+    let NewTask { title, prompt, limits, review, attachments, .. } = task;
+    let files = if attachments.is_empty() {
+        Vec::new()
+    } else {
+        intake::copy_attachments(attachments, staging.clone()).await?
+    };
+    let stored = format!("attachments/{}", id );
+    let attachments = files
+        .into_iter()
+        .map(|file| AttachmentRecord {
+            stored_path: camino::Utf8PathBuf::from(&stored).join(&file.name),
+            name: file.name,
+            size_bytes: file.size_bytes,
+            sha256: file.sha256,
+        })
+        .collect();
+    let title = title.unwrap_or_default();
+    let run = NewRun {
+        run: new_id(),
+        steps: vec![NewStep {
+            step: new_id(),
+            name: agent.name.clone(),
+            agent: agent.agent,
+            image: agent.image.clone(),
+            review: review.unwrap_or(agent.review),
+            limits: limits.unwrap_or(agent.limits),
+        }],
+    };
+    let new = store::NewTask {
+        task: id,
+        title: title.clone(),
+        prompt: prompt.clone(),
+        agent: agent.agent,
+        attachments,
+        run: run.clone(),
+        events: vec![EventKind::TaskCreated { title }],
+        at: house.time.now(),
+    };
+    let added = house.store.create_task(new).await.map_err(|error| of_store(&error))?;
+    begin(house, &run, agent.launch, &prompt).await?;
+    house.tell(Update::Task { task: id });
+    Ok(TaskCreated { task: id, number: added.number, run: run.run })
+}
+
+/// Begins the actors of a new run.
+async fn begin(house: &Arc<House>, run: &NewRun, launch: wire::task::Launch, prompt: &str) -> Result<(), ErrorView> {
+    for new in &run.steps {
+        let record = house.store.step(new.step).await.map_err(|error| of_store(&error))?;
+        step::spawn(house, record, launch.clone(), prompt.to_owned());
+    }
+    house.queue_nudge.notify_one();
+    Ok(())
+}
+
+async fn list_tasks(house: &House, call: &ListTasks) -> Result<TaskList, ErrorView> {
+    let filter = TaskFilter {
+        phases: call.phases.clone(),
+        search: call.search.clone(),
+        limit: limit_of(call.limit),
+        offset: call.offset,
+    };
+    let page = house.store.list_tasks(&filter).await.map_err(|error| of_store(&error))?;
+    Ok(TaskList { rows: page.rows.into_iter().map(|listed| views::row(house, listed)).collect(), total: page.total })
+}
+
+async fn act(house: &Arc<House>, call: &Act) -> Result<StepView, ErrorView> {
+    let record = house.store.step(call.step).await.map_err(|error| of_store(&error))?;
+    let Some(input) = lifecycle::Input::of_action(call.action) else {
+        return retry(house, record).await;
+    };
+    if call.action == Action::RequestChanges && call.comment.trim().is_empty() {
+        return Err(ErrorView::new(ErrorCode::InvalidArgument, "Changes were requested without saying which.")
+            .hint("Write what the agent shall do differently."));
+    }
+    let answer = match house.step(call.step) {
+        Some(handle) => handle.input(input, call.comment.clone()).await,
+        None => Ok(lifecycle::advance(&record.state, input).map(drop)),
+    };
+    match answer {
+        Ok(Ok(())) => step_view(house, call.step).await,
+        Ok(Err(denied)) => Err(refused(denied)),
+        Err(step::Away) => Err(ErrorView::new(ErrorCode::NotNow, "The step ended at this very moment.")
+            .hint("Look at it again.")),
+    }
+}
+
+fn refused(denied: lifecycle::Denied) -> ErrorView {
+    ErrorView::new(ErrorCode::NotNow, denied.reason())
+}
+
+/// Runs a task once more.
+async fn retry(house: &Arc<House>, record: StepRecord) -> Result<StepView, ErrorView> {
+    lifecycle::retry(&record.state).map_err(refused)?;
+    let agent = house.store.agent(record.agent).await.map_err(|error| of_store(&error))?;
+    let task = house.store.task(record.task).await.map_err(|error| of_store(&error))?;
+    let step = new_id();
+    let run = NewRun {
+        run: new_id(),
+        steps: vec![NewStep {
+            step,
+            name: record.name,
+            agent: agent.agent,
+            image: agent.image.clone(),
+            review: record.state.review(),
+            limits: record.limits,
+        }],
+    };
+    let events = vec![EventKind::Note { text: "Retried".to_owned() }];
+    house.store.add_run(task.task, &run, events, house.time.now()).await.map_err(|error| of_store(&error))?;
+    begin(house, &run, agent.launch, &task.prompt).await?;
+    house.tell(Update::Task { task: task.task });
+    step_view(house, step).await
+}
+
+async fn step_view(house: &House, step: wire::ids::StepId) -> Result<StepView, ErrorView> {
+    let view = async {
+        let record = house.store.step(step).await?;
+        let timeline = house.store.timeline_of(record.run).await?.remove(&step).unwrap_or_default();
+        views::step(house, record, timeline).await
+    };
+    view.await.map_err(|error| of_store(&error))
+}
+
+async fn cancel_run(house: &Arc<House>, call: &CancelRun) -> Result<RunSummary, ErrorView> {
+    let run = find_run(house, &call.run).await?;
+    let mut last_denied = None;
+    let mut is_any_cancelled = false;
+    for record in house.store.steps_of(run.run).await.map_err(|error| of_store(&error))? {
+        let answer = match house.step(record.step) {
+            Some(handle) => handle.input(lifecycle::Input::Cancel, String::new()).await,
+            None => Ok(lifecycle::advance(&record.state, lifecycle::Input::Cancel).map(drop)),
+        };
+        match answer {
+            Ok(Ok(())) => is_any_cancelled = true,
+            // Said twice is said once.
+            Ok(Err(lifecycle::Denied::AlreadyEnding | lifecycle::Denied::AlreadyCancelled)) => is_any_cancelled = true,
+            Ok(Err(denied)) => last_denied = Some(denied),
+            Err(step::Away) => {}
+        }
+    }
+    if let (false, Some(denied)) = (is_any_cancelled, last_denied) {
+        return Err(refused(denied));
+    }
+    let record = house.store.run(run.run).await.map_err(|error| of_store(&error))?;
+    Ok(views::run(house, record).await.map_err(|error| of_store(&error))?.summary)
+}
+
+async fn read_result(house: &House, call: &ReadResult) -> Result<ContentView, ErrorView> {
+    let run = find_run(house, &call.run).await?;
+    let steps = house.store.steps_of(run.run).await.map_err(|error| of_store(&error))?;
+    for record in steps {
+        let folder = results::folder_of(house, record.step).await.map_err(|error| of_store(&error))?;
+        let Some(folder) = folder else { continue };
+        let workspace = Workspace::open(house.config.data_folder.clone(), folder).await?;
+        let piece = workspace.read(call.key.clone(), call.offset, call.length).await?;
+        return Ok(ContentView {
+            base64: STANDARD.encode(&piece.bytes),
+            offset: piece.offset,
+            size_bytes: piece.size_bytes,
+        });
+    }
+    Err(ErrorView::new(ErrorCode::NotFound, "The run has no workspace yet."))
+}
+
+async fn build_image(house: &Arc<House>, call: &BuildImage) -> Result<ImageView, ErrorView> {
+    let Some(image) = images::catalogue::find(&call.name) else {
+        let shown = escape::visible(call.name.as_bytes());
+        return Err(ErrorView::new(ErrorCode::NotFound, format!("The Gallery has no image named `{shown}`."))
+            .hint("`berth images` lists those there are."));
+    };
+    let up = house.link.up()?;
+    gallery::ensure(house, &up, image).await?;
+    Ok(gallery::view(house, Some(&up), image).await)
+}
+
+fn filter_of(call: &ListEvents) -> EventFilter {
+    EventFilter { task: call.task, after_seq: call.after_seq, limit: limit_of(call.limit) }
+}
+
+fn limit_of(asked: u32) -> u32 {
+    if asked == 0 { LIMIT_DEFAULT } else { asked.min(LIMIT_MAX) }
+}
+
+/// A task by id, number, or the beginning of its id.
+async fn find_task(house: &House, text: &str) -> Result<TaskRecord, ErrorView> {
+    let found = match Named::parse(text) {
+        Some(Named::Number(number)) => house.store.task_by_number(number).await,
+        Some(Named::Prefix(prefix)) => house.store.task_by_prefix(&prefix).await,
+        None => return Err(no_name("task", text)),
+    };
+    found.map_err(|error| of_store(&error))
+}
+
+/// A run by id, the beginning of its id, or its task's number.
+async fn find_run(house: &House, text: &str) -> Result<RunRecord, ErrorView> {
+    let found = match Named::parse(text) {
+        Some(Named::Number(number)) => match house.store.task_by_number(number).await {
+            Ok(task) => house.store.run(task.latest_run).await,
+            Err(error) => Err(error),
+        },
+        Some(Named::Prefix(prefix)) => house.store.run_by_prefix(&prefix).await,
+        None => return Err(no_name("run", text)),
+    };
+    found.map_err(|error| of_store(&error))
+}
+
+/// What a person calls a task or a run.
+enum Named {
+    Number(i64),
+    Prefix(IdPrefix),
+}
+
+impl Named {
+    /// A number with or without `#`; what is longer than any number can be is an id.
+    fn parse(text: &str) -> Option<Self> {
+        const NUMBER_DIGITS_MAX: usize = 9;
+        let text = text.trim();
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        if digits.len() <= NUMBER_DIGITS_MAX && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return digits.parse().ok().map(Self::Number);
+        }
+        IdPrefix::parse(text).map(Self::Prefix)
+    }
+}
+
+fn no_name(what: &str, text: &str) -> ErrorView {
+    let shown = escape::visible(text.as_bytes());
+    ErrorView::new(ErrorCode::InvalidArgument, format!("`{shown}` names no {what}."))
+        .hint("Give a number (`12` or `#12`), an id, or at least the first six digits of one; `berth ls` lists the tasks.")
+}
+
+/// A store's error for a person.
+pub(crate) fn of_store(error: &StoreError) -> ErrorView {
+    match error {
+        StoreError::NotFound { what, key } => {
+            let shown = escape::visible(key.as_bytes());
+            ErrorView::new(ErrorCode::NotFound, format!("There is no {what} {shown}.")).hint("`berth ls` lists the tasks.")
+        }
+        StoreError::Ambiguous { prefix } => {
+            ErrorView::new(ErrorCode::InvalidArgument, format!("More than one id begins with {prefix}."))
+                .hint("Give more of it.")
+        }
+        error => faults::of_storage("read or write its database", error),
+    }
+}

@@ -1,0 +1,182 @@
+//! The Gallery: the images that Berth brings, how each stands on the engine, and their builds as they go on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::{Image, ImageRef, Progress};
+use tokio::sync::mpsc;
+use wire::{
+    ErrorCode, ErrorView,
+    stream::Update,
+    view::{ImageState, ImageView},
+};
+
+use crate::engine_link::Up;
+use crate::house::House;
+use crate::images::catalogue::{AgentImage, catalogue, find};
+use crate::images::ImageError;
+use crate::{escape, faults};
+
+/// Messages of a build that may wait to be shown.
+const PROGRESS_MAX: usize = 64;
+
+/// Builds under way, and how the last ones failed, by the image's short name.
+#[derive(Default)]
+pub(crate) struct Builds {
+    // A std mutex: held for a map operation, never over an await.
+    states: Mutex<HashMap<&'static str, ImageState>>,
+}
+
+impl Builds {
+    fn set(&self, name: &'static str, state: Option<ImageState>) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        match state {
+            Some(state) => states.insert(name, state),
+            None => states.remove(name),
+        };
+    }
+
+    fn get(&self, name: &str) -> Option<ImageState> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+/// Makes sure that an image of the Gallery is on the engine, and shows its build.
+///
+/// # Cancel safety
+/// Dropping the future ends a build that runs; what was built of it is kept for the next one.
+pub(crate) async fn ensure(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Result<ImageRef, ErrorView> {
+    let (progress, mut messages) = mpsc::channel(PROGRESS_MAX);
+    let showing = async {
+        let (mut number, mut of) = (0, 0);
+        while let Some(message) = messages.recv().await {
+            let line = match message {
+                Progress::Step { number: now, of: all, text } => {
+                    (number, of) = (now, all);
+                    text
+                }
+                Progress::Log(line) => line,
+                Progress::Layer { status, .. } => status,
+            };
+            let line = line.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            let line = escape::visible(line.trim_end().as_bytes());
+            house.builds.set(image.name, Some(ImageState::Building { line, number, of }));
+            house.tell(Update::Images);
+        }
+    };
+    let guard = Unfinished { house, image };
+    let (built, ()) = tokio::join!(house.images.ensure(up.engine.as_ref(), image.name, progress), showing);
+    drop(guard);
+    built.map_err(|error| {
+        let error = of_build(&error);
+        house.builds.set(image.name, Some(ImageState::Failed { error: error.clone() }));
+        house.tell(Update::Images);
+        error
+    })
+}
+
+/// Takes the state of a build away, however it ends.
+struct Unfinished<'a> {
+    house: &'a House,
+    image: &'static AgentImage,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.house.builds.set(self.image.name, None);
+        self.house.tell(Update::Images);
+    }
+}
+
+/// Every image of the Gallery as it stands.
+pub(crate) async fn list(house: &House) -> Vec<ImageView> {
+    let up = house.link.up().ok();
+    let mut views = Vec::new();
+    for image in catalogue() {
+        views.push(view(house, up.as_deref(), image).await);
+    }
+    views
+}
+
+/// One image of the Gallery as it stands.
+pub(crate) async fn view(house: &House, up: Option<&Up>, image: &'static AgentImage) -> ImageView {
+    let on_engine = match up {
+        Some(up) => up.engine.image(&house.images.reference(image)).await.ok(),
+        None => None,
+    };
+    let state = match (house.builds.get(image.name), on_engine) {
+        (Some(state @ ImageState::Building { .. }), _) => state,
+        (_, Some(Some(found))) => ImageState::Ready { size_bytes: found.size_bytes },
+        (Some(state), _) => state,
+        (None, Some(None)) => ImageState::NotBuilt,
+        (None, None) => ImageState::Unknown,
+    };
+    ImageView {
+        name: image.name.to_owned(),
+        call_sign: image.call_sign.clone(),
+        title: image.title.clone(),
+        description: image.description.clone(),
+        version: image.version.clone(),
+        state,
+    }
+}
+
+/// Two letters for an image: its own, or the first two of an own image's name.
+pub(crate) fn call_sign(image: &str) -> String {
+    if let Some(image) = find(image) {
+        return image.call_sign.clone();
+    }
+    let name = image.rsplit('/').next().unwrap_or(image);
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).take(2).collect();
+    if letters.is_empty() { "··".to_owned() } else { letters.to_ascii_uppercase() }
+}
+
+/// An image that an agent names: built where it is of the Gallery, found where it is the person's own.
+pub(crate) async fn resolve(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ErrorView> {
+    let reference = match find(name) {
+        Some(image) => ensure(house, up, image).await?,
+        None => ImageRef::parse(name).map_err(|_| {
+            ErrorView::new(ErrorCode::ImageMissing, format!("{:?} is not the name of an image.", escape::visible(name.as_bytes())))
+                .hint("Give the agent an image of the Gallery (`berth images`) or a reference such as `debian:bookworm-slim`.")
+        })?,
+    };
+    let found = up.engine.image(&reference).await.map_err(|error| faults::of_engine(&error))?;
+    found.ok_or_else(|| {
+        ErrorView::new(ErrorCode::ImageMissing, format!("The engine does not have the image `{reference}`."))
+            .hint(format!("Fetch it with `docker pull {reference}`, or give the agent another image; then retry the task."))
+    })
+}
+
+fn of_build(error: &ImageError) -> ErrorView {
+    let message = |text: String| {
+        let mut text = escape::visible(text.as_bytes());
+        if let Some(first) = text.get(..1) {
+            text = first.to_uppercase() + &text[1..];
+        }
+        format!("{text}.")
+    };
+    match error {
+        ImageError::Unknown { .. } => ErrorView::new(ErrorCode::NotFound, message(error.to_string()))
+            .hint("`berth images` lists those there are."),
+        ImageError::BaseMissing { base, .. } => ErrorView::new(ErrorCode::ImageMissing, message(error.to_string()))
+            .hint(format!("Get `{base}` onto the engine, then retry the task."))
+            .detail(faults::chain(error)),
+        ImageError::Build { .. } | ImageError::TooSlow { .. } => {
+            ErrorView::new(ErrorCode::ImageMissing, message(error.to_string()))
+                .hint("The end of the build's log says why. An inspecting proxy needs its certificate in `BERTH_EXTRA_CERTIFICATES`.")
+                .detail(detail_of(error))
+        }
+        ImageError::Engine { source, .. } => faults::of_engine(source),
+    }
+}
+
+/// What the engine said of a build, and with it the last lines of the instruction that failed, each made safe to show.
+fn detail_of(error: &ImageError) -> String {
+    let mut lines = Vec::new();
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        lines.extend(error.to_string().lines().map(|line| escape::visible(line.as_bytes())));
+        next = error.source();
+    }
+    lines.join("\n")
+}

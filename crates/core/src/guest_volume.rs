@@ -1,0 +1,236 @@
+//! The volume that holds the guest: filled once, through a container that never runs, and read back before it is trusted.
+//!
+//! ```text
+//! empty image ── created, never started ──▶ filler container, the volume at /berth
+//!                                            │ PUT  berth-guest (root's, 0111), run/ (where the spool is mounted)
+//!                                            │ GET  berth-guest, compare SHA-256
+//!                                            ▼
+//!                    every sandbox mounts it read-only, and empty volumes stay empty (`no_copy`)
+//! ```
+//!
+//! The name carries the hash of the guest, so that a newer app never changes what an older sandbox runs, and the install, so
+//! that nobody else's clean-up takes it away.
+
+use std::io::{self, Read};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use engine::{
+    ContainerId, ContainerName, ContainerSpec, Engine, EngineError, ErrorKind, Identity, ImageRef, ImportRequest, Limits,
+    Log, Mount, Network, Ownership, Role, RootFilesystem, Seccomp, VolumeName,
+    archive::{ArchiveBody, empty_image_tar},
+    spec::{Access, FirstUse, LoopbackV6},
+};
+use futures::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
+use wire::ids::InstallId;
+
+/// Where the volume is mounted in every sandbox.
+pub(crate) const GUEST_FOLDER: &str = "/berth";
+/// The guest's program in a sandbox.
+pub(crate) const GUEST_PROGRAM: &str = "/berth/berth-guest";
+/// The file's name in the volume.
+const GUEST_FILE: &str = "berth-guest";
+/// Where the spool volume is mounted.
+pub(crate) const SPOOL_FOLDER: &str = "/berth/run";
+/// The image that holds nothing.
+const EMPTY_IMAGE: &str = "berth/empty:1";
+/// No guest is larger; a file that is, is not one.
+const GUEST_BYTES_MAX: u64 = 64 << 20;
+
+/// The guest's program, as the app brings it.
+#[derive(Clone)]
+pub(crate) struct GuestBinary {
+    bytes: Vec<u8>,
+    hash: String,
+}
+
+impl GuestBinary {
+    /// Reads it.
+    pub(crate) fn read(path: &Utf8Path) -> Result<Self, GuestVolumeError> {
+        let unreadable = |source| GuestVolumeError::NoGuest { path: path.to_owned(), source };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(GUEST_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > GUEST_BYTES_MAX || !bytes.starts_with(b"\x7fELF") {
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "not a guest's program")));
+        }
+        let hash = hex::encode(Sha256::digest(&bytes));
+        Ok(Self { bytes, hash })
+    }
+
+    fn volume_name(&self, install: InstallId) -> Result<VolumeName, GuestVolumeError> {
+        let install = install.to_string();
+        Ok(VolumeName::parse(format!("berth-guest-{}-{}", &self.hash[..12], &install[install.len() - 8..]))
+            .expect("invariant: hex digits and dashes are a volume's name"))
+    }
+}
+
+/// Where the guest's program is: what was set, else beside the app's own program.
+pub(crate) fn locate(configured: Option<&Utf8Path>) -> Result<Utf8PathBuf, GuestVolumeError> {
+    if let Some(path) = configured {
+        return Ok(path.to_owned());
+    }
+    let own = std::env::current_exe().map_err(|source| GuestVolumeError::NoGuest { path: GUEST_FILE.into(), source })?;
+    let folder = Utf8PathBuf::from_path_buf(own).ok().and_then(|own| own.parent().map(Utf8Path::to_owned));
+    let beside = folder.clone().unwrap_or_default().join(GUEST_FILE);
+    // An installed app keeps programs that are not for a person's PATH in its library folder.
+    let library = folder.unwrap_or_default().join("../lib/berth").join(GUEST_FILE);
+    Ok([beside.clone(), library].into_iter().find(|path| path.is_file()).unwrap_or(beside))
+}
+
+/// Why there is no guest volume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GuestVolumeError {
+    /// The guest's program is not where it should be.
+    #[error("the guest's program cannot be read at `{path}`")]
+    NoGuest {
+        /// Where it should be.
+        path: Utf8PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What the engine gave back is not what was put in.
+    #[error("the guest in volume `{volume}` is not the one that was put there")]
+    Changed {
+        /// The volume.
+        volume: VolumeName,
+    },
+}
+
+/// Makes sure that the volume is there and holds exactly this guest.
+pub(crate) async fn ensure(
+    engine: &dyn Engine,
+    install: InstallId,
+    guest: &GuestBinary,
+) -> Result<VolumeName, GuestVolumeError> {
+    let volume = guest.volume_name(install)?;
+    let install = install.to_string();
+    engine.create_volume(&volume, &Ownership::of_install(&install, Role::Guest)).await?;
+    ensure_empty_image(engine, &install).await?;
+
+    let spec = filler(&install, &volume)?;
+    let filler: ContainerId = spec.name.clone().into();
+    // One that a crash left behind.
+    engine.remove(&filler).await?;
+    let filler = engine.create(&spec).await?;
+    let filled = fill(engine, &filler, &volume, guest).await;
+    engine.remove(&filler).await?;
+    filled?;
+    Ok(volume)
+}
+
+async fn fill(
+    engine: &dyn Engine,
+    filler: &ContainerId,
+    volume: &VolumeName,
+    guest: &GuestBinary,
+) -> Result<(), GuestVolumeError> {
+    if read_back(engine, filler).await?.as_deref() == Some(guest.hash.as_str()) {
+        return Ok(());
+    }
+    engine.put_archive(filler, Utf8Path::new(GUEST_FOLDER), archive_of(guest)).await?;
+    if read_back(engine, filler).await?.as_deref() == Some(guest.hash.as_str()) {
+        return Ok(());
+    }
+    Err(GuestVolumeError::Changed { volume: volume.clone() })
+}
+
+/// The hash of the guest in the volume; `None` where there is none, or one that is not root's or could be read or written.
+async fn read_back(engine: &dyn Engine, filler: &ContainerId) -> Result<Option<String>, GuestVolumeError> {
+    let bytes_max = GUEST_BYTES_MAX + (1 << 20);
+    let stream = match engine.get_archive(filler, Utf8Path::new(GUEST_PROGRAM), bytes_max).await {
+        Ok(stream) => stream,
+        Err(error) if error.is_gone() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let archive: Vec<u8> = stream
+        .try_fold(Vec::new(), |mut all, chunk| async move {
+            all.extend_from_slice(&chunk);
+            Ok(all)
+        })
+        .await?;
+    let broken = |error: io::Error| {
+        EngineError::new(ErrorKind::Broken, "read the guest back", "the archive is malformed").caused_by(error)
+    };
+    let mut archive = tar::Archive::new(archive.as_slice());
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let header = entry.header();
+        let is_ours = header.entry_type().is_file()
+            && header.mode().map_err(broken)? & 0o7777 == 0o111
+            && header.uid().map_err(broken)? == 0;
+        if !is_ours {
+            return Ok(None);
+        }
+        let mut hasher = Sha256::new();
+        io::copy(&mut entry, &mut hasher).map_err(broken)?;
+        return Ok(Some(hex::encode(hasher.finalize())));
+    }
+    Ok(None)
+}
+
+fn archive_of(guest: &GuestBinary) -> ArchiveBody {
+    let mut archive = tar::Builder::new(Vec::with_capacity(guest.bytes.len() + 4096));
+    let mut folder = tar::Header::new_gnu();
+    folder.set_entry_type(tar::EntryType::Directory);
+    folder.set_mode(0o755);
+    folder.set_size(0);
+    let mut program = tar::Header::new_gnu();
+    program.set_mode(0o111);
+    program.set_size(guest.bytes.len() as u64);
+    archive
+        .append_data(&mut folder, "run/", io::empty())
+        .and_then(|()| archive.append_data(&mut program, GUEST_FILE, guest.bytes.as_slice()))
+        .and_then(|()| archive.into_inner())
+        .map(ArchiveBody::from)
+        .expect("invariant: writing a tar into memory does not fail")
+}
+
+async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), EngineError> {
+    let tag = ImageRef::parse(EMPTY_IMAGE).expect("invariant: a constant reference");
+    if engine.image(&tag).await?.is_some() {
+        return Ok(());
+    }
+    engine
+        .import(ImportRequest {
+            root: empty_image_tar(),
+            tag,
+            ownership: Ownership::of_install(install, Role::Image),
+            labels: std::collections::BTreeMap::new(),
+            changes: Vec::new(),
+        })
+        .await
+        .map(drop)
+}
+
+/// Hardened like every other, although it never runs.
+fn filler(install: &str, volume: &VolumeName) -> Result<ContainerSpec, GuestVolumeError> {
+    let name = ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters");
+    Ok(ContainerSpec {
+        name,
+        image: ImageRef::parse(EMPTY_IMAGE).expect("invariant: a constant reference"),
+        argv: vec![GUEST_PROGRAM.to_owned()],
+        env: std::collections::BTreeMap::new(),
+        identity: Identity::user(1000, 1000).expect("invariant: not root"),
+        working_dir: "/".into(),
+        hostname: "filler".to_owned(),
+        ownership: Ownership::of_install(install, Role::Filler),
+        mounts: vec![Mount::Volume {
+            name: volume.clone(),
+            target: GUEST_FOLDER.into(),
+            access: Access::ReadWrite,
+            first_use: FirstUse::Empty,
+        }],
+        tmpfs: Vec::new(),
+        limits: Limits { memory_bytes: 16 << 20, cpu_milli: 100, pids: 16, shm_bytes: 1 << 20 },
+        network: Network::None { loopback_v6: LoopbackV6::Engine },
+        log: Log::None,
+        root_filesystem: RootFilesystem::ReadOnly,
+        seccomp: Seccomp::EngineDefault,
+        stop_timeout: std::time::Duration::from_secs(1),
+    })
+}

@@ -1,0 +1,168 @@
+//! What all parts of the core share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use pipe::host::Guest;
+use store::{OutputProgress, Store};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+use wire::{
+    ids::{InstallId, SandboxId, StepId},
+    stream::Update,
+};
+
+use crate::clock::Time;
+use crate::config::Config;
+use crate::engine_link::EngineLink;
+use crate::gallery::Builds;
+use crate::guest_volume::GuestBinary;
+use crate::images::Images;
+use crate::output::Outputs;
+use crate::owner::Owner;
+use crate::runner::attempt::Brief;
+use crate::runner::step::StepHandle;
+use crate::tickets::Tickets;
+
+/// Updates that a slow listener may lag behind, before it is told to look at everything.
+pub(crate) const UPDATES_MAX: usize = 1024;
+
+/// What all parts of the core share. Owned by the [`App`](crate::App), lent to everything else.
+pub(crate) struct House {
+    pub(crate) config: Config,
+    pub(crate) install: InstallId,
+    pub(crate) owner: Owner,
+    pub(crate) time: Time,
+    pub(crate) store: Store,
+    pub(crate) link: EngineLink,
+    pub(crate) outputs: Outputs,
+    pub(crate) images: Images,
+    pub(crate) builds: Builds,
+    pub(crate) tickets: Tickets,
+    pub(crate) stream_origin: OnceLock<String>,
+    pub(crate) updates: broadcast::Sender<Update>,
+    /// Something changed that may let a step start.
+    pub(crate) queue_nudge: Notify,
+    /// Everything that runs on its own; awaited at the end.
+    pub(crate) tasks: TaskTracker,
+    /// The app stops: sandboxes work on.
+    pub(crate) stop: CancellationToken,
+    /// The actors of the steps that are not over. A std mutex: held for a map operation, never over an await.
+    pub(crate) steps: Mutex<HashMap<StepId, StepHandle>>,
+    /// The guests that the app is connected to. As above.
+    guests: Mutex<HashMap<StepId, (SandboxId, Guest)>>,
+    guest_binary: OnceLock<GuestBinary>,
+    /// Things a person should know, by what they are about.
+    notices: Mutex<HashMap<String, String>>,
+}
+
+/// What a [`House`] is built of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) install: InstallId,
+    pub(crate) time: Time,
+    pub(crate) store: Store,
+    pub(crate) link: EngineLink,
+    pub(crate) images: Images,
+}
+
+impl House {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let outputs = Outputs::below(&parts.config.data_folder);
+        Arc::new(Self {
+            config: parts.config,
+            install: parts.install,
+            owner: Owner::of_this_process(),
+            time: parts.time,
+            store: parts.store,
+            link: parts.link,
+            outputs,
+            images: parts.images,
+            builds: Builds::default(),
+            tickets: Tickets::default(),
+            stream_origin: OnceLock::new(),
+            updates: broadcast::channel(UPDATES_MAX).0,
+            queue_nudge: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            steps: Mutex::default(),
+            guests: Mutex::default(),
+            guest_binary: OnceLock::new(),
+            notices: Mutex::default(),
+        })
+    }
+
+    /// Tells the skins that something changed.
+    pub(crate) fn tell(&self, update: Update) {
+        // Nobody may listen.
+        let _ = self.updates.send(update);
+    }
+
+    /// The handle of a step that is not over.
+    pub(crate) fn step(&self, step: StepId) -> Option<StepHandle> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).get(&step).cloned()
+    }
+
+    /// The handles of all steps that are not over.
+    pub(crate) fn steps(&self) -> Vec<StepHandle> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Notes that the guest of a step is connected.
+    pub(crate) fn enter(&self, step: StepId, sandbox: SandboxId, guest: Guest) {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).insert(step, (sandbox, guest));
+    }
+
+    /// Notes that it no longer is.
+    pub(crate) fn leave(&self, step: StepId) {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+    }
+
+    /// The guest of a step, while it is connected.
+    pub(crate) fn guest(&self, step: StepId) -> Option<Guest> {
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.get(&step).map(|(_, guest)| guest.clone())
+    }
+
+    /// The guest's program, read once.
+    pub(crate) fn guest_binary(&self) -> Result<&GuestBinary, crate::guest_volume::GuestVolumeError> {
+        if let Some(guest) = self.guest_binary.get() {
+            return Ok(guest);
+        }
+        let path = crate::guest_volume::locate(self.config.guest_binary.as_deref())?;
+        let guest = GuestBinary::read(&path)?;
+        Ok(self.guest_binary.get_or_init(|| guest))
+    }
+
+    /// Writes down how far a step's output is, and tells of it. A failure is a lagging row, not lost output.
+    pub(crate) async fn note_output(&self, brief: &Brief, output_bytes: u64, last_line: String) {
+        let progress = OutputProgress { step: brief.step, output_bytes, output_at: self.time.now(), last_line };
+        if let Err(error) = self.store.set_output_progress(&[progress]).await {
+            warn!(%error, step = %brief.step, "how far the output is could not be written down");
+        }
+        self.tell(Update::Task { task: brief.task });
+    }
+
+    /// Sets or takes back something that a person should know.
+    pub(crate) fn notice(&self, about: &str, words: Option<String>) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match words {
+            Some(words) => notices.insert(about.to_owned(), words.clone()) != Some(words),
+            None => notices.remove(about).is_some(),
+        };
+        drop(notices);
+        if changed {
+            self.tell(Update::Status);
+        }
+    }
+
+    /// All that a person should know.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = notices.values().cloned().collect();
+        all.sort();
+        all
+    }
+}

@@ -1,0 +1,219 @@
+//! The results of a step as they come: watched while it works, looked at a last time when it ends.
+
+use std::io;
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use percent_encoding::percent_decode_str;
+use store::ResultRecord;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use wire::{
+    ids::{StepId, TaskId},
+    stream::Update,
+    view::ResultView,
+};
+
+use crate::house::House;
+use crate::runner::attempt::Brief;
+use crate::workspace::{Baseline, Scan, Thoroughness, Watcher, Workspace};
+
+/// Final scans in a row, while files are still to be hashed.
+const FINAL_SCANS_MAX: usize = 64;
+
+/// Watches the results of one step.
+pub(crate) struct ResultsWatch {
+    end: CancellationToken,
+    leave: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl ResultsWatch {
+    /// Begins to watch.
+    pub(crate) fn start(house: &Arc<House>, brief: &Brief, workspace: Workspace) -> Self {
+        let (end, leave) = (CancellationToken::new(), CancellationToken::new());
+        let watching =
+            watch(house.clone(), brief.task, brief.step, workspace, end.clone(), leave.clone());
+        let task = house.tasks.spawn(watching);
+        Self { end, leave, task }
+    }
+
+    /// The step has ended: looks once more, and returns when the results are written down.
+    pub(crate) async fn finish(self) {
+        self.end.cancel();
+        if let Err(error) = self.task.await {
+            warn!(%error, "watching the results ended badly");
+        }
+    }
+
+    /// The app stops: returns at once, the next process looks again.
+    pub(crate) async fn leave(self) {
+        self.leave.cancel();
+        if let Err(error) = self.task.await {
+            warn!(%error, "watching the results ended badly");
+        }
+    }
+}
+
+async fn watch(
+    house: Arc<House>,
+    task: TaskId,
+    step: StepId,
+    workspace: Workspace,
+    end: CancellationToken,
+    leave: CancellationToken,
+) {
+    let baseline = Arc::new(read_baseline(&house, step).await);
+    let about = format!("workspace {step}");
+    {
+        let (watcher, mut nudges) = Watcher::start(&workspace);
+        let mut notices = watcher.notices();
+        loop {
+            tokio::select! {
+                biased;
+                () = leave.cancelled() => break,
+                () = end.cancelled() => break,
+                changed = notices.changed() => {
+                    if changed.is_ok() {
+                        let words = notices.borrow_and_update().clone();
+                        house.notice(&about, words);
+                    }
+                    continue;
+                }
+                nudged = nudges.changed() => if nudged.is_err() { break },
+            }
+            nudges.mark_unchanged();
+            match workspace.scan(baseline.clone(), Thoroughness::Live).await {
+                Ok(scan) => {
+                    let rest = scan.rest;
+                    store(&house, task, step, scan, Finality::Live).await;
+                    tokio::select! {
+                        () = leave.cancelled() => break,
+                        () = end.cancelled() => break,
+                        () = tokio::time::sleep(rest) => {}
+                    }
+                }
+                Err(error) => warn!(%step, error = %error.message, "the workspace cannot be looked at"),
+            }
+        }
+    }
+    house.notice(&about, None);
+    if !leave.is_cancelled() {
+        look_finally(&house, task, step, &workspace, baseline).await;
+    }
+}
+
+/// Looks at the workspace of a step a last time. May happen twice.
+pub(crate) async fn finalize(house: &Arc<House>, task: TaskId, step: StepId) {
+    let folder = match folder_of(house, step).await {
+        Ok(Some(sandbox)) => sandbox,
+        Ok(None) => return,
+        Err(error) => {
+            warn!(%step, %error, "the workspace of a step is not known");
+            return;
+        }
+    };
+    match Workspace::open(house.config.data_folder.clone(), folder).await {
+        Ok(workspace) => {
+            let baseline = Arc::new(read_baseline(house, step).await);
+            look_finally(house, task, step, &workspace, baseline).await;
+        }
+        Err(error) => warn!(%step, error = %error.message, "the workspace cannot be opened"),
+    }
+}
+
+/// The workspace of a step by the sandbox that it was made with.
+pub(crate) async fn folder_of(
+    house: &House,
+    step: StepId,
+) -> Result<Option<wire::ids::SandboxId>, store::StoreError> {
+    let Some(placement) = house.store.placement_of(step).await? else { return Ok(None) };
+    let sandbox = house.store.sandbox(placement.sandbox).await?;
+    Ok(sandbox.folder.parse().ok())
+}
+
+async fn look_finally(house: &Arc<House>, task: TaskId, step: StepId, workspace: &Workspace, baseline: Arc<Baseline>) {
+    for _ in 0..FINAL_SCANS_MAX {
+        match workspace.scan(baseline.clone(), Thoroughness::Final).await {
+            Ok(scan) => {
+                let is_done = scan.pending == 0;
+                store(house, task, step, scan, Finality::Final).await;
+                if is_done {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(%step, error = %error.message, "the workspace cannot be looked at");
+                return;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finality {
+    Live,
+    Final,
+}
+
+async fn store(house: &House, task: TaskId, step: StepId, scan: Scan, finality: Finality) {
+    let about = format!("results {step}");
+    let left_out = scan.left_out;
+    house.notice(&about, (left_out > 0 && finality == Finality::Live).then(|| {
+        format!("A workspace has more files than are listed: {left_out} were left out.")
+    }));
+    let records: Vec<_> = scan.results.into_iter().map(|result| record(result, finality)).collect();
+    match house.store.replace_results(step, &records).await {
+        Ok(()) => house.tell(Update::Results { task }),
+        Err(error) => warn!(%step, %error, "results could not be written down"),
+    }
+}
+
+fn record(result: ResultView, finality: Finality) -> ResultRecord {
+    ResultRecord {
+        path: percent_decode_str(&result.key).collect(),
+        change: result.change,
+        size_bytes: result.size_bytes,
+        sha256: result.sha256,
+        media_type: result.media_type,
+        modified_at: result.modified_at,
+        is_final: finality == Finality::Final,
+        unreadable: result.unreadable,
+    }
+}
+
+fn baseline_path(house: &House, step: StepId) -> Utf8PathBuf {
+    house.config.data_folder.join("baselines").join(format!("{}.json", step ))
+}
+
+/// Writes down what is in the workspace before the step's first attempt; later ones find it.
+pub(crate) async fn write_baseline(house: &House, step: StepId, workspace: &Workspace) -> Result<(), wire::ErrorView> {
+    let path = baseline_path(house, step);
+    let failed = |error: io::Error| crate::faults::of_storage("write down what the workspace holds", &error);
+    if tokio::fs::try_exists(&path).await.map_err(failed)? {
+        return Ok(());
+    }
+    let baseline = workspace.baseline().await?;
+    let json = serde_json::to_vec(&baseline)
+        .map_err(|error| crate::faults::internal("write down what the workspace holds", &error))?;
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
+    }
+    let fresh = path.with_extension("new");
+    tokio::fs::write(&fresh, json).await.map_err(failed)?;
+    tokio::fs::rename(&fresh, &path).await.map_err(failed)
+}
+
+async fn read_baseline(house: &House, step: StepId) -> Baseline {
+    match tokio::fs::read(baseline_path(house, step)).await {
+        Ok(json) => serde_json::from_slice(&json).unwrap_or_else(|error| {
+            warn!(%step, %error, "what the workspace held at first is unreadable; all files count as new");
+            Baseline::default()
+        }),
+        Err(error) => {
+            warn!(%step, %error, "what the workspace held at first is not known; all files count as new");
+            Baseline::default()
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Making a sandbox with its agent at work, or finding the one that an earlier try has made.
+//!
+//! Each stage may be done twice. What is there is looked at, never remembered: only the row that names the sandbox, its
+//! container and the agent's process is written before any of them exists.
+
+use std::sync::Arc;
+
+use engine::{Container, ContainerId, ContainerState, Engine, EngineError, Image, spec::{HostFolder, HostRules}};
+use pipe::{
+    PipeError,
+    host::{Guest, Keep, Options, Output, Report as ReportFile, Start, StartError, Stdin, Stdio},
+};
+use newtype_uuid::GenericUuid as _;
+use store::{Placement, SandboxRecord, SandboxStage, StoreError};
+use tokio::sync::mpsc;
+use tracing::{debug, info};
+use wire::{
+    ErrorCode, ErrorView, EventKind,
+    ids::SandboxId,
+    task::Launch,
+};
+
+use super::attempt::Brief;
+use super::report::{Found, Report, Stage};
+use crate::clock::new_id;
+use crate::engine_link::Up;
+use crate::house::House;
+use crate::intake::StagedFile;
+use crate::workspace::Workspace;
+use crate::{escape, faults, gallery, guest_volume, home, images, results, sandbox};
+
+/// A sandbox with its agent at work.
+pub(crate) struct Session {
+    pub(crate) container: ContainerId,
+    pub(crate) sandbox: SandboxId,
+    pub(crate) process: pipe::ProcessId,
+    pub(crate) guest: Guest,
+    /// The agent's output from the first byte, where the agent was started now.
+    pub(crate) output: Option<Output>,
+    pub(crate) workspace: Workspace,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The engine's.
+    Engine(EngineError),
+    /// The guest's, or the connection's.
+    Pipe(PipeError),
+    /// Anything else's.
+    Failed(lifecycle::ProvisionFailure, ErrorView),
+    /// The sandbox of an agent that may have run is gone.
+    Gone,
+    /// The sandbox has ended.
+    Ended { container: ContainerId, state: ContainerState, process: pipe::ProcessId, may_have_run: bool },
+}
+
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(
+            lifecycle::ProvisionFailure::Workspace,
+            faults::of_storage("write down what it is about to do", &error),
+        )
+    }
+}
+
+/// Does all of it.
+///
+/// # Cancel safety
+/// Safe: whatever was made is found again by the next call.
+pub(crate) async fn provision(
+    house: Arc<House>,
+    brief: Arc<Brief>,
+    reports: mpsc::Sender<Report>,
+) -> Result<Session, Fault> {
+    let up = house.link.wait_up().await;
+    let engine = up.engine.as_ref();
+    let tell = async |stage| {
+        // The actor may have gone; then this future is about to be dropped.
+        let _ = reports.send(Report::Stage(stage)).await;
+    };
+
+    let placement = house.store.placement_of(brief.step).await?.filter(|placed| placed.attempt == brief.attempt);
+    let found = match &placement {
+        Some(placement) => sandbox::find(engine, placement.sandbox).await?,
+        None => None,
+    };
+    let was_ready = match &placement {
+        Some(placement) => house.store.sandbox(placement.sandbox).await?.stage != SandboxStage::Making,
+        None => false,
+    };
+    if found.is_none() && (was_ready || brief.is_executing) {
+        return Err(Fault::Gone);
+    }
+
+    tell(Stage::Image).await;
+    let image = gallery::resolve(&house, &up, &brief.image)
+        .await
+        .map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Image, error))?;
+    let launch = launch(&brief, &image)?;
+
+    tell(Stage::Guest).await;
+    let guest_volume = guest_volume(&house, &up).await?;
+
+    tell(Stage::Workspace).await;
+    let home = home::ensure(engine, house.install, brief.agent).await?;
+    let placement = match placement {
+        Some(placement) => placement,
+        None => place(&house, &brief, &image).await?,
+    };
+    let workspace = prepare_workspace(&house, &brief, placement.sandbox).await?;
+
+    tell(Stage::Container).await;
+    let folder = HostFolder::check(workspace.path(), host_rules()).map_err(|error| {
+        let error = ErrorView::new(ErrorCode::Storage, format!("The workspace cannot be given to a sandbox: {error}."))
+            .hint("Move the data folder (`BERTH_HOME`) elsewhere and start Berth again.");
+        Fault::Failed(lifecycle::ProvisionFailure::Workspace, error)
+    })?;
+    let plan = sandbox::Plan {
+        install: house.install,
+        sandbox: placement.sandbox,
+        run: brief.run,
+        agent: brief.agent,
+        image: image.id.clone().into(),
+        guest_volume,
+        home,
+        workspace: folder,
+        limits: brief.limits,
+        owner: house.owner,
+    };
+    let container = match found {
+        Some(container) => container,
+        None => plan.make(engine, &up.facts).await?,
+    };
+
+    tell(Stage::Start).await;
+    let process = pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes());
+    let (guest, how) = open(&house, &brief, &plan, engine, &container, process, was_ready).await?;
+    let told = Report::Sandbox { sandbox: placement.sandbox, how };
+    let _ = reports.send(told).await;
+    if !was_ready {
+        house.store.set_sandbox_stage(placement.sandbox, SandboxStage::Ready, Vec::new(), house.time.now()).await?;
+    }
+
+    tell(Stage::Agent).await;
+    let output = if brief.is_executing { None } else { Some(start_agent(&guest, &brief, launch, &image, process).await?) };
+    Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace })
+}
+
+/// What of this machine is never given to a sandbox.
+fn host_rules() -> HostRules {
+    let environment = engine::find::Environment::of_this_process(None);
+    HostRules { sockets: environment.sockets(), home: environment.home }
+}
+
+/// Speaks with the guest of a container that runs.
+pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Result<Guest, Fault> {
+    let opened = sandbox::connect(engine, container).await?;
+    let diagnostics = opened.diagnostics.clone();
+    Guest::connect(opened.duplex, Options::default()).await.map_err(|error| {
+        debug!(%error, said = %escape::visible(diagnostics.text().as_bytes()), "the guest did not answer");
+        Fault::Pipe(error)
+    })
+}
+
+async fn guest_volume(house: &House, up: &Up) -> Result<engine::VolumeName, Fault> {
+    let ensured = up.guest_volume.get_or_try_init(async || {
+        let guest = house.guest_binary().map_err(GuestFault::of)?;
+        guest_volume::ensure(up.engine.as_ref(), house.install, guest).await.map_err(GuestFault::of)
+    });
+    ensured.await.cloned().map_err(|fault: GuestFault| fault.0)
+}
+
+struct GuestFault(Fault);
+
+impl GuestFault {
+    fn of(error: guest_volume::GuestVolumeError) -> Self {
+        Self(match error {
+            guest_volume::GuestVolumeError::Engine(error) => Fault::Engine(error),
+            error => {
+                let view = ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
+                    .hint("Install Berth again; in a checkout, run `./dev guest`.")
+                    .detail(faults::chain(&error));
+                Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
+            }
+        })
+    }
+}
+
+/// Writes down which sandbox is about to be made.
+async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement, Fault> {
+    let sandbox: SandboxId = new_id();
+    let now = house.time.now();
+    // Another attempt goes on in the folder of the one before.
+    let folder = match house.store.placement_of(brief.step).await? {
+        Some(earlier) => house.store.sandbox(earlier.sandbox).await?.folder,
+        None => sandbox.to_string(),
+    };
+    let record = SandboxRecord {
+        sandbox,
+        container: sandbox::container_name(sandbox).as_str().to_owned(),
+        image_id: image.id.as_str().to_owned(),
+        folder,
+        network: "closed".to_owned(),
+        user: house.owner.identity().to_string(),
+        stage: SandboxStage::Making,
+        created_at: now,
+        removed_at: None,
+    };
+    let placement = Placement {
+        step: brief.step,
+        attempt: brief.attempt,
+        sandbox,
+        subpath: String::new(),
+        process: new_id(),
+        placed_at: now,
+    };
+    house.store.create_sandbox(&record, &placement, vec![EventKind::SandboxCreated { sandbox }]).await?;
+    Ok(placement)
+}
+
+async fn prepare_workspace(house: &House, brief: &Brief, sandbox: SandboxId) -> Result<Workspace, Fault> {
+    let failed = |error| Fault::Failed(lifecycle::ProvisionFailure::Workspace, error);
+    let folder = house.store.sandbox(sandbox).await?.folder.parse().unwrap_or(sandbox);
+    let workspace = Workspace::create(house.config.data_folder.clone(), folder, house.owner).await.map_err(failed)?;
+    if brief.is_executing {
+        return Ok(workspace);
+    }
+    if brief.attempt == 1 {
+        let attachments = house.store.attachments_of(brief.task).await?;
+        if let Some(first) = attachments.first() {
+            let staging = house.config.data_folder.join(staging_of(&first.stored_path, &first.name));
+            let files = attachments
+                .into_iter()
+                .map(|file| StagedFile { name: file.name, size_bytes: file.size_bytes, sha256: file.sha256 })
+                .collect();
+            workspace.write_attachments(staging, files, house.owner).await.map_err(failed)?;
+        }
+    }
+    results::write_baseline(house, brief.step, &workspace).await.map_err(failed)?;
+    Ok(workspace)
+}
+
+/// The staging folder of an attachment that is stored as `staging/name`.
+fn staging_of(stored_path: &camino::Utf8Path, name: &str) -> camino::Utf8PathBuf {
+    let depth = camino::Utf8Path::new(name).components().count();
+    stored_path.ancestors().nth(depth).unwrap_or(stored_path).to_owned()
+}
+
+async fn open(
+    house: &House,
+    brief: &Brief,
+    plan: &sandbox::Plan,
+    engine: &dyn Engine,
+    container: &Container,
+    process: pipe::ProcessId,
+    was_ready: bool,
+) -> Result<(Guest, Found), Fault> {
+    match &container.state {
+        ContainerState::Created => {
+            let key = format!("home.{}.laid_out", brief.agent );
+            if house.store.setting::<bool>(&key).await?.is_none() {
+                home::lay_out(engine, &container.id, &brief.agent_name, house.owner).await?;
+                house.store.set_setting(&key, &true).await?;
+            }
+            plan.own_spool(engine, &container.id).await?;
+            let opened = sandbox::start(engine, &container.id).await?;
+            match Guest::connect(opened.duplex, Options::default()).await {
+                Ok(guest) => Ok((guest, Found::Made)),
+                Err(error) => {
+                    let said = escape::visible(opened.diagnostics.text().as_bytes());
+                    info!(%error, %said, "the guest did not answer at once");
+                    // It may have ended, which says more than a silent pipe.
+                    match engine.inspect(&container.id).await? {
+                        Some(now) if !now.state.is_alive() => Err(Fault::Ended {
+                            container: container.id.clone(),
+                            state: now.state,
+                            process,
+                            may_have_run: false,
+                        }),
+                        Some(_) | None => Err(Fault::Pipe(error)),
+                    }
+                }
+            }
+        }
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
+            Ok((connect(engine, &container.id).await?, Found::AtWork))
+        }
+        ContainerState::Exited(_) | ContainerState::Dead | ContainerState::Removing => Err(Fault::Ended {
+            container: container.id.clone(),
+            state: container.state.clone(),
+            process,
+            may_have_run: was_ready || brief.is_executing,
+        }),
+    }
+}
+
+fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
+    let argv = match &brief.launch {
+        Launch::Image => images::catalogue::find(&brief.image).map(|image| image.headless.command.clone()).unwrap_or_default(),
+        Launch::Entrypoint => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
+        Launch::Command { argv } => argv.clone(),
+    };
+    if argv.first().is_none_or(String::is_empty) {
+        let error = ErrorView::new(
+            ErrorCode::ImageUnusable,
+            format!("The agent `{}` has nothing to start: its image names no program.", brief.agent_name),
+        )
+        .hint("Give the agent a command of its own (`berth agents create --command`).");
+        return Err(Fault::Failed(lifecycle::ProvisionFailure::Image, error));
+    }
+    Ok(argv)
+}
+
+/// The environment of an agent's process: the image's, and what says who and where it is.
+pub(crate) fn environment(brief: &Brief, image: &Image) -> Vec<(String, String)> {
+    let ours = [
+        ("HOME", home::HOME_FOLDER.to_owned()),
+        ("USER", "agent".to_owned()),
+        ("LOGNAME", "agent".to_owned()),
+        ("BERTH_AGENT", brief.agent_name.clone()),
+        ("BERTH_TASK", brief.task.to_string()),
+        ("BERTH_RUN", brief.run.to_string()),
+        ("BERTH_STEP", brief.step.to_string()),
+        ("BERTH_ATTEMPT", brief.attempt.to_string()),
+    ];
+    let defaults = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
+    let mut all: std::collections::BTreeMap<String, String> =
+        defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    all.extend(image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())));
+    all.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    all.into_iter().collect()
+}
+
+async fn start_agent(
+    guest: &Guest,
+    brief: &Brief,
+    argv: Vec<String>,
+    image: &Image,
+    process: pipe::ProcessId,
+) -> Result<Output, Fault> {
+    let start = Start {
+        id: process,
+        argv,
+        env: environment(brief, image),
+        cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
+        stdio: Stdio::Pipes,
+        stdin: Stdin::Bytes(brief.prompt.clone().into_bytes()),
+        keep: Keep::default(),
+        wall_clock: Some(std::time::Duration::from_secs(brief.limits.wall_clock_s)),
+        report: ReportFile::Wanted,
+    };
+    match guest.start_attached(&start).await {
+        Ok((_, output)) => Ok(output),
+        Err(StartError::Pipe(error)) => Err(Fault::Pipe(error)),
+        Err(error) => {
+            let hint = match &error {
+                StartError::ProgramNotFound { .. } | StartError::PermissionDenied { .. } | StartError::NotExecutable { .. } => {
+                    "Look at the agent's command and image, then retry the task."
+                }
+                StartError::TooManyProcesses => "Give the task more processes (`limits: processes:`) and retry it.",
+                StartError::NoSuchDirectory { .. }
+                | StartError::TooLong
+                | StartError::AlreadyEnded { .. }
+                | StartError::SpoolUnwritable(_)
+                | StartError::Refused(_)
+                | StartError::Pipe(_) => "Retry the task.",
+            };
+            let words = escape::visible(error.to_string().as_bytes());
+            let view = ErrorView::new(ErrorCode::AgentNotStarted, format!("The agent could not be started: {words}."))
+                .hint(hint)
+                .detail(faults::chain(&error));
+            Err(Fault::Failed(lifecycle::ProvisionFailure::Agent, view))
+        }
+    }
+}

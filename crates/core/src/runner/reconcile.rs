@@ -1,0 +1,134 @@
+//! Compares what the engine has with what is known: nothing of ours stays without an owner, nothing of anybody else's is
+//! touched.
+//!
+//! Ownership is decided by labels alone. A sandbox belongs to a step that is not over, whose actor finds it by itself; any other
+//! is taken away, with the spool that only it had. Homes are never taken away here: what is in them cannot be made again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{EngineError, ErrorKind, LabelFilter, Role};
+use tracing::{info, warn};
+use wire::ids::SandboxId;
+
+use super::step::remove_sandbox;
+use crate::engine_link::{Link, Up};
+use crate::house::House;
+use crate::sandbox;
+
+/// How often to compare although nothing was heard.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
+
+/// Compares each time the engine comes back, and from time to time.
+pub(crate) async fn run(house: Arc<House>) {
+    let mut link = house.link.follow();
+    loop {
+        let up = match &*link.borrow_and_update() {
+            Link::Up(up) => Some(up.clone()),
+            Link::Unknown | Link::Down { .. } => None,
+        };
+        if let Some(up) = up {
+            let compared = tokio::select! {
+                () = house.stop.cancelled() => return,
+                compared = compare(&house, &up) => compared,
+            };
+            if let Err(error) = compared {
+                warn!(%error, "what the engine has could not be compared with what is known");
+            }
+        }
+        tokio::select! {
+            () = house.stop.cancelled() => return,
+            changed = link.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(COMPARE_EVERY) => {}
+        }
+    }
+}
+
+/// What of ours nobody needs any more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leftovers {
+    /// Sandboxes by their containers.
+    pub(crate) sandboxes: Vec<SandboxId>,
+    /// Spools without a sandbox.
+    pub(crate) spools: Vec<engine::VolumeName>,
+}
+
+/// Looks for leftovers, and changes nothing.
+pub(crate) async fn leftovers(house: &House, up: &Up) -> Result<Leftovers, EngineError> {
+    let install = house.install.to_string();
+    // The engine first: what is made afterwards is in the store by then, and so is not taken for a leftover.
+    let containers = up.engine.containers(&LabelFilter::install(&install).role(Role::Sandbox)).await?;
+    let spools = up.engine.volumes(&LabelFilter::install(&install).role(Role::Spool)).await?;
+    let Some(needed) = needed(house).await else { return Ok(Leftovers::default()) };
+    let sandbox_of = |ownership: Option<engine::Ownership>| {
+        ownership.and_then(|ownership| ownership.sandbox).and_then(|sandbox| sandbox.parse::<SandboxId>().ok())
+    };
+    let unneeded = |sandbox: &SandboxId| !needed.contains(sandbox);
+    let sandboxes: Vec<_> =
+        containers.iter().filter_map(|container| sandbox_of(container.ownership())).filter(unneeded).collect();
+    let spools = spools
+        .into_iter()
+        .filter(|volume| sandbox_of(volume.ownership()).is_some_and(|sandbox| unneeded(&sandbox)))
+        .map(|volume| volume.name)
+        .collect();
+    Ok(Leftovers { sandboxes, spools })
+}
+
+/// The sandboxes that are in the store as not removed; `None` where the store does not say.
+async fn needed(house: &House) -> Option<HashSet<SandboxId>> {
+    match house.store.live_sandboxes().await {
+        Ok(live) => Some(live.into_iter().map(|live| live.sandbox.sandbox).collect()),
+        Err(error) => {
+            warn!(%error, "what is needed is not known");
+            None
+        }
+    }
+}
+
+async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
+    finish_ended(house).await;
+    let Leftovers { sandboxes, spools } = leftovers(house, up).await?;
+    for sandbox in sandboxes {
+        info!(%sandbox, "taking away a sandbox that nobody knows");
+        sandbox::remove(up.engine.as_ref(), sandbox).await?;
+    }
+    for spool in spools {
+        match up.engine.remove_volume(&spool).await {
+            Ok(()) => info!(%spool, "took away a spool without a sandbox"),
+            // Its container is being made or taken away just now.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sandboxes whose step is over, or has gone on to another attempt, but that are still there.
+async fn finish_ended(house: &Arc<House>) {
+    let live = match house.store.live_sandboxes().await {
+        Ok(live) => live,
+        Err(error) => {
+            warn!(%error, "which sandboxes are live is not known");
+            return;
+        }
+    };
+    for live in live {
+        let sandbox = live.sandbox.sandbox;
+        let is_needed = match &live.placement {
+            Some(placement) => match house.store.step(placement.step).await {
+                Ok(step) => step.state.phase().is_live() && step.state.attempt() == placement.attempt,
+                Err(error) => {
+                    warn!(%error, %sandbox, "whether a sandbox is needed is not known");
+                    true
+                }
+            },
+            None => false,
+        };
+        // An actor that is there takes its sandbox away by itself.
+        let has_actor = live.placement.is_some_and(|placement| house.step(placement.step).is_some());
+        if !is_needed && !has_actor {
+            remove_sandbox(house, sandbox).await;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Reads what a guest kept, out of a container that has ended. Everything in it is hostile: sizes are bounded here, the rest by
+//! `pipe::spool`.
+
+use bytes::Bytes;
+use camino::Utf8Path;
+use engine::{ContainerId, Engine, EngineError};
+use futures::TryStreamExt as _;
+use pipe::{
+    ProcessId,
+    host::ExitRecord,
+    spool::{Piece, Recovery},
+};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use tracing::debug;
+
+use crate::guest_volume::SPOOL_FOLDER;
+
+/// The most that is read of a spool: an honest guest keeps 64 MiB per process, and a little more in segments.
+const SPOOL_BYTES_MAX: u64 = 1 << 30;
+
+/// What a spool says of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// Output past what was asked for, in order.
+    pub(crate) pieces: Vec<(u64, Bytes)>,
+    /// How the process ended; `None` where nothing says.
+    pub(crate) exit: Option<ExitRecord>,
+}
+
+/// Why a spool cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecoverError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The reader was ended.
+    #[error("reading the spool was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+/// Reads the output of `process` from `from` on, and how it ended.
+pub(crate) async fn recover(
+    engine: &dyn Engine,
+    container: &ContainerId,
+    process: ProcessId,
+    from: u64,
+) -> Result<Recovered, RecoverError> {
+    let archive = match engine.get_archive(container, Utf8Path::new(SPOOL_FOLDER), SPOOL_BYTES_MAX).await {
+        Ok(archive) => archive,
+        Err(error) if error.is_gone() => return Ok(Recovered::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let reader = StreamReader::new(archive.map_err(std::io::Error::other));
+    let bridge = SyncIoBridge::new(Box::pin(reader));
+    tokio::task::spawn_blocking(move || read(bridge, process, from)).await.map_err(RecoverError::Interrupted)
+}
+
+fn read(archive: impl std::io::Read, process: ProcessId, from: u64) -> Recovered {
+    let mut recovery = Recovery::new(SPOOL_BYTES_MAX);
+    let mut archive = tar::Archive::new(archive);
+    let entries = match archive.entries() {
+        Ok(entries) => entries,
+        Err(error) => {
+            debug!(%error, "the spool is no archive");
+            return Recovered::default();
+        }
+    };
+    for entry in entries {
+        let added = entry.map_err(|error| error.to_string()).and_then(|entry| {
+            if !entry.header().entry_type().is_file() {
+                return Ok(());
+            }
+            let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            recovery.add(&path, entry).map_err(|error| error.to_string())
+        });
+        if let Err(error) = added {
+            debug!(error, "a part of the spool was passed over");
+            break;
+        }
+    }
+    let Some(found) = recovery.finish().remove(&process) else { return Recovered::default() };
+    let pieces = found
+        .output(from)
+        .filter_map(|piece| match piece {
+            Piece::Bytes { offset, bytes } => Some((offset, Bytes::copy_from_slice(bytes))),
+            Piece::Gap { .. } => None,
+        })
+        .collect();
+    Recovered { pieces, exit: found.exit }
+}

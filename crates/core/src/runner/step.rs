@@ -1,0 +1,593 @@
+//! The actor of one step: the only one that changes its state.
+//!
+//! ```text
+//! commands (people, the queue) ─┐
+//!                               ├─▶ lifecycle::advance ─▶ store (state + events) ─▶ effects ─▶ attempt, queue, clean-up
+//! reports (the attempt) ────────┘                                                               │
+//!           ▲                                                                                   │
+//!           └───────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! An actor lives from the moment the step is asked for, or the app starts, until the step is over and its sandbox gone.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use lifecycle::{Advance, Denied, Effect, Failure, Input, StepState, advance};
+use store::{EventFilter, Placement, SandboxStage, StepRecord, StoreError, Transition};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::{debug, error, info, instrument, warn};
+use wire::{
+    ErrorCode, ErrorView, EventKind,
+    ids::{AgentId, StepId, TaskId},
+    stream::Update,
+    task::Launch,
+    view::StageView,
+};
+
+use super::attempt::{Attempt, Brief};
+use super::report::{Found, Order, Report, Stage};
+use crate::house::House;
+use crate::terminal::Progress;
+use crate::{faults, sandbox};
+
+/// Commands that may wait for an actor.
+const COMMANDS_MAX: usize = 32;
+/// Reports that may wait for an actor.
+const REPORTS_MAX: usize = 64;
+/// Orders that may wait for an attempt.
+const ORDERS_MAX: usize = 8;
+/// Events of a task that are looked through for comments.
+const EVENTS_MAX: u32 = 10_000;
+/// How long to wait before writing down again what could not be written.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before trying again to take a sandbox away.
+const REMOVE_RETRY: Duration = Duration::from_secs(2);
+
+/// A step that is not over, as others see it.
+#[derive(Clone)]
+pub(crate) struct StepHandle {
+    pub(crate) task: TaskId,
+    pub(crate) step: StepId,
+    pub(crate) agent: AgentId,
+    commands: mpsc::Sender<Command>,
+    pub(crate) snapshot: watch::Receiver<Snapshot>,
+    pub(crate) progress: watch::Receiver<Progress>,
+}
+
+/// What is known of a step beside its row.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) state: StepState,
+    /// How far the making of the sandbox is.
+    pub(crate) stage: Option<Stage>,
+    /// Whether the app is connected to the guest.
+    pub(crate) is_connected: bool,
+}
+
+struct Command {
+    input: Input,
+    comment: String,
+    answer: oneshot::Sender<Result<(), Denied>>,
+}
+
+/// The actor has gone: the step is over, or the app stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Away;
+
+impl StepHandle {
+    /// Puts an input to the step. The answer comes when the new state is written down.
+    pub(crate) async fn input(&self, input: Input, comment: String) -> Result<Result<(), Denied>, Away> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command { input, comment, answer }).await.map_err(|_| Away)?;
+        answered.await.map_err(|_| Away)
+    }
+
+    /// Its state as last written down.
+    pub(crate) fn state(&self) -> StepState {
+        self.snapshot.borrow().state
+    }
+}
+
+impl Snapshot {
+    /// How far the making of the sandbox is, for a person.
+    pub(crate) fn stage_view(&self) -> Option<StageView> {
+        self.stage.map(|stage| StageView { stage: stage.words().to_owned(), number: stage.number(), of: Stage::COUNT })
+    }
+}
+
+/// Begins the actor of a step. `launch` and `prompt` are what its agent is started with.
+pub(crate) fn spawn(house: &Arc<House>, record: StepRecord, launch: Launch, prompt: String) -> StepHandle {
+    let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
+    let (reports_tx, reports) = mpsc::channel(REPORTS_MAX);
+    let (snapshot, snapshot_rx) =
+        watch::channel(Snapshot { state: record.state, stage: None, is_connected: false });
+    let (progress, progress_rx) = watch::channel(Progress {
+        attempt: record.state.attempt(),
+        length: record.output_bytes,
+        is_over: !record.state.phase().is_live() && record.output_bytes > 0,
+    });
+    let handle = StepHandle {
+        task: record.task,
+        step: record.step,
+        agent: record.agent,
+        commands,
+        snapshot: snapshot_rx,
+        progress: progress_rx,
+    };
+    let actor = Actor {
+        house: house.clone(),
+        record,
+        launch,
+        prompt,
+        commands: commands_rx,
+        reports,
+        reports_tx,
+        attempt: None,
+        snapshot,
+        progress: Arc::new(progress),
+        pending_error: None,
+        last_stage: None,
+    };
+    house.steps.lock().unwrap_or_else(PoisonError::into_inner).insert(handle.step, handle.clone());
+    house.tasks.spawn(actor.run());
+    handle
+}
+
+struct Actor {
+    house: Arc<House>,
+    record: StepRecord,
+    launch: Launch,
+    prompt: String,
+    commands: mpsc::Receiver<Command>,
+    reports: mpsc::Receiver<Report>,
+    /// Kept so that `reports` never ends by itself.
+    reports_tx: mpsc::Sender<Report>,
+    attempt: Option<Running>,
+    snapshot: watch::Sender<Snapshot>,
+    progress: Arc<watch::Sender<Progress>>,
+    /// Why the step is being ended, until it has.
+    pending_error: Option<ErrorView>,
+    last_stage: Option<Stage>,
+}
+
+struct Running {
+    orders: mpsc::Sender<Order>,
+    task: JoinHandle<()>,
+}
+
+/// Where an input came from: a person may be told no, an observation is only noted.
+enum Origin {
+    Command { comment: String },
+    Report { events: Vec<EventKind>, error: Option<ErrorView> },
+}
+
+impl Actor {
+    #[instrument(name = "step", skip_all, fields(step = %self.record.step, run = %self.record.run))]
+    async fn run(mut self) {
+        self.resume().await;
+        let stop = self.house.stop.clone();
+        while !self.is_done() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                report = self.reports.recv() => {
+                    if let Some(report) = report {
+                        self.take_report(report).await;
+                    }
+                }
+                command = self.commands.recv() => {
+                    // Commands end with the last handle; the house keeps one.
+                    let Some(Command { input, comment, answer }) = command else { break };
+                    let answered = self.apply(input, Origin::Command { comment }).await;
+                    // Whoever asked may have gone.
+                    let _ = answer.send(answered);
+                }
+            }
+        }
+        if let Some(attempt) = self.attempt.take() {
+            drop(attempt.orders);
+            self.reports.close();
+            if let Err(error) = attempt.task.await {
+                error!(%error, "an attempt ended badly");
+            }
+        }
+        if self.is_done() {
+            let mut steps = self.house.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.remove(&self.record.step);
+            drop(steps);
+            self.house.queue_nudge.notify_one();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.record.state.phase().is_final() && self.attempt.is_none()
+    }
+
+    /// Takes up what an earlier process left.
+    async fn resume(&mut self) {
+        let state = self.record.state;
+        if state.phase().is_live() {
+            self.begin_attempt().await;
+            if state.ending().is_some() {
+                self.order(Order::End).await;
+            } else if !state.holds().is_empty() {
+                self.order(Order::Stop).await;
+            }
+        } else if let Ok(Some(placement)) = self.house.store.placement_of(self.record.step).await {
+            // Crashed between the end of an attempt and the end of its sandbox.
+            self.clean_up(&placement).await;
+        }
+    }
+
+    async fn take_report(&mut self, report: Report) {
+        let (input, events, error) = match report {
+            Report::Stage(stage) => return self.show_stage(stage).await,
+            Report::Connected(is_connected) => {
+                self.snapshot.send_modify(|snapshot| snapshot.is_connected = is_connected);
+                return self.tell();
+            }
+            Report::Sandbox { sandbox, how } => {
+                if how == Found::AtWork {
+                    self.append(EventKind::Adopted { sandbox }).await;
+                }
+                return;
+            }
+            Report::Provisioned => (Input::Provisioned, Vec::new(), None),
+            Report::ProvisionFailed(why, error) => (Input::ProvisionFailed(why), Vec::new(), Some(error)),
+            Report::AgentExited { exit, how, error } => {
+                (Input::AgentExited(exit), vec![EventKind::AgentExited { how }], error)
+            }
+            Report::LimitReached(limit, error) => (Input::LimitReached(limit), Vec::new(), Some(error)),
+            Report::GuestBroken(error) => (Input::GuestBroken, Vec::new(), Some(error)),
+            Report::SandboxLost(error) => (Input::SandboxLost, Vec::new(), Some(error)),
+            Report::Ended => (Input::Ended, Vec::new(), None),
+            Report::Hold(hold) => (Input::Hold(hold), Vec::new(), None),
+            Report::Release(hold) => (Input::Release(hold), Vec::new(), None),
+        };
+        if let Err(denied) = self.apply(input, Origin::Report { events, error }).await {
+            debug!(?input, ?denied, "an observation changes nothing");
+        }
+    }
+
+    /// Asks the lifecycle, writes down, acts.
+    async fn apply(&mut self, input: Input, origin: Origin) -> Result<(), Denied> {
+        let before = self.record.state;
+        let Advance { state, effects } = advance(&before, input)?;
+        let (mut events, error) = match origin {
+            Origin::Command { comment } => (said(input, comment), None),
+            Origin::Report { events, error } => (events, error),
+        };
+        // The error of an ending is known before the end is.
+        let error = error.or_else(|| self.pending_error.take());
+        let error = match state.failure() {
+            Some(failure) => Some(error.unwrap_or_else(|| usual_error(failure, &events))),
+            None => {
+                if state.ending().is_some() {
+                    self.pending_error = error;
+                }
+                None
+            }
+        };
+        events.extend(tell_of(before, state, input, error.as_ref()));
+        self.write_down(state, error, events).await;
+        info!(?input, phase = state.phase().name(), attempt = state.attempt(), "step advanced");
+        if before.phase() != state.phase() {
+            self.last_stage = None;
+            self.snapshot.send_modify(|snapshot| snapshot.stage = None);
+        }
+        self.snapshot.send_modify(|snapshot| snapshot.state = state);
+        for effect in effects {
+            self.carry_out(effect).await;
+        }
+        if before.phase().is_live() != state.phase().is_live() || before.phase() != state.phase() {
+            self.house.queue_nudge.notify_one();
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Does not return before it is written down: nothing may happen that the store does not know of.
+    async fn write_down(&mut self, state: StepState, error: Option<ErrorView>, events: Vec<EventKind>) {
+        loop {
+            let transition = Transition {
+                step: self.record.step,
+                expected: self.record.revision,
+                state,
+                error: error.clone(),
+                events: events.clone(),
+                at: self.house.time.now(),
+            };
+            match self.house.store.transition(transition).await {
+                Ok(committed) => {
+                    self.record.revision = committed.revision;
+                    break;
+                }
+                // A transaction whose outcome was lost: it was this one, since nobody else writes this step.
+                Err(StoreError::Conflict { found, .. }) if found == self.record.revision + 1 => {
+                    self.record.revision = found;
+                    break;
+                }
+                Err(error) => {
+                    warn!(%error, "a step's state cannot be written down yet");
+                    self.house.notice("store", Some(format!("Berth cannot write to its data folder: {error}.")));
+                    tokio::select! {
+                        () = self.house.stop.cancelled() => break,
+                        () = tokio::time::sleep(STORE_RETRY) => {}
+                    }
+                }
+            }
+        }
+        self.house.notice("store", None);
+        self.record.state = state;
+        self.record.error = error;
+    }
+
+    async fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::AwaitSlot => {
+                self.progress.send_modify(|progress| progress.is_over = false);
+                self.house.queue_nudge.notify_one();
+            }
+            Effect::Provision => self.begin_attempt().await,
+            Effect::StopAgent => self.order(Order::Stop).await,
+            Effect::ContinueAgent => self.order(Order::Continue).await,
+            Effect::EndAgent => {
+                if self.attempt.is_none() {
+                    self.begin_attempt().await;
+                }
+                self.order(Order::End).await;
+            }
+            Effect::FinalizeResults => {
+                // The attempt looked a last time before it told of its end; here it is said.
+                self.say_results().await;
+            }
+            Effect::RemoveSandbox => {
+                self.end_attempt().await;
+                match self.house.store.placement_of(self.record.step).await {
+                    Ok(Some(placement)) => self.clean_up(&placement).await,
+                    Ok(None) => {}
+                    Err(error) => warn!(%error, "a sandbox is taken away later"),
+                }
+            }
+        }
+    }
+
+    /// What the agent is asked in this attempt: the task, and the changes that a person has requested since.
+    async fn prompt(&self) -> String {
+        if self.record.state.attempt() == 1 {
+            return self.prompt.clone();
+        }
+        let filter = EventFilter { task: Some(self.record.task), after_seq: 0, limit: EVENTS_MAX };
+        let events = match self.house.store.events(filter).await {
+            Ok(events) => events,
+            Err(error) => {
+                warn!(%error, "what was said in reviews is not known");
+                Vec::new()
+            }
+        };
+        let mut prompt = self.prompt.clone();
+        for event in events.into_iter().filter(|event| event.step == Some(self.record.step)) {
+            if let EventKind::Comment { comment } = event.kind {
+                prompt.push_str("\n\n## Changes requested\n\n");
+                prompt.push_str(&comment);
+            }
+        }
+        prompt
+    }
+
+    async fn begin_attempt(&mut self) {
+        let prompt = self.prompt().await;
+        let (orders, orders_rx) = mpsc::channel(ORDERS_MAX);
+        let brief = Brief {
+            task: self.record.task,
+            run: self.record.run,
+            step: self.record.step,
+            attempt: self.record.state.attempt(),
+            agent: self.record.agent,
+            agent_name: self.record.agent_name.clone(),
+            image: self.record.image.clone(),
+            launch: self.launch.clone(),
+            limits: self.record.limits,
+            prompt,
+            is_executing: self.record.state.phase() == wire::Phase::Executing,
+        };
+        let attempt = Attempt {
+            house: self.house.clone(),
+            brief: Arc::new(brief),
+            reports: self.reports_tx.clone(),
+            orders: orders_rx,
+            progress: self.progress.clone(),
+            stop: self.house.stop.clone(),
+        };
+        let task = self.house.tasks.spawn(Box::pin(attempt.run()));
+        self.attempt = Some(Running { orders, task });
+    }
+
+    async fn order(&mut self, order: Order) {
+        if let Some(attempt) = &self.attempt {
+            if attempt.orders.send(order).await.is_err() {
+                debug!(?order, "the attempt is over already");
+            }
+        }
+    }
+
+    /// The attempt has told all it had to tell.
+    async fn end_attempt(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            drop(attempt.orders);
+            if let Err(error) = attempt.task.await {
+                error!(%error, "an attempt ended badly");
+            }
+        }
+        self.snapshot.send_modify(|snapshot| snapshot.is_connected = false);
+    }
+
+    /// Takes the sandbox away and writes that down, in a task of its own: nobody has to wait for it.
+    async fn clean_up(&mut self, placement: &Placement) {
+        let house = self.house.clone();
+        let sandbox = placement.sandbox;
+        match house.store.sandbox(sandbox).await {
+            Ok(record) if record.stage == SandboxStage::Removed => return,
+            Ok(_) => {}
+            Err(error) => {
+                warn!(%error, "a sandbox is taken away later");
+                return;
+            }
+        }
+        let task = self.record.task;
+        self.house.tasks.spawn(async move {
+            let removed = remove_sandbox(&house, sandbox);
+            tokio::select! {
+                () = house.stop.cancelled() => {}
+                () = removed => house.tell(Update::Task { task }),
+            }
+        });
+    }
+
+    async fn show_stage(&mut self, stage: Stage) {
+        self.snapshot.send_modify(|snapshot| snapshot.stage = Some(stage));
+        // Said once, although a stage may be done twice.
+        if self.last_stage.is_none_or(|last| last < stage) && self.record.state.phase() == wire::Phase::Provisioning {
+            self.last_stage = Some(stage);
+            let words = stage.words().to_owned();
+            self.append(EventKind::Provisioned { stage: words, number: stage.number(), of: Stage::COUNT }).await;
+        }
+        self.tell();
+    }
+
+    async fn say_results(&mut self) {
+        match self.house.store.step(self.record.step).await {
+            Ok(step) => self.append(EventKind::ResultsFinal { count: step.result_count }).await,
+            Err(error) => warn!(%error, "the results are not known"),
+        }
+    }
+
+    async fn append(&self, kind: EventKind) {
+        let scope = store::EventScope {
+            task: Some(self.record.task),
+            run: Some(self.record.run),
+            step: Some(self.record.step),
+        };
+        if let Err(error) = self.house.store.append_events(scope, self.house.time.now(), vec![kind]).await {
+            warn!(%error, "an event could not be written down");
+        }
+    }
+
+    fn tell(&self) {
+        let task: TaskId = self.record.task;
+        self.house.tell(Update::Task { task });
+        self.house.tell(Update::Status);
+    }
+}
+
+/// Takes a sandbox away, as often as it takes.
+pub(crate) async fn remove_sandbox(house: &House, sandbox: wire::ids::SandboxId) {
+    if let Err(error) =
+        house.store.set_sandbox_stage(sandbox, SandboxStage::Removing, Vec::new(), house.time.now()).await
+    {
+        debug!(%error, "the stage of a sandbox could not be written down");
+    }
+    loop {
+        let up = house.link.wait_up().await;
+        match sandbox::remove(up.engine.as_ref(), sandbox).await {
+            Ok(()) => break,
+            Err(error) => {
+                warn!(%error, %sandbox, "a sandbox cannot be taken away yet");
+                house.link.suspect();
+            }
+        }
+        tokio::time::sleep(REMOVE_RETRY).await;
+    }
+    let events = vec![EventKind::SandboxRemoved { sandbox }];
+    match house.store.set_sandbox_stage(sandbox, SandboxStage::Removed, events, house.time.now()).await {
+        Ok(_) | Err(StoreError::Removed { .. }) => {}
+        Err(error) => warn!(%error, %sandbox, "the end of a sandbox could not be written down"),
+    }
+}
+
+/// What a person said with an input.
+fn said(input: Input, comment: String) -> Vec<EventKind> {
+    match input {
+        Input::RequestChanges => vec![EventKind::Comment { comment }],
+        Input::Reject if !comment.is_empty() => vec![EventKind::Note { text: format!("Rejected: {comment}") }],
+        Input::SlotGranted
+        | Input::Provisioned
+        | Input::ProvisionFailed(_)
+        | Input::AgentExited(_)
+        | Input::LimitReached(_)
+        | Input::GuestBroken
+        | Input::SandboxLost
+        | Input::Ended
+        | Input::Approve
+        | Input::Reject
+        | Input::Cancel
+        | Input::Hold(_)
+        | Input::Release(_) => Vec::new(),
+    }
+}
+
+fn tell_of(before: StepState, after: StepState, input: Input, error: Option<&ErrorView>) -> Vec<EventKind> {
+    let mut events = Vec::new();
+    match input {
+        Input::Hold(hold) => events.push(EventKind::Held { hold }),
+        Input::Release(hold) => events.push(EventKind::Released { hold }),
+        Input::Cancel if after.ending().is_some() => events.push(EventKind::Note { text: "Stopping the agent".into() }),
+        Input::SlotGranted
+        | Input::Provisioned
+        | Input::ProvisionFailed(_)
+        | Input::AgentExited(_)
+        | Input::LimitReached(_)
+        | Input::GuestBroken
+        | Input::SandboxLost
+        | Input::Ended
+        | Input::Approve
+        | Input::RequestChanges
+        | Input::Reject
+        | Input::Cancel => {}
+    }
+    if (before.phase(), before.attempt()) != (after.phase(), after.attempt()) {
+        events.push(EventKind::PhaseChanged {
+            from: before.phase(),
+            to: after.phase(),
+            attempt: after.attempt(),
+            error: error.cloned(),
+        });
+    }
+    events
+}
+
+/// The words for a failure of which nothing more is known, as after a crash.
+fn usual_error(failure: Failure, events: &[EventKind]) -> ErrorView {
+    let message = match failure {
+        Failure::Rejected => {
+            let why = events.iter().find_map(|event| match event {
+                EventKind::Note { text } => text.strip_prefix("Rejected: "),
+                EventKind::TaskCreated { .. }
+                | EventKind::PhaseChanged { .. }
+                | EventKind::Held { .. }
+                | EventKind::Released { .. }
+                | EventKind::Provisioned { .. }
+                | EventKind::SandboxCreated { .. }
+                | EventKind::Adopted { .. }
+                | EventKind::SandboxRemoved { .. }
+                | EventKind::AgentExited { .. }
+                | EventKind::ResultsFinal { .. }
+                | EventKind::Comment { .. } => None,
+            });
+            let view = ErrorView::new(ErrorCode::Rejected, "You rejected the work.");
+            return why.map_or(view.clone(), |why| view.detail(why));
+        }
+        Failure::Limit(lifecycle::Limit::WallClock) => "The agent was ended: its time was up.",
+        Failure::Limit(lifecycle::Limit::Output) => "The agent was ended: it printed more than it may.",
+        Failure::Limit(lifecycle::Limit::Memory) => "The agent was ended: the sandbox reached its memory limit.",
+        Failure::Agent => "The agent ended with an error.",
+        Failure::SandboxLost => "The sandbox was lost while the agent worked.",
+        Failure::GuestBroken => {
+            return faults::of_pipe(&pipe::PipeError::Violation { what: "see the step's log" });
+        }
+        Failure::Provision(_) => "The sandbox could not be made.",
+    };
+    ErrorView::new(failure.code(), message).hint("What it printed until then is kept. Retry the task.")
+}

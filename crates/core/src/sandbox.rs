@@ -1,0 +1,210 @@
+//! The container of a step: how it is made, found again, opened and taken away.
+//!
+//! ```text
+//! volumes ─▶ created ─▶ home laid out, spool given to its owner ─▶ attached ─▶ started ─▶ pipe
+//!               ▲                                                                          │
+//!               └── found by name after a restart: created, running (exec), or ended ◀─────┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use engine::{
+    Container, ContainerId, ContainerName, ContainerSpec, ContainerState, Diagnostics, Duplex, Engine, EngineError,
+    EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, Ownership, Role, RootFilesystem, Seccomp,
+    Tmpfs, VolumeName,
+    spec::{Access, FirstUse, HostFolder, LoopbackV6},
+};
+use wire::{
+    Limits,
+    ids::{AgentId, InstallId, RunId, SandboxId},
+};
+
+use crate::{
+    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER},
+    home::HOME_FOLDER,
+    owner::Owner,
+};
+
+/// Where the host folder is mounted.
+pub(crate) const WORKSPACE_FOLDER: &str = "/workspace";
+/// Size of `/tmp`.
+const TMP_BYTES: u64 = 1 << 30;
+/// Size of `/dev/shm`.
+const SHM_BYTES: u64 = 256 << 20;
+/// How long the guest has, when the engine itself stops, to write down what ran.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The uid and gid that `connect` runs as; nothing inside can become it.
+const CONNECT_ID: u32 = 64_000;
+/// How often removing is tried again, where the engine says that something is in use.
+const REMOVE_TRIES: usize = 10;
+
+/// What a sandbox is made of.
+pub(crate) struct Plan {
+    pub(crate) install: InstallId,
+    pub(crate) sandbox: SandboxId,
+    pub(crate) run: RunId,
+    pub(crate) agent: AgentId,
+    pub(crate) image: ImageRef,
+    pub(crate) guest_volume: VolumeName,
+    pub(crate) home: VolumeName,
+    pub(crate) workspace: HostFolder,
+    pub(crate) limits: Limits,
+    pub(crate) owner: Owner,
+}
+
+/// A way to talk to the guest.
+pub(crate) struct Opened {
+    pub(crate) duplex: Duplex,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// The name of a sandbox's container.
+pub(crate) fn container_name(sandbox: SandboxId) -> ContainerName {
+    ContainerName::parse(format!("berth-{}", sandbox )).expect("invariant: hex digits and dashes are a name")
+}
+
+/// The name of the volume in which a sandbox's guest keeps output.
+pub(crate) fn spool_name(sandbox: SandboxId) -> VolumeName {
+    VolumeName::parse(format!("berth-spool-{}", sandbox ))
+        .expect("invariant: hex digits and dashes are a name")
+}
+
+impl Plan {
+    fn ownership(&self, role: Role) -> Ownership {
+        Ownership {
+            install: self.install.to_string(),
+            sandbox: Some(self.sandbox.to_string()),
+            run: Some(self.run.to_string()),
+            agent: Some(self.agent.to_string()),
+            role,
+        }
+    }
+
+    fn spec(&self, facts: &EngineFacts) -> ContainerSpec {
+        let volume = |name: &VolumeName, target: &str, access, first_use| Mount::Volume {
+            name: name.clone(),
+            target: target.into(),
+            access,
+            first_use,
+        };
+        // What is in memory counts against the memory limit: a sandbox with little of it gets a small /tmp.
+        let memory_bytes = self.limits.memory_bytes.max(Limits::MEMORY_BYTES_MIN);
+        let cpu_milli = self.limits.cpu_milli.max(Limits::CPU_MILLI_MIN).min(facts.cpus.saturating_mul(1000).max(1000));
+        ContainerSpec {
+            name: container_name(self.sandbox),
+            image: self.image.clone(),
+            argv: vec![GUEST_PROGRAM.to_owned(), "init".to_owned()],
+            env: BTreeMap::new(),
+            identity: self.owner.identity(),
+            working_dir: WORKSPACE_FOLDER.into(),
+            hostname: "sandbox".to_owned(),
+            ownership: self.ownership(Role::Sandbox),
+            mounts: vec![
+                volume(&self.guest_volume, GUEST_FOLDER, Access::ReadOnly, FirstUse::Empty),
+                volume(&spool_name(self.sandbox), SPOOL_FOLDER, Access::ReadWrite, FirstUse::Empty),
+                volume(&self.home, HOME_FOLDER, Access::ReadWrite, FirstUse::CopyImage),
+                Mount::Workspace { folder: self.workspace.clone(), target: WORKSPACE_FOLDER.into() },
+            ],
+            tmpfs: Tmpfs::usual(TMP_BYTES.min(memory_bytes / 2)),
+            limits: engine::Limits {
+                memory_bytes,
+                cpu_milli,
+                pids: self.limits.pids.max(Limits::PIDS_MIN),
+                shm_bytes: SHM_BYTES.min(memory_bytes / 4),
+            },
+            network: Network::None { loopback_v6: loopback_v6() },
+            log: Log::None,
+            root_filesystem: RootFilesystem::ReadOnly,
+            seccomp: Seccomp::EngineDefault,
+            stop_timeout: STOP_TIMEOUT,
+        }
+    }
+
+    /// Makes the volumes and the container, or finds what an earlier try has made. The container does not run yet, unless
+    /// the earlier try had come that far.
+    pub(crate) async fn make(&self, engine: &dyn Engine, facts: &EngineFacts) -> Result<Container, EngineError> {
+        engine.create_volume(&spool_name(self.sandbox), &self.ownership(Role::Spool)).await?;
+        let spec = self.spec(facts);
+        let id = match engine.create(&spec).await {
+            Ok(id) => id,
+            Err(error) if error.kind() == ErrorKind::Conflict => spec.name.clone().into(),
+            Err(error) => return Err(error),
+        };
+        engine.inspect(&id).await?.ok_or_else(|| {
+            EngineError::new(ErrorKind::Gone, format!("create container {id}"), "it vanished as soon as it was made")
+        })
+    }
+
+    /// Gives the spool to the sandbox's user. For a container that was never started.
+    pub(crate) async fn own_spool(&self, engine: &dyn Engine, container: &ContainerId) -> Result<(), EngineError> {
+        self.owner.take_volume(engine, container, Utf8Path::new(SPOOL_FOLDER)).await
+    }
+}
+
+/// Whether this machine's kernel has IPv6 at all; without it the sysctl would keep containers from starting.
+fn loopback_v6() -> LoopbackV6 {
+    // A remote or virtual engine has a kernel of its own; those have IPv6.
+    let host_has_none = cfg!(target_os = "linux") && !std::path::Path::new("/proc/sys/net/ipv6").exists();
+    if host_has_none { LoopbackV6::Engine } else { LoopbackV6::On }
+}
+
+/// The sandbox's container, if there is one.
+pub(crate) async fn find(engine: &dyn Engine, sandbox: SandboxId) -> Result<Option<Container>, EngineError> {
+    engine.inspect(&container_name(sandbox).into()).await
+}
+
+/// Opens the first connection and starts the container.
+pub(crate) async fn start(engine: &dyn Engine, container: &ContainerId) -> Result<Opened, EngineError> {
+    let attached = engine.attach(container).await?;
+    engine.start(container).await?;
+    Ok(Opened { duplex: attached.duplex, diagnostics: attached.diagnostics })
+}
+
+/// Opens a later connection to a container that runs.
+pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Result<Opened, EngineError> {
+    let mut spec = ExecSpec::new([GUEST_PROGRAM, "connect"]);
+    spec.identity = Identity::user(CONNECT_ID, CONNECT_ID);
+    spec.working_dir = Some("/".into());
+    let exec = engine.exec(container, &spec).await?;
+    Ok(Opened { duplex: exec.duplex, diagnostics: exec.diagnostics })
+}
+
+/// Takes away a sandbox: its container, and the volume that only it had. May happen twice.
+pub(crate) async fn remove(engine: &dyn Engine, sandbox: SandboxId) -> Result<(), EngineError> {
+    engine.remove(&container_name(sandbox).into()).await?;
+    remove_volume(engine, &spool_name(sandbox)).await
+}
+
+/// Removes a volume that something may be letting go of just now.
+pub(crate) async fn remove_volume(engine: &dyn Engine, volume: &VolumeName) -> Result<(), EngineError> {
+    use backon::{ExponentialBuilder, Retryable as _};
+    let bounded = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(REMOVE_TRIES);
+    (|| engine.remove_volume(volume))
+        .retry(bounded)
+        .when(|error: &EngineError| error.kind() == ErrorKind::Conflict)
+        .await
+}
+
+/// How a container ended, in words: what is known, never a guess.
+pub(crate) fn words_for(state: &ContainerState) -> String {
+    match state {
+        ContainerState::Exited(exit) if exit.oom_killed => {
+            "the kernel ended it because its memory limit was reached".to_owned()
+        }
+        ContainerState::Exited(exit) if !exit.error.is_empty() => {
+            format!("the engine could not run it: {}", crate::escape::visible(exit.error.as_bytes()))
+        }
+        ContainerState::Exited(exit) => match exit.code {
+            Some(137) => "it was killed from outside or by a limit".to_owned(),
+            Some(143) => "it was asked to end from outside".to_owned(),
+            Some(code) => format!("its first process ended with exit code {code}"),
+            None => "its first process ended".to_owned(),
+        },
+        ContainerState::Created => "it was never started".to_owned(),
+        ContainerState::Removing => "it was being removed from outside".to_owned(),
+        ContainerState::Dead => "the engine gave up on it".to_owned(),
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => "it does not answer".to_owned(),
+    }
+}

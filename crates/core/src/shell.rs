@@ -1,0 +1,156 @@
+//! An interactive shell in a step's sandbox, for a person who wants to look around. It ends with its stream; the agent and
+//! its output have nothing to do with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipe::host::{Guest, Keep, Output, OutputEvent, Report, Start, StartError, Stdin, Stdio};
+use newtype_uuid::GenericUuid as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use wire::{
+    ErrorCode, ErrorView,
+    ids::{ProcessKind, StepId},
+    stream::TerminalOutput,
+};
+
+use crate::clock::new_id;
+use crate::house::House;
+use crate::terminal::{self, Gone, Terminal, TerminalEnd, Typed};
+use crate::{dispatch, escape, faults, home, sandbox};
+
+/// The shells that are tried, best first.
+const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
+/// Pieces of output between the pipe and the stream.
+const PIECES_MAX: usize = 8;
+/// Between TERM and KILL, when its stream is closed.
+const END_GRACE: Duration = Duration::from_millis(500);
+
+/// Starts a shell.
+pub(crate) async fn open(house: &Arc<House>, step: StepId, columns: u16, rows: u16) -> Result<Terminal, ErrorView> {
+    let record = house.store.step(step).await.map_err(|error| dispatch::of_store(&error))?;
+    let Some(guest) = house.guest(step) else {
+        let message = if record.state.phase().is_live() {
+            "The sandbox cannot be reached at the moment."
+        } else {
+            "There is no sandbox to open a shell in: the step is not executing."
+        };
+        return Err(ErrorView::new(ErrorCode::NotNow, message).hint("Open it while the step is executing."));
+    };
+    let stdio = Stdio::Pty { columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) };
+    let (process, output) = start(&guest, stdio).await?;
+    let (terminal, end) = terminal::pair(0);
+    house.tasks.spawn(serve(guest, process, output, end, house.stop.clone()));
+    Ok(terminal)
+}
+
+async fn start(guest: &Guest, stdio: Stdio) -> Result<(pipe::ProcessId, Output), ErrorView> {
+    let mut last = None;
+    for shell in SHELLS {
+        let id = pipe::ProcessId::from_bytes(*new_id::<ProcessKind>().into_untyped_uuid().as_bytes());
+        let env = [
+            ("HOME", home::HOME_FOLDER),
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("TERM", "xterm-256color"),
+            ("LANG", "C.UTF-8"),
+            ("USER", "agent"),
+        ];
+        let start = Start {
+            id,
+            argv: vec![shell.to_owned()],
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
+            stdio,
+            stdin: Stdin::Open,
+            keep: Keep::Ends,
+            wall_clock: None,
+            report: Report::None,
+        };
+        match guest.start_attached(&start).await {
+            Ok((_, output)) => return Ok((id, output)),
+            Err(error @ StartError::ProgramNotFound { .. }) => last = Some(error),
+            Err(error) => {
+                let words = escape::visible(error.to_string().as_bytes());
+                return Err(ErrorView::new(ErrorCode::NotNow, format!("A shell could not be started: {words}."))
+                    .hint("Close other terminals of this sandbox, or give the task more processes.")
+                    .detail(faults::chain(&error)));
+            }
+        }
+    }
+    let detail = last.map(|error| faults::chain(&error)).unwrap_or_default();
+    Err(ErrorView::new(ErrorCode::NotNow, "This image has no shell.").detail(detail))
+}
+
+async fn serve(guest: Guest, process: pipe::ProcessId, output: Output, mut end: TerminalEnd, stop: CancellationToken) {
+    let (sender, mut pieces) = mpsc::channel(PIECES_MAX);
+    let pump = async move {
+        let mut output = output;
+        while let Ok(Some(event)) = output.next().await {
+            if sender.send(event).await.is_err() {
+                return;
+            }
+        }
+    };
+    let terminal = async {
+        if end.frame(TerminalOutput::Live).await.is_err() {
+            return None;
+        }
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Some("Berth was closed."),
+                typed = end.typed() => match typed {
+                    Ok(Some(Typed::Input(bytes))) => {
+                        if guest.write_stdin(process, &bytes).await.is_err() {
+                            return Some("The shell has ended.");
+                        }
+                    }
+                    Ok(Some(Typed::Resize { columns, rows })) => {
+                        if let Err(error) = guest.resize(process, columns, rows).await {
+                            debug!(%error, "a shell was not resized");
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(Gone) => return None,
+                },
+                piece = pieces.recv(), if end.has_credit() => {
+                    let sent = match piece {
+                        Some(OutputEvent::Chunk { offset, bytes }) => {
+                            let to = offset + bytes.len() as u64;
+                            let sent = end.send(offset, bytes).await;
+                            // Nobody attaches to a shell again: what is drawn is done with.
+                            if let Err(error) = guest.acknowledge(process, to).await {
+                                debug!(%error, "an acknowledgement did not arrive");
+                            }
+                            sent
+                        }
+                        Some(OutputEvent::Gap { from, to }) => end.frame(TerminalOutput::Gap { from, to }).await,
+                        Some(OutputEvent::Exited(_)) => return Some("The shell has ended."),
+                        None => return Some("The sandbox cannot be reached any more."),
+                    };
+                    if sent.is_err() {
+                        return None;
+                    }
+                }
+            }
+        }
+    };
+    let reason = {
+        let (mut pump, mut terminal) = (std::pin::pin!(pump), std::pin::pin!(terminal));
+        loop {
+            tokio::select! {
+                reason = &mut terminal => break reason,
+                () = &mut pump, if true => break terminal.await,
+            }
+        }
+    };
+    if let Some(reason) = reason {
+        end.end(reason).await;
+    }
+    if let Err(error) = guest.end(process, END_GRACE).await {
+        debug!(%error, "a shell was not ended");
+    }
+    if let Err(error) = guest.acknowledge_exit(process).await {
+        debug!(%error, "the end of a shell was not acknowledged");
+    }
+}

@@ -1,0 +1,223 @@
+//! Terminals for the skins: a step's output from any offset on and then live, or an interactive shell in its sandbox.
+//!
+//! Flow control is here: nothing is sent past [`UNACKNOWLEDGED_BYTES_MAX`] beyond what the skin says it has drawn, so that a
+//! slow window holds back its own terminal and nothing else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use wire::{
+    ids::StepId,
+    stream::{TerminalInput, TerminalOutput, UNACKNOWLEDGED_BYTES_MAX},
+};
+
+use crate::output::Outputs;
+
+/// Frames that may wait for a skin.
+const FRAMES_MAX: usize = 16;
+/// Longest frame of output.
+const FRAME_BYTES: usize = 64 << 10;
+/// How long a skin may leave everything undrawn before its stream is closed: it has gone.
+const ACK_WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Both directions of a terminal. Flow control is done on this side of the channels: a skin only pumps frames.
+/// Dropping it closes the stream.
+pub struct Terminal {
+    /// To be drawn. Ends after [`TerminalOutput::End`].
+    pub output: mpsc::Receiver<TerminalOutput>,
+    /// Keys, sizes and acks.
+    pub input: mpsc::Sender<TerminalInput>,
+}
+
+/// The other side of a [`Terminal`].
+pub(crate) struct TerminalEnd {
+    output: mpsc::Sender<TerminalOutput>,
+    input: mpsc::Receiver<TerminalInput>,
+    acknowledged: u64,
+    sent: u64,
+}
+
+/// What comes in besides acks, which are kept here.
+pub(crate) enum Typed {
+    /// Keys.
+    Input(Bytes),
+    /// A new size.
+    Resize { columns: u16, rows: u16 },
+}
+
+/// The skin has gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone;
+
+/// A terminal that begins at an offset.
+pub(crate) fn pair(from: u64) -> (Terminal, TerminalEnd) {
+    let (output, output_rx) = mpsc::channel(FRAMES_MAX);
+    let (input_tx, input) = mpsc::channel(FRAMES_MAX);
+    (
+        Terminal { output: output_rx, input: input_tx },
+        TerminalEnd { output, input, acknowledged: from, sent: from },
+    )
+}
+
+impl TerminalEnd {
+    /// Whether more may be sent now.
+    pub(crate) fn has_credit(&self) -> bool {
+        self.sent.saturating_sub(self.acknowledged) < UNACKNOWLEDGED_BYTES_MAX
+    }
+
+    /// Sends output that stands at an offset.
+    pub(crate) async fn send(&mut self, offset: u64, mut bytes: Bytes) -> Result<(), Gone> {
+        let mut offset = offset;
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(FRAME_BYTES));
+            let length = piece.len() as u64;
+            self.frame(TerminalOutput::Output { offset, bytes: piece }).await?;
+            offset += length;
+            self.sent = offset;
+        }
+        Ok(())
+    }
+
+    /// Sends any other frame.
+    pub(crate) async fn frame(&mut self, frame: TerminalOutput) -> Result<(), Gone> {
+        if let TerminalOutput::Gap { to, .. } = frame {
+            self.sent = to;
+        }
+        self.output.send(frame).await.map_err(|_| Gone)
+    }
+
+    /// The next thing typed. Acks are taken in on the way, and `Ok(None)` says that one came.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is taken from the channel unless it is returned.
+    pub(crate) async fn typed(&mut self) -> Result<Option<Typed>, Gone> {
+        match self.input.recv().await.ok_or(Gone)? {
+            TerminalInput::Input(bytes) => Ok(Some(Typed::Input(bytes))),
+            TerminalInput::Resize { columns, rows } => {
+                Ok(Some(Typed::Resize { columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) }))
+            }
+            TerminalInput::Ack { offset } => {
+                self.acknowledged = self.acknowledged.max(offset.min(self.sent));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says why nothing follows.
+    pub(crate) async fn end(mut self, reason: &str) {
+        let _ = self.frame(TerminalOutput::End { reason: reason.to_owned() }).await;
+    }
+}
+
+/// How far a step's output has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The attempt whose output it is.
+    pub(crate) attempt: u32,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Whether no more comes in this attempt.
+    pub(crate) is_over: bool,
+}
+
+/// Streams a step's output until it is over. `progress` closing means that the step has ended.
+pub(crate) async fn stream_output(
+    outputs: Outputs,
+    step: StepId,
+    attempt: u32,
+    from: u64,
+    mut progress: Option<watch::Receiver<Progress>>,
+    mut end: TerminalEnd,
+    stop: CancellationToken,
+) {
+    let mut attempt = attempt;
+    let mut from = from;
+    let mut is_live_said = false;
+    let mut reader = None;
+    let reason = loop {
+        if reader.is_none() {
+            reader = match outputs.read(step, attempt, from).await {
+                Ok(reader) => reader,
+                Err(error) => {
+                    debug!(%error, "output cannot be read");
+                    break "The output cannot be read: the data folder does not give it.";
+                }
+            };
+        }
+        // What there is.
+        let mut is_at_end = true;
+        if let Some(reader) = &mut reader {
+            match reader.next().await {
+                Ok(Some((offset, bytes))) => {
+                    is_at_end = false;
+                    from = offset + bytes.len() as u64;
+                    if end.send(offset, bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    debug!(%error, "output cannot be read");
+                    break "The output cannot be read: the data folder does not give it.";
+                }
+            }
+        }
+        if !is_at_end {
+            match wait_for_credit(&mut end, &stop).await {
+                Ok(()) => continue,
+                Err(Gone) => return,
+            }
+        }
+        let Some(follow) = &mut progress else { break "The step has ended." };
+        let now = *follow.borrow_and_update();
+        if now.attempt > attempt {
+            // Another attempt has begun: its output is one of its own.
+            attempt = now.attempt;
+            from = 0;
+            reader = None;
+            if end.frame(TerminalOutput::Gap { from: 0, to: 0 }).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        if now.length > from {
+            continue;
+        }
+        if now.is_over {
+            break "The agent has ended.";
+        }
+        if !is_live_said {
+            is_live_said = true;
+            if end.frame(TerminalOutput::Live).await.is_err() {
+                return;
+            }
+        }
+        let changed = tokio::select! {
+            () = stop.cancelled() => break "Berth was closed; the step works on.",
+            changed = follow.changed() => Some(changed),
+            typed = end.typed() => match typed {
+                Ok(_) => None,
+                Err(Gone) => return,
+            },
+        };
+        if let Some(Err(_)) = changed {
+            // The step's actor is gone: look once more, then end.
+            progress = None;
+        }
+    };
+    end.end(reason).await;
+}
+
+async fn wait_for_credit(end: &mut TerminalEnd, stop: &CancellationToken) -> Result<(), Gone> {
+    while !end.has_credit() {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            typed = end.typed() => { typed?; }
+            () = tokio::time::sleep(ACK_WAIT_MAX) => return Err(Gone),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Builds what the skins show from what the store and the actors know.
+
+use store::{ListedTask, ResultRecord, RunRecord, StepRecord, StoreError, TaskRecord};
+use wire::{
+    Phase,
+    ids::RunId,
+    view::{
+        LiveStep, ResultList, ResultView, RunSummary, RunView, SandboxView, StatusView, StepView, TaskRow, TaskView,
+    },
+};
+
+use crate::house::House;
+use crate::queue::Wait;
+use crate::runner::schedule;
+use crate::{escape, gallery, results};
+
+/// Live steps that a status names.
+const LIVE_MAX: usize = 20;
+/// Results that a list names.
+const RESULTS_MAX: u32 = 10_000;
+
+/// The whole app at a glance.
+pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
+    let tasks = house.store.phase_counts().await?;
+    let mut live = Vec::new();
+    let mut memory_used_bytes = 0;
+    for record in house.store.steps_in(&[Phase::Provisioning, Phase::Executing]).await? {
+        memory_used_bytes += record.limits.memory_bytes;
+        let task = house.store.task(record.task).await?;
+        live.push(LiveStep {
+            task: task.task,
+            number: task.number,
+            title: task.title,
+            phase: record.state.phase(),
+            since: record.entered_at,
+        });
+    }
+    live.sort_by_key(|step| step.since);
+    let slots_used = u32::try_from(live.len()).unwrap_or(u32::MAX);
+    live.truncate(LIVE_MAX);
+    Ok(StatusView {
+        engine: house.link.view(),
+        slots_used,
+        slots_max: u32::try_from(schedule::slots(house)).unwrap_or(u32::MAX),
+        memory_used_bytes,
+        memory_bytes: house.link.up().map_or(0, |up| up.facts.memory_bytes),
+        tasks,
+        live,
+        cost_today: None,
+        data_folder: house.config.data_folder.to_string(),
+        notices: house.notices(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// One row of the list.
+pub(crate) fn row(house: &House, listed: ListedTask) -> TaskRow {
+    let note = note(house, &listed);
+    TaskRow {
+        task: listed.task,
+        number: listed.number,
+        title: listed.title,
+        agent: listed.agent_name,
+        call_sign: gallery::call_sign(&listed.image),
+        project: listed.project,
+        run: listed.run,
+        phase: listed.phase,
+        holds: listed.holds.iter().collect(),
+        attempt: listed.attempt,
+        note,
+        created_at: listed.created_at,
+        since: listed.entered_at,
+        output_at: listed.output_at,
+        results: listed.result_count,
+        cost: None,
+    }
+}
+
+/// How a task stands, in a line.
+fn note(house: &House, listed: &ListedTask) -> String {
+    match listed.phase {
+        Phase::Queued => waiting(house, listed),
+        Phase::Provisioning => house
+            .step(listed.step)
+            .and_then(|handle| handle.snapshot.borrow().stage_view())
+            .map_or_else(String::new, |stage| format!("{} ({} of {})", stage.stage, stage.number, stage.of)),
+        Phase::Executing => match house.step(listed.step) {
+            Some(handle) if handle.state().ending().is_some() => "Stopping the agent".to_owned(),
+            Some(handle) if !handle.snapshot.borrow().is_connected => "Reaching the sandbox".to_owned(),
+            Some(_) | None => listed.last_line.clone(),
+        },
+        Phase::AwaitingReview | Phase::Completed => match listed.result_count {
+            0 if listed.last_line.is_empty() => "No results".to_owned(),
+            0 => listed.last_line.clone(),
+            1 => "1 result".to_owned(),
+            count => format!("{count} results"),
+        },
+        Phase::Failed => listed.error.as_ref().map_or_else(String::new, |error| error.message.clone()),
+        Phase::Cancelled => "Stopped by you".to_owned(),
+    }
+}
+
+fn waiting(house: &House, listed: &ListedTask) -> String {
+    if let Some(hold) = listed.holds.iter().next() {
+        return format!("Held: {}", hold.word());
+    }
+    if house.link.up().is_err() {
+        return "Waits for the engine".to_owned();
+    }
+    let plan = schedule::look(house);
+    let wait = plan.wait.iter().find(|(step, _)| *step == listed.step).map(|(_, wait)| *wait);
+    match wait {
+        Some(Wait::Home) => format!("Waits for {}'s home, which is in use", listed.agent_name),
+        Some(Wait::Slot { before: 0 }) => "Next when a slot is free".to_owned(),
+        Some(Wait::Slot { before }) => format!("{before} before it in line"),
+        None => "Starts now".to_owned(),
+    }
+}
+
+/// A task with all its runs.
+pub(crate) async fn task(house: &House, record: TaskRecord) -> Result<TaskView, StoreError> {
+    let listed = house.store.listed_task(record.task).await?;
+    let mut runs = Vec::new();
+    for run in house.store.runs_of(record.task).await? {
+        runs.push(self::run(house, run).await?);
+    }
+    Ok(TaskView { row: row(house, listed), prompt: record.prompt, runs })
+}
+
+/// A run with its steps.
+pub(crate) async fn run(house: &House, record: RunRecord) -> Result<RunView, StoreError> {
+    let mut timelines = house.store.timeline_of(record.run).await?;
+    let mut steps = Vec::new();
+    for step_record in house.store.steps_of(record.run).await? {
+        let timeline = timelines.remove(&step_record.step).unwrap_or_default();
+        steps.push(step(house, step_record, timeline).await?);
+    }
+    let speaking = steps.iter().find(|step| step.step == record.current_step).or(steps.last());
+    let summary = RunSummary {
+        run: record.run,
+        task: record.task,
+        number: record.number,
+        phase: record.phase,
+        workspace: speaking.and_then(|step| step.workspace.clone()),
+        error: steps.iter().find_map(|step| step.error.clone()),
+    };
+    Ok(RunView { summary, ordinal: record.ordinal, created_at: record.created_at, ended_at: record.ended_at, steps })
+}
+
+/// One step.
+pub(crate) async fn step(
+    house: &House,
+    record: StepRecord,
+    timeline: Vec<wire::view::PhaseSpan>,
+) -> Result<StepView, StoreError> {
+    let handle = house.step(record.step);
+    let snapshot = handle.as_ref().map(|handle| handle.snapshot.borrow().clone());
+    let placement = house.store.placement_of(record.step).await?;
+    let mut workspace = None;
+    let mut sandbox = None;
+    if let Some(placement) = placement {
+        let made = house.store.sandbox(placement.sandbox).await?;
+        workspace = Some(house.config.data_folder.join("workspaces").join(&made.folder).to_string());
+        sandbox = Some(SandboxView {
+            sandbox: made.sandbox,
+            container: made.container,
+            created_at: made.created_at,
+            network: made.network,
+            user: made.user,
+            connected: snapshot.as_ref().is_some_and(|snapshot| snapshot.is_connected),
+        });
+    }
+    // The file is ahead of the row.
+    let output_bytes = house.outputs.length(record.step, record.state.attempt()).await.max(record.output_bytes);
+    Ok(StepView {
+        step: record.step,
+        ordinal: record.ordinal,
+        name: record.name,
+        agent: record.agent_name,
+        image: record.image,
+        phase: record.state.phase(),
+        holds: record.state.holds().iter().collect(),
+        attempt: record.state.attempt(),
+        review: record.state.review(),
+        timeline,
+        progress: snapshot.and_then(|snapshot| snapshot.stage_view()),
+        sandbox,
+        workspace,
+        limits: record.limits,
+        output_bytes,
+        output_at: record.output_at,
+        error: record.error,
+        actions: lifecycle::actions(&record.state),
+    })
+}
+
+/// The results of a run, all steps together.
+pub(crate) async fn result_list(house: &House, run: RunId) -> Result<ResultList, StoreError> {
+    let mut list = ResultList { results: Vec::new(), left_out: 0, workspace: None };
+    for step in house.store.steps_of(run).await? {
+        let page = house.store.results_of(step.step, RESULTS_MAX).await?;
+        list.left_out += page.left_out;
+        let is_over = !step.state.phase().is_live();
+        list.results.extend(page.results.into_iter().map(|record| result(record, is_over)));
+        if let Some(folder) = results::folder_of(house, step.step).await? {
+            let folder = folder.to_string();
+            list.workspace = Some(house.config.data_folder.join("workspaces").join(folder).to_string());
+        }
+    }
+    Ok(list)
+}
+
+fn result(record: ResultRecord, is_over: bool) -> ResultView {
+    ResultView {
+        path: escape::visible(&record.path),
+        key: percent_encoding::percent_encode(&record.path, KEY).to_string(),
+        change: record.change,
+        size_bytes: record.size_bytes,
+        sha256: record.sha256,
+        media_type: record.media_type,
+        modified_at: record.modified_at,
+        is_final: record.is_final && is_over,
+        unreadable: record.unreadable,
+    }
+}
+
+/// What stays as it is in a key: the unreserved characters of RFC 3986, and `/`.
+const KEY: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
