@@ -1,0 +1,203 @@
+//! The root: lets the page in, keeps the stream of updates and what everything shares, and stands the screens in the house.
+
+mod updates;
+
+use std::rc::Rc;
+
+use wire::{
+    call::{CreateTask, Hello, ListAgents, ListImages, ListTasks, PreviewTask, Status},
+    stream::Update,
+    task::TaskSource,
+    view::TaskRow,
+};
+use yew::prelude::*;
+use yew_router::prelude::*;
+
+use self::updates::use_updates;
+use crate::{
+    announce::{Change, changes},
+    backend::{
+        self, CallError,
+        session::{self, Entry},
+    },
+    clock::Clock,
+    context::{Desk, Known, Place},
+    feed::{Feed, FeedAction, Link},
+    house::{banners::Banners, sidebar::Sidebar, statusbar::StatusBar},
+    keys::{Scope, Taken, use_keys},
+    query::use_call,
+    route::Route,
+    screens::{
+        agents::Agents,
+        drop::DropTarget,
+        images::Images,
+        new_task::{Dialog, DialogAction, NewTaskDialog},
+        signed_out::{SignedOut, Unanswered},
+        task::Task,
+        tasks::{PAGE_ROWS, Tasks},
+    },
+    toast::{ToastAction, ToastStack, Toasts},
+};
+
+/// The whole face.
+#[component]
+pub fn App() -> Html {
+    let entry = use_state(|| None::<Entry>);
+    {
+        let entry = entry.setter();
+        use_effect_with((), move |()| {
+            let on_loss = entry.clone();
+            session::on_loss(Callback::from(move |()| on_loss.set(Some(Entry::Closed))));
+            wasm_bindgen_futures::spawn_local(async move { entry.set(Some(session::enter().await)) });
+        });
+    }
+    match &*entry {
+        None => Html::default(),
+        Some(Entry::Open) => html! { <BrowserRouter><House /></BrowserRouter> },
+        Some(Entry::Closed) => html! { <SignedOut /> },
+        Some(Entry::Unanswered { code }) => {
+            let (entry, code) = (entry.setter(), code.clone());
+            let on_retry = Callback::from(move |()| {
+                let (entry, code) = (entry.clone(), code.clone());
+                wasm_bindgen_futures::spawn_local(async move { entry.set(Some(session::exchange(code).await)) });
+            });
+            html! { <Unanswered {on_retry} /> }
+        }
+    }
+}
+
+#[component]
+fn House() -> Html {
+    let feed = use_reducer(Feed::default);
+    let known = use_known_from(&feed);
+    let hello = known.hello.data.clone();
+    use_updates(&feed, hello.as_ref().map(|hello| hello.stream_origin.clone()));
+    let toasts = use_reducer(Toasts::default);
+    let dialog = use_reducer(Dialog::default);
+    let place = use_state_eq(|| Place { limit: PAGE_ROWS, ..Place::default() });
+    let said = use_announcements(&known, &toasts);
+    let navigator = use_navigator();
+    let new_task = {
+        let dialog = dialog.dispatcher();
+        Callback::from(move |draft| dialog.dispatch(DialogAction::Open(draft)))
+    };
+    let run_sample = {
+        let (hello, dialog, navigator) = (hello.clone(), dialog.dispatcher(), navigator.clone());
+        Callback::from(move |()| {
+            let (Some(hello), Some(navigator)) = (hello.clone(), navigator.clone()) else { return };
+            let dialog = dialog.clone();
+            wasm_bindgen_futures::spawn_local(async move {
+                match run_sample(&hello.sample).await {
+                    Ok(number) => navigator.push(&Route::task(number)),
+                    Err(error) => dialog.dispatch(DialogAction::Refused(error)),
+                }
+            });
+        })
+    };
+    let refresh = {
+        let feed = feed.dispatcher();
+        Callback::from(move |()| feed.dispatch(FeedAction::Updates(vec![Update::All])))
+    };
+    {
+        let new_task = new_task.clone();
+        use_keys(Scope::Page, move |event| {
+            if event.key() != "n" {
+                return Taken::No;
+            }
+            new_task.emit(None);
+            Taken::Yes
+        });
+    }
+    let desk = Desk { new_task, run_sample, refresh, place };
+    let is_live = feed.link != Link::Live || known.status.data.as_ref().is_some_and(|status| !status.live.is_empty());
+    let is_down = known.engine_down().is_some();
+    html! {
+        <ContextProvider<Rc<Known>> context={known}>
+        <ContextProvider<Rc<Feed>> context={Rc::new((*feed).clone())}>
+        <ContextProvider<Desk> context={desk}>
+        <Clock {is_live}>
+            <div class={classes!("app", is_down.then_some("is-down"))} inert={dialog.is_open()}>
+                <Banners />
+                <Sidebar />
+                <Switch<Route> render={screen} />
+                <StatusBar />
+            </div>
+            <ToastStack {toasts} />
+            <NewTaskDialog dialog={dialog.clone()} />
+            <DropTarget {dialog} />
+            <div class="visually-hidden" role="status" aria-live="polite" data-test="live-region">{ said }</div>
+        </Clock>
+        </ContextProvider<Desk>>
+        </ContextProvider<Rc<Feed>>>
+        </ContextProvider<Rc<Known>>>
+    }
+}
+
+fn screen(route: Route) -> Html {
+    match route {
+        Route::Home | Route::Tasks => html! { <Tasks /> },
+        Route::Task { number } => html! { <Task key={number.clone()} number={number.clone()} tab={None} /> },
+        Route::TaskTab { number, tab } => html! { <Task key={number.clone()} number={number.clone()} tab={Some(tab)} /> },
+        Route::Agents => html! { <Agents /> },
+        Route::Images => html! { <Images /> },
+        Route::Missing => html! {
+            <main class="content" data-test="missing">
+                <header class="header"><h1>{ "Nothing here" }</h1></header>
+                <div class="empty">
+                    <h2>{ "There is no such page" }</h2>
+                    <div class="actions"><crate::parts::Go class="button" to={Route::Tasks}>{ "Go to the tasks" }</crate::parts::Go></div>
+                </div>
+            </main>
+        },
+    }
+}
+
+/// Asks for what everything shares, again whenever its topic changed.
+#[hook]
+fn use_known_from(feed: &Feed) -> Rc<Known> {
+    let hello = use_call(Some(Hello {}), u64::from(feed.link == Link::Live));
+    let status = use_call(Some(Status {}), feed.status());
+    let tasks = use_call(Some(ListTasks { limit: PAGE_ROWS, ..ListTasks::default() }), feed.tasks());
+    let agents = use_call(Some(ListAgents {}), feed.agents() + feed.status());
+    let images = use_call(Some(ListImages {}), feed.images());
+    let known = Known { hello, status, tasks, agents, images };
+    (*use_memo(known, |known| Rc::new(known.clone()))).clone()
+}
+
+/// Says what changed, to who listens and to who looks elsewhere, and keeps the window's title true.
+#[hook]
+fn use_announcements(known: &Rc<Known>, toasts: &UseReducerHandle<Toasts>) -> AttrValue {
+    let said = use_state(AttrValue::default);
+    let before = use_mut_ref(|| None::<Vec<TaskRow>>);
+    let here = use_mut_ref(|| None::<i64>);
+    *here.borrow_mut() = use_route::<Route>().as_ref().and_then(Route::task_number);
+    {
+        let (said, toasts) = (said.setter(), toasts.dispatcher());
+        use_effect_with(known.tasks.clone(), move |tasks| {
+            let Some(list) = &tasks.data else { return };
+            let changes = before.borrow().as_deref().map(|before| changes(before, &list.rows)).unwrap_or_default();
+            before.replace(Some(list.rows.clone()));
+            if changes.is_empty() {
+                return;
+            }
+            said.set(changes.iter().map(Change::sentence).collect::<Vec<_>>().join(". ").into());
+            let here = *here.borrow();
+            for change in changes.into_iter().filter(|change| change.is_worth_a_toast() && here != Some(change.number)) {
+                toasts.dispatch(ToastAction::Show(change));
+            }
+        });
+    }
+    let reviews = known.in_phase(wire::Phase::AwaitingReview);
+    use_effect_with(reviews, |reviews| {
+        if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+            document.set_title(&if *reviews > 0 { format!("({reviews}) Berth") } else { "Berth".to_owned() });
+        }
+    });
+    (*said).clone()
+}
+
+async fn run_sample(sample: &str) -> Result<i64, CallError> {
+    let draft = backend::call(PreviewTask { source: TaskSource::Text { text: sample.to_owned() } }).await?;
+    let created = backend::call(CreateTask { task: crate::screens::new_task::draft::task_of(draft) }).await?;
+    Ok(created.number)
+}

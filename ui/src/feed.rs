@@ -1,0 +1,228 @@
+//! The stream of updates, as the face keeps it: for each topic a revision that grows when there is a reason to look again, and how
+//! the link stands. Pure; `app.rs` holds the socket.
+//!
+//! ```text
+//! Connecting ──open──▶ Live ──closed──▶ Lost ──open──▶ Live
+//!      └─────────────closed────────────▶ Lost ──closed──▶ Lost (attempt + 1)
+//! ```
+
+use std::{collections::HashMap, rc::Rc};
+
+use jiff::Timestamp;
+use wire::{ids::TaskId, stream::Update};
+use yew::Reducible;
+
+/// For how many tasks a revision of their own is kept; past it everything counts as changed and counting begins anew.
+const TASKS_MAX: usize = 4_096;
+/// The first pause before connecting again.
+const BACKOFF_MS_MIN: u32 = 250;
+/// The longest.
+const BACKOFF_MS_MAX: u32 = 10_000;
+
+/// How the link to the core stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// It was never open.
+    #[default]
+    Connecting,
+    /// It is open: what is shown is how things are.
+    Live,
+    /// It broke: what is shown is how things were.
+    Lost {
+        /// When.
+        since: Timestamp,
+        /// How often connecting again has failed.
+        attempt: u32,
+    },
+}
+
+/// The revisions and the link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Feed {
+    /// The link.
+    pub link: Link,
+    all: u64,
+    status: u64,
+    images: u64,
+    agents: u64,
+    any_task: u64,
+    tasks: HashMap<TaskId, Revisions>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Revisions {
+    task: u64,
+    results: u64,
+}
+
+/// What happens to a [`Feed`].
+#[derive(Clone, Debug)]
+pub enum FeedAction {
+    /// The stream is open.
+    Opened,
+    /// The stream is over.
+    Closed(Timestamp),
+    /// Updates came.
+    Updates(Vec<Update>),
+}
+
+impl Feed {
+    /// Grows with everything that the status view shows.
+    pub fn status(&self) -> u64 {
+        self.all + self.status + self.any_task
+    }
+
+    /// Grows with every task.
+    pub fn tasks(&self) -> u64 {
+        self.all + self.any_task
+    }
+
+    /// Grows with one task.
+    pub fn task(&self, task: Option<TaskId>) -> u64 {
+        match task {
+            Some(task) => self.all + self.of(task).task,
+            None => self.tasks(),
+        }
+    }
+
+    /// Grows with one task's results.
+    pub fn results(&self, task: TaskId) -> u64 {
+        let revisions = self.of(task);
+        self.all + revisions.task + revisions.results
+    }
+
+    /// Grows with the images.
+    pub fn images(&self) -> u64 {
+        self.all + self.images
+    }
+
+    /// Grows with the agents.
+    pub fn agents(&self) -> u64 {
+        self.all + self.agents
+    }
+
+    /// How long to wait before connecting again, in milliseconds.
+    pub fn backoff_ms(&self) -> u32 {
+        match self.link {
+            Link::Connecting | Link::Live => BACKOFF_MS_MIN,
+            Link::Lost { attempt, .. } => (BACKOFF_MS_MIN << attempt.min(8)).min(BACKOFF_MS_MAX),
+        }
+    }
+
+    fn of(&self, task: TaskId) -> Revisions {
+        self.tasks.get(&task).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, update: Update) {
+        match update {
+            Update::All => self.all += 1,
+            Update::Status => self.status += 1,
+            Update::Task { task } => {
+                self.any_task += 1;
+                self.revisions(task).task += 1;
+            }
+            Update::Results { task } => self.revisions(task).results += 1,
+            Update::Images => self.images += 1,
+            Update::Agents => self.agents += 1,
+        }
+    }
+
+    fn revisions(&mut self, task: TaskId) -> &mut Revisions {
+        if self.tasks.len() >= TASKS_MAX && !self.tasks.contains_key(&task) {
+            // No revision may go back: what all of them grew by goes into the one for everything.
+            self.all += 1 + self.tasks.values().map(|revisions| revisions.task + revisions.results).max().unwrap_or(0);
+            self.tasks.clear();
+        }
+        self.tasks.entry(task).or_default()
+    }
+}
+
+impl Reducible for Feed {
+    type Action = FeedAction;
+
+    fn reduce(self: Rc<Self>, action: FeedAction) -> Rc<Self> {
+        let mut feed = Self::clone(&self);
+        match action {
+            FeedAction::Opened => {
+                feed.link = Link::Live;
+                // Whatever happened while nobody listened is looked at now.
+                feed.take(Update::All);
+            }
+            FeedAction::Closed(at) => {
+                feed.link = match feed.link {
+                    Link::Connecting | Link::Live => Link::Lost { since: at, attempt: 0 },
+                    Link::Lost { since, attempt } => Link::Lost { since, attempt: attempt.saturating_add(1) },
+                };
+            }
+            FeedAction::Updates(updates) => updates.into_iter().for_each(|update| feed.take(update)),
+        }
+        Rc::new(feed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(number: u128) -> TaskId {
+        serde_json::from_value(format!("{:032x}", number).into()).unwrap()
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn fed(updates: impl IntoIterator<Item = Update>) -> Feed {
+        let feed = Rc::new(Feed::default()).reduce(FeedAction::Updates(updates.into_iter().collect()));
+        Rc::unwrap_or_clone(feed)
+    }
+
+    #[test]
+    fn an_update_concerns_its_own_topic_alone() {
+        let feed = fed([Update::Results { task: task(1) }, Update::Images]);
+        assert_eq!((feed.results(task(1)), feed.results(task(2))), (1, 0));
+        assert_eq!((feed.task(Some(task(1))), feed.tasks(), feed.status()), (0, 0, 0));
+        assert_eq!((feed.images(), feed.agents()), (1, 0));
+    }
+
+    #[test]
+    fn a_task_that_changed_changes_the_lists_it_stands_in() {
+        let feed = fed([Update::Task { task: task(1) }]);
+        assert_eq!((feed.tasks(), feed.status()), (1, 1));
+        assert_eq!((feed.task(Some(task(1))), feed.task(Some(task(2)))), (1, 0));
+        assert_eq!(feed.results(task(1)), 1);
+    }
+
+    #[test]
+    fn opening_is_a_reason_to_look_at_everything() {
+        let feed = Rc::new(Feed::default()).reduce(FeedAction::Opened);
+        assert_eq!(feed.link, Link::Live);
+        assert_eq!((feed.tasks(), feed.images(), feed.agents(), feed.results(task(9))), (1, 1, 1, 1));
+    }
+
+    #[test]
+    fn a_lost_link_says_since_when_and_waits_longer_each_time() {
+        let mut feed = Rc::new(Feed::default()).reduce(FeedAction::Opened);
+        let mut pauses = Vec::new();
+        for at in 1..=8 {
+            feed = feed.reduce(FeedAction::Closed(second(at)));
+            pauses.push(feed.backoff_ms());
+        }
+        assert_eq!(feed.link, Link::Lost { since: second(1), attempt: 7 });
+        assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    }
+
+    #[test]
+    fn no_revision_goes_back_when_counting_begins_anew() {
+        let first = Update::Task { task: task(1) };
+        let many = (2..=TASKS_MAX as u128).map(|number| Update::Results { task: task(number) });
+        let before = fed([first.clone(), first].into_iter().chain(many));
+        assert_eq!(before.tasks.len(), TASKS_MAX);
+        let after = Rc::new(before.clone()).reduce(FeedAction::Updates(vec![Update::Results { task: task(0) }]));
+        assert_eq!(after.tasks.len(), 1);
+        for number in [1, 2, 77] {
+            assert!(after.task(Some(task(number))) > before.task(Some(task(number))), "{number}");
+            assert!(after.results(task(number)) > before.results(task(number)), "{number}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! States of the whole app that a person should see above everything else: the core is away, the engine is down.
+
+use std::rc::Rc;
+
+use wire::{
+    call::Doctor,
+    view::{DoctorReport, Verdict},
+};
+use yew::prelude::*;
+
+use crate::{
+    backend::{self, CallError},
+    clock::use_moment,
+    context::{use_desk, use_feed, use_known},
+    feed::Link,
+    icon::{Glyph, icon, small_icon},
+    parts::refusal,
+    say,
+};
+
+/// The one banner that matters most, or none.
+#[component]
+pub fn Banners() -> Html {
+    let feed = use_feed();
+    let known = use_known();
+    let zone_s = use_moment().zone_s;
+    if let Link::Lost { since, attempt } = feed.link {
+        // The first attempts follow within a second; a banner for those would only flicker.
+        if attempt > 1 {
+            return html! {
+                <div class="banner" role="alert" data-tone="review" data-test="away">
+                    { icon(Glyph::Unplug) }
+                    <div class="text">
+                        <b>{ "Berth does not answer" }</b>
+                        { format!("Reconnecting, showing what was known at {}. ", say::clock(since, zone_s)) }
+                        { "Agents work on without this window." }
+                    </div>
+                </div>
+            };
+        }
+    }
+    if known.engine_down().is_some() { html! { <EngineDown /> } } else { Html::default() }
+}
+
+/// The engine is down: what that means, and what can be done.
+#[component]
+fn EngineDown() -> Html {
+    let known = use_known();
+    let desk = use_desk();
+    let zone_s = use_moment().zone_s;
+    let report = use_state(|| None::<Rc<Result<DoctorReport, CallError>>>);
+    let is_looking = use_state_eq(|| false);
+    let is_open = use_state_eq(|| false);
+    let on_retry = {
+        let (report, is_looking, refresh) = (report.setter(), is_looking.clone(), desk.refresh.clone());
+        Callback::from(move |_: MouseEvent| {
+            if *is_looking {
+                return;
+            }
+            is_looking.set(true);
+            let (report, is_looking, refresh) = (report.clone(), is_looking.setter(), refresh.clone());
+            wasm_bindgen_futures::spawn_local(async move {
+                report.set(Some(Rc::new(backend::call(Doctor {}).await)));
+                is_looking.set(false);
+                refresh.emit(());
+            });
+        })
+    };
+    let on_details = {
+        let (is_open, on_retry, report) = (is_open.clone(), on_retry.clone(), report.clone());
+        Callback::from(move |event: MouseEvent| {
+            if !*is_open && report.is_none() {
+                on_retry.emit(event);
+            }
+            is_open.set(!*is_open);
+        })
+    };
+    let Some((error, since)) = known.engine_down() else { return Html::default() };
+    let live = known.status.data.as_ref().map_or(0, |status| status.live.len());
+    html! {
+        <div class="banner" role="alert" data-tone="fail" data-test="engine-down">
+            { icon(Glyph::MonitorX) }
+            <div class="text">
+                <b>{ say::visible(&error.message) }</b>
+                { format!("Since {}. ", say::clock_s(since, zone_s)) }
+                if live > 0 {
+                    { format!("{} may still be at work; nothing is lost, Berth picks them up again. ", say::count(live as u64, "sandbox", "sandboxes")) }
+                }
+                { say::visible(&error.hint) }
+                if *is_open {
+                    { match report.as_deref() {
+                        None => html! { <p>{ "Looking" }</p> },
+                        Some(Ok(report)) => checks(report),
+                        Some(Err(error)) => html! { <p>{ refusal(error) }</p> },
+                    } }
+                }
+            </div>
+            <button class="button" data-kind="primary" data-test="retry-engine" aria-disabled={is_looking.then_some("true")} onclick={on_retry}>
+                { icon(Glyph::Refresh) }{ if *is_looking { "Looking" } else { "Try again" } }
+            </button>
+            <button class="button" data-kind="quiet" aria-expanded={is_open.to_string()} onclick={on_details}>{ "Details" }</button>
+        </div>
+    }
+}
+
+fn checks(report: &DoctorReport) -> Html {
+    html! {
+        <ul class="checks">
+            { for report.checks.iter().map(|check| {
+                let (tone, glyph) = match check.verdict {
+                    Verdict::Good => ("done", Glyph::Check),
+                    Verdict::Warning => ("review", Glyph::Triangle),
+                    Verdict::Bad => ("fail", Glyph::X),
+                };
+                html! {
+                    <li key={check.name.clone()} data-tone={tone}>
+                        <span class="toned">{ small_icon(glyph) }</span>
+                        <span><b>{ &check.name }</b>{ " " }{ say::visible(&check.message) }{ " " }{ say::visible(&check.hint) }</span>
+                    </li>
+                }
+            }) }
+        </ul>
+    }
+}

@@ -1,0 +1,220 @@
+//! How times, sizes and counts are said, and how text of strangers is made safe to look at. Pure: "now" and the time zone come in.
+
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// An hour in seconds.
+const HOUR_S: i64 = 3_600;
+/// A day in seconds.
+const DAY_S: i64 = 24 * HOUR_S;
+
+/// Seconds from one moment to a later one; 0 where the clocks disagree.
+pub fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
+    to.duration_since(from).as_secs().max(0)
+}
+
+/// A running time as a stopwatch shows it: `04:12`, `1:04:12`.
+pub fn stopwatch(seconds: i64) -> String {
+    let (hours, minutes, rest) = (seconds / HOUR_S, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{rest:02}") } else { format!("{minutes:02}:{rest:02}") }
+}
+
+/// How long something took: `0.4 s`, `12 s`, then as a stopwatch.
+pub fn took(duration: SignedDuration) -> String {
+    let tenths = duration.as_millis().max(0) / 100;
+    match tenths {
+        0..100 => format!("{}.{} s", tenths / 10, tenths % 10),
+        100..600 => format!("{} s", tenths / 10),
+        _ => stopwatch(duration.as_secs()),
+    }
+}
+
+/// How long ago: `now`, `14 s`, `26 min`, `3 h`, `2 d`.
+pub fn age(seconds: i64) -> String {
+    match seconds {
+        ..2 => "now".to_owned(),
+        2..60 => format!("{seconds} s"),
+        60..HOUR_S => format!("{} min", seconds / 60),
+        HOUR_S..DAY_S => format!("{} h", seconds / HOUR_S),
+        _ => format!("{} d", seconds / DAY_S),
+    }
+}
+
+/// The time of day where the person is, to the minute: `12:06`.
+pub fn clock(at: Timestamp, zone_s: i64) -> String {
+    let day = seconds_of_day(at, zone_s);
+    format!("{:02}:{:02}", day / HOUR_S, day / 60 % 60)
+}
+
+/// The same to the second: `12:06:40`.
+pub fn clock_s(at: Timestamp, zone_s: i64) -> String {
+    format!("{}:{:02}", clock(at, zone_s), seconds_of_day(at, zone_s) % 60)
+}
+
+/// A moment at most a day old as a time, an older one as a date: `12:06`, `2026-11-03`.
+pub fn moment(at: Timestamp, now: Timestamp, zone_s: i64) -> String {
+    if at >= day_start(now, zone_s) { clock(at, zone_s) } else { date(at, zone_s) }
+}
+
+/// When the person's day began.
+pub fn day_start(now: Timestamp, zone_s: i64) -> Timestamp {
+    now - SignedDuration::new(seconds_of_day(now, zone_s), now.subsec_nanosecond())
+}
+
+fn date(at: Timestamp, zone_s: i64) -> String {
+    let shifted = at.checked_add(SignedDuration::from_secs(zone_s)).unwrap_or(at);
+    shifted.to_string().chars().take("2026-11-03".len()).collect()
+}
+
+fn seconds_of_day(at: Timestamp, zone_s: i64) -> i64 {
+    (at.as_second() + zone_s).rem_euclid(DAY_S)
+}
+
+/// A size of data in powers of ten: `84 kB`, `2.1 kB`, `1.42 GB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    // Counted in hundredths, so that no float is rounded twice.
+    let mut hundredths = count / 10;
+    let mut unit = 0;
+    while hundredths >= 100_000 && unit + 1 < UNITS.len() {
+        hundredths /= 1_000;
+        unit += 1;
+    }
+    let number = match hundredths {
+        ..1_000 if unit > 1 => format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        ..1_000 => format!("{}.{}", hundredths / 100, hundredths / 10 % 10),
+        _ => format!("{}", hundredths / 100),
+    };
+    format!("{number} {}", UNITS[unit])
+}
+
+/// An amount of memory in powers of two, as it is given to a sandbox: `512 MiB`, `2 GiB`, `1.5 GiB`.
+pub fn memory(count: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    if count < GIB {
+        return format!("{} MiB", count >> 20);
+    }
+    let tenths = count.div_ceil(GIB / 10).min(count / (GIB / 10));
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{whole} GiB"),
+        (whole, tenth) => format!("{whole}.{tenth} GiB"),
+    }
+}
+
+/// A share of the processor in cores: `2 cores`, `0.5 cores`.
+pub fn cores(milli: u32) -> String {
+    match (milli / 1_000, milli % 1_000) {
+        (1, 0) => "1 core".to_owned(),
+        (whole, 0) => format!("{whole} cores"),
+        (whole, rest) => format!("{whole}.{} cores", format!("{rest:03}").trim_end_matches('0')),
+    }
+}
+
+/// A number with its noun: `1 file`, `3 files`.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Text of a stranger with everything made visible that could hide or reorder it: control characters become their pictures,
+/// bidirectional and invisible format characters their code points (trojansource.codes). Line breaks and tabs stay.
+pub fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\t' => safe.push(char),
+            '\r' => {}
+            '\0'..='\u{1f}' => safe.push(char::from_u32(0x2400 + u32::from(char)).unwrap_or('\u{fffd}')),
+            '\u{7f}' => safe.push('\u{2421}'),
+            '\u{80}'..='\u{9f}'
+            | '\u{061c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => {
+                let _ = write!(safe, "⟨U+{:04X}⟩", u32::from(char));
+            }
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+/// The first characters of a hash, as people compare them.
+pub fn short_hash(sha256: &str) -> &str {
+    sha256.get(..8).unwrap_or(sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn sizes_have_two_digits_that_count() {
+        for (count, said) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (2_149, "2.1 kB"),
+            (84_000, "84 kB"),
+            (999_999, "999 kB"),
+            (1_840_000, "1.8 MB"),
+            (1_424_000_000, "1.42 GB"),
+            (u64::MAX, "18446 PB"),
+        ] {
+            assert_eq!(bytes(count), said, "{count}");
+        }
+    }
+
+    #[test]
+    fn memory_is_said_as_it_was_asked_for() {
+        for (count, said) in [(512 << 20, "512 MiB"), (2 << 30, "2 GiB"), (3 << 29, "1.5 GiB"), (16 << 30, "16 GiB")] {
+            assert_eq!(memory(count), said, "{count}");
+        }
+        assert_eq!(cores(2_000), "2 cores");
+        assert_eq!(cores(1_000), "1 core");
+        assert_eq!(cores(250), "0.25 cores");
+    }
+
+    #[test]
+    fn a_stopwatch_grows_an_hour_when_it_needs_one() {
+        assert_eq!(stopwatch(252), "04:12");
+        assert_eq!(stopwatch(3_852), "1:04:12");
+        assert_eq!(took(SignedDuration::from_millis(1_449)), "1.4 s");
+        assert_eq!(took(SignedDuration::from_secs(48)), "48 s");
+        assert_eq!(took(SignedDuration::from_secs(252)), "04:12");
+    }
+
+    #[test]
+    fn ages_are_rounded_down() {
+        for (seconds, said) in [(0, "now"), (14, "14 s"), (119, "1 min"), (7_300, "2 h"), (200_000, "2 d")] {
+            assert_eq!(age(seconds), said);
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_is_that_of_the_persons_zone() {
+        let late = at("2026-11-21T23:30:05Z");
+        assert_eq!(clock_s(late, 0), "23:30:05");
+        assert_eq!(clock(late, 3_600), "00:30");
+        assert_eq!(clock(late, -5 * 3_600), "18:30");
+        assert_eq!(day_start(late, 3_600), at("2026-11-21T23:00:00Z"));
+        assert_eq!(moment(at("2026-11-20T10:00:00Z"), late, 0), "2026-11-20");
+        assert_eq!(moment(at("2026-11-21T10:00:00Z"), late, 0), "10:00");
+    }
+
+    #[test]
+    fn nothing_in_a_strangers_text_hides_or_reorders_it() {
+        assert_eq!(visible("a\u{1b}[31mb"), "a␛[31mb");
+        assert_eq!(visible("invoice\u{202e}gpj.exe"), "invoice⟨U+202E⟩gpj.exe");
+        assert_eq!(visible("two\r\nlines\tand\0"), "two\nlines\tand␀");
+        assert_eq!(visible("zero\u{200b}width\u{9b}"), "zero⟨U+200B⟩width⟨U+009B⟩");
+        assert_eq!(visible("naïve 你好 🙂"), "naïve 你好 🙂");
+    }
+}

@@ -1,0 +1,163 @@
+//! The facts of a run: its steps, the agent, the sandbox and what it may do, the limits.
+
+use std::rc::Rc;
+
+use wire::{
+    task::ReviewGate,
+    view::{RunView, SandboxView, StepView},
+};
+use yew::prelude::*;
+
+use crate::{
+    clock::use_moment,
+    icon::{Glyph, icon, of_phase, small_icon},
+    parts::Stopwatch,
+    say,
+    terminal::copy,
+};
+
+#[derive(PartialEq, Properties)]
+pub struct InspectorProps {
+    pub call_sign: String,
+    pub run: Rc<RunView>,
+    pub step: Rc<StepView>,
+}
+
+/// The inspector.
+#[component]
+pub fn Inspector(props: &InspectorProps) -> Html {
+    let step = &props.step;
+    html! {
+        <>
+            <section class="section">
+                <h3 class="title">{ "Steps" }<span class="spring"></span><span class="now">{ format!("run {}", props.run.ordinal) }</span></h3>
+                <ol class="steps">{ for props.run.steps.iter().map(step_line) }</ol>
+            </section>
+            <section class="section">
+                <h3 class="title">{ "Agent" }</h3>
+                <dl class="facts">
+                    <dt>{ "Agent" }</dt>
+                    <dd><span class="inline"><span class="pennant" aria-hidden="true">{ &props.call_sign }</span>{ &step.agent }</span></dd>
+                    <dt>{ "Image" }</dt>
+                    <dd title={step.image.clone()}><code>{ say::visible(&step.image) }</code></dd>
+                    <dt>{ "At the end" }</dt>
+                    <dd>{ match step.review { ReviewGate::Ask => "waits for you", ReviewGate::Skip => "completes by itself" } }</dd>
+                    if let Some(workspace) = &step.workspace {
+                        <dt>{ "Results" }</dt>
+                        <dd class="with-copy" title={workspace.clone()}>
+                            <code>{ say::visible(workspace) }</code>
+                            <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-label="Copy the folder's path" title="Copy the folder's path"
+                                onclick={let workspace = workspace.clone(); move |_: MouseEvent| copy(&workspace)}>{ icon(Glyph::Copy) }</button>
+                        </dd>
+                    }
+                </dl>
+            </section>
+            if let Some(sandbox) = &step.sandbox { <Sandbox sandbox={Rc::new(sandbox.clone())} is_live={step.phase.is_live()} /> }
+            <Limits step={step.clone()} />
+        </>
+    }
+}
+
+fn step_line(step: &StepView) -> Html {
+    let began = step.timeline.iter().find(|span| span.phase.is_live()).map(|span| span.entered_at);
+    let ended = step.timeline.iter().find(|span| !span.phase.is_live() && began.is_some_and(|began| span.entered_at > began));
+    html! {
+        <li key={step.ordinal} data-phase={step.phase.name()}>
+            <span class="toned">{ small_icon(of_phase(step.phase)) }</span>
+            <span class="name">{ say::visible(&step.name) }</span><span class="weak">{ &step.agent }</span>
+            <span class="time">if let Some(since) = began { <Stopwatch {since} until={ended.map(|span| span.entered_at)} /> }</span>
+        </li>
+    }
+}
+
+#[derive(PartialEq, Properties)]
+struct SandboxProps {
+    sandbox: Rc<SandboxView>,
+    is_live: bool,
+}
+
+#[component]
+fn Sandbox(props: &SandboxProps) -> Html {
+    let zone_s = use_moment().zone_s;
+    let sandbox = &props.sandbox;
+    let has_card = sandbox.network == "bridge";
+    let is_root = sandbox.user == "0" || sandbox.user.starts_with("0:");
+    html! {
+        <section class="section" data-test="sandbox">
+            <h3 class="title">{ "Sandbox" }<span class="spring"></span><span class="now">{ format!("since {}", say::clock_s(sandbox.created_at, zone_s)) }</span></h3>
+            { promise(!has_card, if has_card { "A network of its own" } else { "No network card" }, &sandbox.network) }
+            { promise(!is_root, if is_root { "Root inside" } else { "Not root, no capabilities" }, &sandbox.user) }
+            { promise(true, "Sees one folder of yours", "/workspace") }
+            if props.is_live { { promise(sandbox.connected, if sandbox.connected { "Connected" } else { "Not connected now" }, "the pipe") } }
+            <dl class="facts"><dt>{ "Container" }</dt><dd title={sandbox.container.clone()}><code>{ &sandbox.container }</code></dd></dl>
+        </section>
+    }
+}
+
+fn promise(holds: bool, text: &'static str, fact: &str) -> Html {
+    html! {
+        <div class="promise" data-weaker={(!holds).then_some("")}>
+            { small_icon(if holds { Glyph::Check } else { Glyph::Triangle }) }{ text }<span class="weak">{ say::visible(fact) }</span>
+        </div>
+    }
+}
+
+#[derive(PartialEq, Properties)]
+struct LimitsProps {
+    step: Rc<StepView>,
+}
+
+#[component]
+fn Limits(props: &LimitsProps) -> Html {
+    let now = use_moment().now;
+    let step = &props.step;
+    let limits = &step.limits;
+    let executing = step.timeline.iter().rev().find(|span| span.phase == wire::Phase::Executing && span.attempt == step.attempt);
+    let spent_s = executing.map(|span| say::seconds_between(span.entered_at, span.left_at.unwrap_or(now)));
+    let wall_clock_s = i64::try_from(limits.wall_clock_s).unwrap_or(i64::MAX);
+    html! {
+        <section class="section">
+            <h3 class="title">{ "Limits" }</h3>
+            <dl class="facts">
+                <dt>{ "Processor" }</dt><dd>{ say::cores(limits.cpu_milli) }</dd>
+                <dt>{ "Memory" }</dt><dd>{ say::memory(limits.memory_bytes) }</dd>
+                <dt>{ "Processes" }</dt><dd>{ limits.pids }</dd>
+            </dl>
+            { gauge("Time", percent(spent_s.unwrap_or(0).unsigned_abs(), limits.wall_clock_s), spent_s.map_or_else(|| "–".to_owned(), say::stopwatch), &say::stopwatch(wall_clock_s)) }
+            { gauge("Output", percent(step.output_bytes, limits.output_bytes), say::bytes(step.output_bytes), &say::bytes(limits.output_bytes)) }
+        </section>
+    }
+}
+
+/// How much of a limit is used: grey until 80 %, then a warning, then the end.
+fn gauge(name: &'static str, percent: u64, value: String, limit: &str) -> Html {
+    let tone = match percent {
+        ..80 => None,
+        80..100 => Some("review"),
+        100.. => Some("fail"),
+    };
+    html! {
+        <div class="gauge">
+            <span class="name">{ name }</span>
+            <span class="meter" role="meter" aria-label={name} aria-valuemin="0" aria-valuemax="100" aria-valuenow={percent.to_string()} data-tone={tone}
+                style={format!("--part: {percent}%")}></span>
+            <span class="value">{ value }<span class="weak">{ format!(" of {limit}") }</span></span>
+        </div>
+    }
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    if whole == 0 { 100 } else { (u128::from(part) * 100 / u128::from(whole)).min(100).try_into().unwrap_or(100) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_never_leaves_its_scale() {
+        for (part, whole, expected) in [(0, 60, 0), (30, 60, 50), (90, 60, 100), (5, 0, 100), (u64::MAX, u64::MAX, 100)] {
+            assert_eq!(percent(part, whole), expected);
+        }
+    }
+}
