@@ -124,11 +124,6 @@ impl Images {
             .expect("invariant: a catalogue's name and version are parts of a reference")
     }
 
-    /// Whether the engine has `image` as it is now.
-    pub(crate) async fn is_built(&self, engine: &dyn Engine, image: &AgentImage) -> Result<bool, EngineError> {
-        Ok(engine.image(&self.reference(image)).await?.is_some())
-    }
-
     /// The reference of the catalogue's image `name`, which the engine has when this returns. Where it must be built, what
     /// happens goes to `progress`; a receiver that was dropped is nobody to tell, and one that is full holds the build back.
     ///

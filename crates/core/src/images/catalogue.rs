@@ -46,8 +46,6 @@ pub(crate) struct AgentImage {
     pub(crate) base: ImageRef,
     /// How it works on a prompt without a person.
     pub(crate) headless: Headless,
-    /// What it cannot work without.
-    pub(crate) needs: Needs,
     /// The files of its build context: path relative to the image's folder, and content. Sorted by path.
     pub(super) files: Vec<(&'static str, &'static [u8])>,
 }
@@ -70,18 +68,6 @@ pub(crate) enum PromptDelivery {
     Stdin,
 }
 
-/// What an image cannot work without.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Needs {
-    /// A model, and so a key.
-    pub(crate) model: bool,
-    /// A screen.
-    pub(crate) desktop: bool,
-    /// Hosts that it must reach.
-    pub(crate) hosts: Vec<String>,
-}
-
 /// `image.toml`, word by word.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,7 +79,6 @@ struct Manifest {
     version: String,
     base: String,
     headless: Headless,
-    needs: Needs,
 }
 
 /// An embedded image is not as it should be.
@@ -191,7 +176,6 @@ pub(super) fn read(
         version: manifest.version,
         base: base.expect("invariant: it was just checked"),
         headless: manifest.headless,
-        needs: manifest.needs,
         files,
     })
 }

@@ -23,11 +23,6 @@ base = "debian:bookworm-slim"
 [headless]
 command = ["cat"]
 prompt = "stdin"
-
-[needs]
-model = false
-desktop = false
-hosts = []
 "#;
 
 fn trial(dockerfile: &'static str) -> AgentImage {
@@ -247,9 +242,10 @@ fn a_manifest_with_a_wrong_or_unknown_field_is_refused() {
     assert!(refused("version = \"1\"", "version = \"v1\""));
     assert!(refused("debian:bookworm-slim", "debian bookworm"));
     assert!(refused("[\"cat\"]", "[]"));
-    assert!(refused("hosts = []", "hosts = []\nhots = []"));
+    assert!(refused("prompt = ", "promt = "));
+    assert!(refused("title = \"Trial\"", "title = \"Trial\"\nsubtitle = \"\""));
     assert!(refused("prompt = \"stdin\"", "prompt = \"telepathy\""));
-    assert!(refused("model = false\n", ""));
+    assert!(refused("title = \"Trial\"\n", ""));
 }
 
 #[test]
