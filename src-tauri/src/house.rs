@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{Api, App, Config, StartError};
+use berth_core::{Api, App, Config};
 use server::{Server, ServerOptions};
 use tauri::{AppHandle, Manager, async_runtime::JoinHandle};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use wire::{ErrorCode, ErrorView};
 use crate::{browser, failure, window};
 
 /// How long a call waits for the core to stand: far more than a start takes that succeeds.
-const START_WAIT_MAX: Duration = Duration::from_secs(60);
+const START_WAIT_MAX: Duration = Duration::from_mins(1);
 /// How long leaving may take before the process ends all the same: what is on disk is consistent at any moment.
 const LEAVE_MAX: Duration = Duration::from_secs(10);
 
@@ -126,7 +126,7 @@ impl House {
 
 async fn start(config: Config) -> Result<Running, ErrorView> {
     let folder = config.data_folder.clone();
-    let app = App::start(config).await.map_err(|error| not_started(&error))?;
+    let app = App::start(config).await.map_err(|error| error.view())?;
     match Server::start(app.api(), &folder, ServerOptions::default()).await {
         Ok(server) => Ok(Running { app, server }),
         Err(error) => {
@@ -134,10 +134,6 @@ async fn start(config: Config) -> Result<Running, ErrorView> {
             Err(ErrorView::new(ErrorCode::Internal, failure::chain(&error)))
         }
     }
-}
-
-fn not_started(error: &StartError) -> ErrorView {
-    ErrorView::new(ErrorCode::Internal, failure::chain(error))
 }
 
 #[cfg(unix)]

@@ -213,13 +213,13 @@ async fn a_signal_ends_the_app_in_order() {
 async fn while_berth_serves_without_a_window_a_start_opens_it_in_the_browser() {
     let (mut app, desk) = set_up().await;
     app.restart().await;
-    let opener = desk.home().join("bin/xdg-open");
+    let fake = desk.home().join("bin/xdg-open");
     std::fs::write(
         &opener,
         "#!/bin/sh\nprintf '%s' \"$1\" > \"$HOME/opened.part\" && mv \"$HOME/opened.part\" \"$HOME/opened\"\n",
     )
     .unwrap();
-    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
     let ran = run_within(END_TIME_MAX, &mut desktop(&desk, app.home(), &[]), b"").await.good();
     let opened = until("the browser to be opened", SEEN_TIME_MAX, async || {
         std::fs::read_to_string(desk.home().join("opened")).ok()
