@@ -52,8 +52,8 @@ pub(crate) enum Command {
     Reject(Reject),
     /// List the images of the Gallery, or build one
     Images(Images),
-    /// List the agents
-    Agents,
+    /// List the agents, or add one
+    Agents(Agents),
     /// Look at everything that Berth needs
     Doctor,
     /// Print a fresh link to the running Berth and open it
@@ -171,6 +171,45 @@ pub(crate) enum ImagesCommand {
         /// Its short name
         name: String,
     },
+}
+
+/// Arguments of `berth agents`.
+#[derive(Debug, Args)]
+pub(crate) struct Agents {
+    #[command(subcommand)]
+    pub(crate) command: Option<AgentsCommand>,
+}
+
+/// What can be done with agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// Add an agent
+    Create(CreateAgent),
+}
+
+/// Arguments of `berth agents create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateAgent {
+    /// Its name: 1 to 40 of a-z, 0-9 and -, beginning with a letter
+    pub(crate) name: String,
+    /// What it runs in: an image of the Gallery, or any reference that the engine has
+    #[arg(long)]
+    pub(crate) image: String,
+    /// Start the image's own entrypoint and command
+    #[arg(long, conflicts_with = "program")]
+    pub(crate) entrypoint: bool,
+    /// How long its steps may work, as 90s, 30m, 2h or 1d
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    pub(crate) time: Option<u64>,
+    /// How much memory its steps may take, as 512M or 4G
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Complete its steps without asking you
+    #[arg(long)]
+    pub(crate) skip_review: bool,
+    /// Start this program with these arguments instead of what the image says
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<String>,
 }
 
 /// Arguments of `berth open`.

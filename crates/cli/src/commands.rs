@@ -45,7 +45,9 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         Command::Images(images) => {
             ask(verbose, async |connection| gallery::images(connection, images, printer).await).await
         }
-        Command::Agents => ask(verbose, async |connection| gallery::agents(connection, printer).await).await,
+        Command::Agents(agents) => {
+            ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await
+        }
         Command::Doctor => ask(verbose, async |connection| gallery::doctor(connection, printer).await).await,
     }
 }

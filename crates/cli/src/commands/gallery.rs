@@ -1,12 +1,14 @@
-//! Images, agents, the doctor, the version.
+//! Images and agents, the doctor, the version.
 
 use wire::{
-    call::{BuildImage, Doctor, ListAgents, ListImages},
+    Limits,
+    call::{BuildImage, CreateAgent, Doctor, ListAgents, ListImages},
+    task::{Launch, ReviewGate},
     view::Verdict,
 };
 
 use crate::{
-    arguments::{Images, ImagesCommand},
+    arguments::{self, Agents, AgentsCommand, Images, ImagesCommand},
     connection::Connection,
     exit::Exit,
     show::{Printer, gallery},
@@ -28,11 +30,39 @@ pub(super) async fn images(connection: &Connection, images: Images, printer: Pri
     Ok(Exit::Done)
 }
 
-/// `berth agents`
-pub(super) async fn agents(connection: &Connection, printer: Printer) -> anyhow::Result<Exit> {
-    let agents = connection.call(ListAgents {}).await?;
-    printer.reply(&agents, |ink| gallery::agents(&agents, ink))?;
+/// `berth agents [create NAME]`
+pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Printer) -> anyhow::Result<Exit> {
+    match agents.command {
+        None => {
+            let agents = connection.call(ListAgents {}).await?;
+            printer.reply(&agents, |ink| gallery::agents(&agents, ink))?;
+        }
+        Some(AgentsCommand::Create(create)) => {
+            let agent = connection.call(new_agent(create)).await?;
+            printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
+        }
+    }
     Ok(Exit::Done)
+}
+
+fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
+    let arguments::CreateAgent { name, image, entrypoint, time, memory, skip_review, program } = create;
+    let usual = Limits::default();
+    CreateAgent {
+        name,
+        image,
+        launch: match program {
+            argv if !argv.is_empty() => Launch::Command { argv },
+            _none if entrypoint => Launch::Entrypoint,
+            _none => Launch::Image,
+        },
+        limits: Limits {
+            wall_clock_s: time.unwrap_or(usual.wall_clock_s),
+            memory_bytes: memory.unwrap_or(usual.memory_bytes),
+            ..usual
+        },
+        review: if skip_review { ReviewGate::Skip } else { ReviewGate::Ask },
+    }
 }
 
 /// `berth doctor`

@@ -136,16 +136,18 @@ async fn print_stream(
         };
         match frame {
             Ok(TerminalOutput::Output { offset, bytes }) => {
-                paper.print(offset, &bytes)?;
-                *from = offset + bytes.len() as u64;
-                if *from - acknowledged >= ACK_EVERY_BYTES / 2 {
+                // What was printed before is not printed again, wherever the stream begins.
+                let known = usize::try_from(from.saturating_sub(offset)).unwrap_or(usize::MAX).min(bytes.len());
+                paper.print(offset.saturating_add(known as u64), &bytes[known..])?;
+                *from = (*from).max(offset.saturating_add(bytes.len() as u64));
+                if from.saturating_sub(acknowledged) >= ACK_EVERY_BYTES / 2 {
                     output.ack(*from).await;
                     acknowledged = *from;
                 }
             }
             Ok(TerminalOutput::Gap { from: gone_from, to }) => {
                 paper.gap(to.saturating_sub(gone_from))?;
-                *from = to;
+                *from = (*from).max(to);
             }
             Ok(TerminalOutput::Live) if until == Until::End => {}
             Ok(TerminalOutput::Live | TerminalOutput::End { .. }) => return Ok(Printed::All),
@@ -198,6 +200,9 @@ impl Paper {
     }
 
     fn print(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         match &mut self.form {
             Form::Bytes => self.out.write_all(bytes)?,
             Form::Tamed(tamer) => {
@@ -205,7 +210,7 @@ impl Paper {
                 self.out.write_all(&text)?;
             }
             Form::Lines => {
-                let size_bytes = offset + bytes.len() as u64;
+                let size_bytes = offset.saturating_add(bytes.len() as u64);
                 let mut line = serde_json::to_vec(&ContentView { base64: STANDARD.encode(bytes), offset, size_bytes })?;
                 line.push(b'\n');
                 self.out.write_all(&line)?;

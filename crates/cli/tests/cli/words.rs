@@ -1,0 +1,113 @@
+//! What a person reads.
+
+use wire::{
+    Action, Phase, Request,
+    task::{Launch, ReviewGate},
+    view::Verdict,
+};
+
+use crate::scripted::{Berth, step_id};
+
+#[tokio::test]
+async fn lists_line_up_and_say_how_long_ago() {
+    let berth = Berth::start_lately().await;
+    insta::assert_snapshot!("words_ls", berth.berth(&["ls"]).await.well().text());
+    insta::assert_snapshot!("words_results", berth.berth(&["results", "12"]).await.well().text());
+    insta::assert_snapshot!("words_agents", berth.berth(&["agents"]).await.well().text());
+    insta::assert_snapshot!("words_images", berth.berth(&["images"]).await.well().text());
+    insta::assert_snapshot!("words_doctor", berth.berth(&["doctor"]).await.well().text());
+}
+
+#[tokio::test]
+async fn a_run_says_what_can_be_done_with_it() {
+    let berth = Berth::start_lately().await;
+    insta::assert_snapshot!("words_show_awaiting_review", berth.berth(&["show", "12"]).await.well().text());
+    berth.phases([Phase::Failed]);
+    insta::assert_snapshot!("words_show_failed", berth.berth(&["show", "12"]).await.well().text());
+}
+
+#[tokio::test]
+async fn nothing_is_coloured_into_a_pipe() {
+    let berth = Berth::start_lately().await;
+    for arguments in [["ls"].as_slice(), &["show", "12"], &["images"], &["doctor"]] {
+        assert!(!berth.berth(arguments).await.well().text().contains('\u{1b}'), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_says_what_happened_and_what_to_do() {
+    let berth = Berth::start().await;
+    let ended = berth.berth(&["show", "99"]).await;
+    assert_eq!(ended.status, 1);
+    assert_eq!(ended.stderr, "error: No run is called 99.\n\nhint: Look at `berth ls`.\n");
+    assert_eq!(ended.text(), "");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_ends_with_2() {
+    let berth = Berth::start().await;
+    for arguments in [["sail"].as_slice(), &["run"], &["ls", "--phase", "running"], &["run", "x", "--time", "5"]] {
+        assert_eq!(berth.berth(arguments).await.status, 2, "{arguments:?}");
+    }
+    assert!(berth.script.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_check_ends_with_1() {
+    let berth = Berth::start().await;
+    *berth.script.verdict.lock().unwrap() = Verdict::Bad;
+    assert_eq!(berth.berth(&["doctor"]).await.status, 1);
+}
+
+#[tokio::test]
+async fn a_filter_reaches_the_call() {
+    let berth = Berth::start().await;
+    berth.berth(&["ls", "--phase", "failed", "--phase", "awaiting-review", "--search", "two words"]).await.well();
+    let asked = berth.script.asked.lock().unwrap().clone();
+    let [Request::ListTasks(list)] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!(list.phases, [Phase::Failed, Phase::AwaitingReview]);
+    assert_eq!(list.search, "two words");
+}
+
+#[tokio::test]
+async fn a_decision_reaches_the_step() {
+    for (arguments, action, comment) in [
+        (["approve", "12"].as_slice(), Action::Approve, ""),
+        (&["changes", "12", "greet", "louder"], Action::RequestChanges, "greet louder"),
+        (&["reject", "12", "too loud"], Action::Reject, "too loud"),
+    ] {
+        let berth = Berth::start().await;
+        let ended = berth.berth(arguments).await.well();
+        assert!(ended.text().starts_with("#12 "), "{}", ended.text());
+        let asked = berth.script.asked.lock().unwrap().clone();
+        let Some(Request::Act(act)) = asked.iter().find(|request| matches!(request, Request::Act(_))) else {
+            panic!("{asked:?}")
+        };
+        assert_eq!((act.step, act.action, act.comment.as_str()), (step_id(), action, comment));
+    }
+}
+
+#[tokio::test]
+async fn an_agent_of_ones_own_reaches_the_call() {
+    let berth = Berth::start().await;
+    let arguments = [
+        "agents",
+        "create",
+        "mine",
+        "--image",
+        "alpine:3",
+        "--time",
+        "5m",
+        "--skip-review",
+        "--",
+        "sh",
+        "-c",
+        "echo --json",
+    ];
+    berth.berth(&arguments).await.well();
+    let asked = berth.script.asked.lock().unwrap().clone();
+    let [Request::CreateAgent(create)] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!((create.name.as_str(), create.image.as_str()), ("mine", "alpine:3"));
+    assert_eq!(create.launch, Launch::Command { argv: ["sh", "-c", "echo --json"].map(str::to_owned).to_vec() });
+    assert_eq!((create.review, create.limits.wall_clock_s), (ReviewGate::Skip, 300));
+}
