@@ -54,7 +54,7 @@ const HASHED_LIVE_FILE_BYTES_MAX: u64 = 1 << 30;
 const HASHED_LIVE_BYTES: u64 = 64 << 20;
 
 /// A final scan begins no other file after hashing this much.
-const HASHED_FINAL_BYTES: u64 = 32 << 30;
+const HASHED_FINAL_BYTES: u64 = 8 << 30;
 
 /// A rest is this many times as long as the scan before it.
 const REST_FACTOR: u32 = 4;
