@@ -128,17 +128,17 @@ impl Guest {
             driver_cancel.cancel();
         });
 
+        // Not raced against the loss: a guest that says its hello and closes has said its hello.
         let greeting = greet(&mux.opener, &options);
-        let greeted = tokio::select! {
-            biased;
-            reason = wait_for_loss(loss.clone()) => Err(reason),
-            greeted = tokio::time::timeout(options.hello_wait_max, greeting) => greeted.unwrap_or(
-                Err(PipeError::Timeout { what: "the greeting", after: options.hello_wait_max })),
-        };
+        let greeted = tokio::time::timeout(options.hello_wait_max, greeting).await;
+        let greeted =
+            greeted.unwrap_or(Err(PipeError::Timeout { what: "the greeting", after: options.hello_wait_max }));
         let (control, hello, protocol) = match greeted {
             Ok(greeted) => greeted,
-            // The stream may have ended because the connection did: that reason says more.
-            Err(PipeError::Cut { .. }) if loss.borrow().is_some() => return Err(wait_for_loss(loss).await),
+            // The stream ended because the connection did: that reason says more.
+            Err(PipeError::Cut { .. } | PipeError::Io(_) | PipeError::PeerClosed) => {
+                return Err(wait_for_loss(loss).await);
+            }
             Err(error) => return Err(error),
         };
 

@@ -1,0 +1,259 @@
+//! A guest that lies, floods or is silent yields an error, never a panic, a hang or unbounded memory.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::time::Duration;
+
+use pipe::PipeError;
+use pipe::guest::{Connection, Facts, Options as GuestOptions};
+use pipe::host::{CallError, Guest, Options};
+use pipe::message::{Answer, ProtocolRange};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+const BOUND: Duration = Duration::from_secs(20);
+const BUFFER: usize = 256 * 1024;
+
+fn facts() -> Facts {
+    Facts { version: "test\x1b[31m".into(), boot: "boot".into() }
+}
+
+fn impatient() -> Options {
+    Options {
+        beat_interval: Duration::from_millis(50),
+        silence_max: Duration::from_millis(400),
+        hello_wait_max: Duration::from_millis(400),
+        ..Options::default()
+    }
+}
+
+async fn pair() -> (Guest, Connection) {
+    let (host, guest) = duplex(BUFFER);
+    let facts = facts();
+    let (host, guest) = tokio::join!(
+        Guest::connect(host, Options::default()),
+        Connection::accept(guest, &facts, GuestOptions::default())
+    );
+    (host.unwrap(), guest.unwrap())
+}
+
+/// What connecting to `bytes`, and nothing more, ends in.
+async fn against(bytes: Vec<u8>) -> PipeError {
+    let (host, mut guest) = duplex(BUFFER);
+    let connecting = Guest::connect(host, impatient());
+    let lying = async {
+        // The host may close before it has taken everything.
+        let _ = guest.write_all(&bytes).await;
+        let mut sink = [0; 1024];
+        while guest.read(&mut sink).await.is_ok_and(|count| count > 0) {}
+    };
+    let connected = timeout(BOUND, async {
+        tokio::select! { connected = connecting => connected, () = lying => unreachable!("the host never closed") }
+    });
+    connected.await.expect("within the bound").expect_err("no guest spoke")
+}
+
+fn header(tag: u8, flags: u16, stream: u32, length: u32) -> Vec<u8> {
+    let mut bytes = vec![0, tag];
+    bytes.extend_from_slice(&flags.to_be_bytes());
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+#[tokio::test]
+async fn a_text_of_a_shell_is_no_guest() {
+    let error = against(b"sh: berth-guest: not found\n".to_vec()).await;
+    assert!(matches!(error, PipeError::Multiplex { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn silence_before_the_hello_ends_in_a_timeout() {
+    assert!(matches!(against(Vec::new()).await, PipeError::Timeout { .. }));
+}
+
+#[tokio::test]
+async fn half_a_header_ends_in_a_timeout() {
+    assert!(matches!(against(vec![0, 0, 0]).await, PipeError::Timeout { .. }));
+}
+
+#[tokio::test]
+async fn a_wire_frame_of_a_gigabyte_is_refused_by_its_header() {
+    let error = against(header(0, 0, 1, 1 << 30)).await;
+    assert!(matches!(error, PipeError::Multiplex { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_hello_that_announces_four_gigabytes_is_refused() {
+    let mut bytes = header(0, 0, 1, 4);
+    bytes.extend_from_slice(&u32::MAX.to_be_bytes());
+    assert!(matches!(against(bytes).await, PipeError::FrameTooLong { .. }));
+}
+
+#[tokio::test]
+async fn a_hello_that_is_no_json_is_malformed() {
+    let mut bytes = header(0, 0, 1, 7);
+    bytes.extend_from_slice(b"\0\0\0\x03\xff\xfe{");
+    assert!(matches!(against(bytes).await, PipeError::Malformed { what: "the hello", .. }));
+}
+
+#[tokio::test]
+async fn a_flood_of_streams_ends_the_connection() {
+    let flood = (1..3000_u32).flat_map(|number| header(1, 1, number * 2, 0)).collect();
+    let error = against(flood).await;
+    assert!(matches!(error, PipeError::Flood { .. } | PipeError::Multiplex { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_flood_of_tiny_frames_ends_the_connection() {
+    let mut one = header(0, 0, 1, 1);
+    one.push(0);
+    let error = against(one.repeat(300_000)).await;
+    assert!(!matches!(error, PipeError::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_ends_the_connection() {
+    let error = against(header(2, 1, 0, 7).repeat(300_000)).await;
+    assert!(matches!(error, PipeError::Flood { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_honest_hello_is_shown_without_escapes() {
+    let (host, _guest) = pair().await;
+    assert_eq!(host.hello().version, "test\u{fffd}[31m");
+    assert_eq!(host.protocol(), 1);
+}
+
+#[tokio::test]
+async fn ranges_without_a_common_protocol_are_told_to_both_ends() {
+    let (host, guest) = duplex(BUFFER);
+    let facts = facts();
+    let newer = GuestOptions { protocol: ProtocolRange { min: 7, max: 9 }, ..GuestOptions::default() };
+    let (host, guest) =
+        tokio::join!(Guest::connect(host, Options::default()), Connection::accept(guest, &facts, newer));
+    assert!(matches!(host, Err(PipeError::Protocol { theirs: ProtocolRange { min: 7, max: 9 }, .. })), "{host:?}");
+    assert!(matches!(guest, Err(PipeError::Protocol { .. })));
+}
+
+#[tokio::test]
+async fn an_older_guest_is_spoken_to_in_its_protocol() {
+    let (host, guest) = duplex(BUFFER);
+    let facts = facts();
+    let newer = Options { protocol: ProtocolRange { min: 1, max: 2 }, ..Options::default() };
+    let (host, _guest) =
+        tokio::join!(Guest::connect(host, newer), Connection::accept(guest, &facts, GuestOptions::default()));
+    assert_eq!(host.unwrap().protocol(), 1);
+}
+
+/// Carries bytes between two streams until told to hold its breath, keeping both open.
+async fn carry(mut one: DuplexStream, mut other: DuplexStream, mut hold: tokio::sync::watch::Receiver<bool>) {
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut one, &mut other) => {}
+        _ = hold.wait_for(|is_held| *is_held) => {}
+    }
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_lost_at_both_ends() {
+    let (host, host_side) = duplex(BUFFER);
+    let (guest_side, guest) = duplex(BUFFER);
+    let (hold, held) = tokio::sync::watch::channel(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(carry(host_side, guest_side, held));
+    let facts = facts();
+    let options = GuestOptions {
+        beat_interval: Duration::from_millis(50),
+        silence_max: Duration::from_millis(400),
+        ..GuestOptions::default()
+    };
+    let (host, guest) = tokio::join!(Guest::connect(host, impatient()), Connection::accept(guest, &facts, options));
+    let (host, mut guest) = (host.unwrap(), guest.unwrap());
+    // Longer than the bound of silence: beats alone keep an idle connection.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(host.loss().is_none() && guest.loss().is_none());
+    hold.send(true).unwrap();
+    let reason = timeout(BOUND, host.closed()).await.unwrap();
+    assert!(matches!(reason, PipeError::Silent { .. }), "{reason}");
+    assert!(timeout(BOUND, guest.next()).await.unwrap().is_none());
+    assert!(matches!(guest.loss(), Some(PipeError::Silent { .. })));
+    timeout(BOUND, async { tokio::join!(host.close(), guest.close()) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_longer_than_a_guest_may_keep_is_a_violation() {
+    let (host, mut guest) = pair().await;
+    let lying = async {
+        let mut stream = guest.next().await.unwrap();
+        pipe::guest::read_ask(&mut stream).await.unwrap();
+        pipe::guest::write(&mut stream, &Answer::Done(4_000_000_000_u64)).await.unwrap();
+        stream
+    };
+    let (listed, _stream) = tokio::join!(host.processes(), lying);
+    assert!(matches!(listed, Err(CallError::Pipe(PipeError::Violation { .. }))), "{listed:?}");
+    assert!(host.loss().is_none(), "a lie on one stream costs that stream");
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_a_frame_is_refused() {
+    let (host, mut guest) = pair().await;
+    let lying = async {
+        let mut stream = guest.next().await.unwrap();
+        pipe::guest::read_ask(&mut stream).await.unwrap();
+        let endless = vec![b' '; 1024];
+        stream.write_all(&(10_000_000_u32).to_be_bytes()).await.unwrap();
+        while stream.write_all(&endless).await.is_ok() {}
+    };
+    let (answer, ()) = timeout(BOUND, async { tokio::join!(host.stats(), lying) }).await.unwrap();
+    assert!(matches!(answer, Err(CallError::Pipe(PipeError::FrameTooLong { .. }))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn outward_connections_reach_the_host_and_can_be_refused() {
+    let (host, guest) = pair().await;
+    let mut wanted = host.outward().unwrap();
+    assert!(host.outward().is_none(), "there is one taker");
+    let opener = guest.outward();
+    let asking = opener.open("model.example:443");
+    let taking = async {
+        let outward = wanted.next().await.unwrap();
+        assert_eq!(outward.target(), "model.example:443");
+        outward.accept().await.unwrap()
+    };
+    let (inside, mut outside) = tokio::join!(asking, taking);
+    let mut inside = inside.unwrap();
+    inside.write_all(b"hello").await.unwrap();
+    let mut bytes = [0; 5];
+    outside.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"hello");
+    for target in ["", "two words", "new\nline", &"x".repeat(5000)] {
+        let refused = timeout(BOUND, opener.open(target)).await.unwrap();
+        assert!(matches!(refused, Err(pipe::guest::OutwardError::Refused(_))), "{target:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn outward_connections_that_nobody_takes_are_refused_beyond_the_bound() {
+    let (host, guest) = pair().await;
+    let opener = guest.outward();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..pipe::limits::OUTWARD_QUEUE_MAX {
+        let opener = opener.clone();
+        waiting.spawn(async move { opener.open("x:1").await });
+    }
+    let refused = timeout(BOUND, async {
+        loop {
+            // The queue fills in any order; the first one beyond it is refused.
+            let opener = opener.clone();
+            waiting.spawn(async move { opener.open("x:1").await });
+            if let Some(answer) = waiting.join_next().await {
+                return answer.unwrap();
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert!(matches!(refused, Err(pipe::guest::OutwardError::Refused(_))), "{refused:?}");
+    host.close().await;
+}
