@@ -21,6 +21,8 @@ CREATE TABLE agents (
     id         TEXT PRIMARY KEY NOT NULL,
     name       TEXT NOT NULL,
     image      TEXT NOT NULL,
+    -- wire::task::Launch
+    launch     TEXT NOT NULL,
     limits     TEXT NOT NULL,
     review     TEXT NOT NULL,
     home       TEXT NOT NULL,
@@ -44,8 +46,9 @@ CREATE TABLE tasks (
     agent      TEXT    NOT NULL REFERENCES agents (id),
     project    TEXT    REFERENCES projects (id),
     created_at INTEGER NOT NULL,
-    -- The run that the task shows, and that run's phase.
-    latest_run TEXT    NOT NULL REFERENCES runs (id) DEFERRABLE INITIALLY DEFERRED,
+    -- The run that the task shows, and that run's phase. No foreign key: with rows that point at each other, SQLite
+    -- would look through all tasks for each new run.
+    latest_run TEXT    NOT NULL,
     phase      TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX tasks_by_phase ON tasks (phase, number);
@@ -94,7 +97,7 @@ CREATE TABLE runs (
     ordinal      INTEGER NOT NULL,
     -- Both follow from the phases of the steps and are kept in the same transaction.
     phase        TEXT    NOT NULL,
-    current_step TEXT    NOT NULL REFERENCES steps (id) DEFERRABLE INITIALLY DEFERRED,
+    current_step TEXT    NOT NULL,
     created_at   INTEGER NOT NULL,
     ended_at     INTEGER,
     UNIQUE (task, ordinal)

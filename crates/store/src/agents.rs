@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 use sqlx::FromRow;
-use wire::{Limits, ids::AgentId, task::ReviewGate};
+use wire::{
+    Limits,
+    ids::AgentId,
+    task::{Launch, ReviewGate},
+};
 
 use crate::{
     column,
@@ -19,6 +23,8 @@ pub struct AgentRecord {
     pub name: String,
     /// Its image by short name or reference.
     pub image: String,
+    /// What is started in it.
+    pub launch: Launch,
     /// What its steps may use.
     pub limits: Limits,
     /// Whether a person is asked at the end of its steps.
@@ -34,6 +40,8 @@ pub struct AgentRecord {
 pub struct AgentChange {
     /// Its image by short name or reference.
     pub image: String,
+    /// What is started in it.
+    pub launch: Launch,
     /// What its steps may use.
     pub limits: Limits,
     /// Whether a person is asked at the end of its steps.
@@ -45,6 +53,7 @@ struct AgentRow {
     id: String,
     name: String,
     image: String,
+    launch: String,
     limits: String,
     review: String,
     home: String,
@@ -58,6 +67,7 @@ impl AgentRow {
             agent: column::id(TABLE, &self.id)?,
             name: self.name,
             image: self.image,
+            launch: column::json(TABLE, &self.launch)?,
             limits: column::json(TABLE, &self.limits)?,
             review: column::review(TABLE, &self.review)?,
             home: self.home,
@@ -71,12 +81,13 @@ impl Store {
     pub async fn create_agent(&self, agent: &AgentRecord) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query(
-            "INSERT INTO agents (id, name, image, limits, review, home, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )
         .bind(agent.agent.to_string())
         .bind(&agent.name)
         .bind(&agent.image)
+        .bind(column::to_json("agents", &agent.launch)?)
         .bind(column::to_json("agents", &agent.limits)?)
         .bind(column::from_review(agent.review))
         .bind(&agent.home)
@@ -118,14 +129,16 @@ impl Store {
     /// Changes an agent. Steps that were asked for before keep what they were given.
     pub async fn update_agent(&self, agent: AgentId, change: &AgentChange) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        let updated =
-            sqlx::query("UPDATE agents SET image = ?2, limits = ?3, review = ?4 WHERE id = ?1 AND removed_at IS NULL")
-                .bind(agent.to_string())
-                .bind(&change.image)
-                .bind(column::to_json("agents", &change.limits)?)
-                .bind(column::from_review(change.review))
-                .execute(&mut *transaction)
-                .await?;
+        let updated = sqlx::query(
+            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5 WHERE id = ?1 AND removed_at IS NULL",
+        )
+        .bind(agent.to_string())
+        .bind(&change.image)
+        .bind(column::to_json("agents", &change.limits)?)
+        .bind(column::from_review(change.review))
+        .bind(column::to_json("agents", &change.launch)?)
+        .execute(&mut *transaction)
+        .await?;
         if updated.rows_affected() == 0 {
             return Err(not_found(agent));
         }

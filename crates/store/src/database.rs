@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use sqlx::{
-    Executor, Sqlite, SqlitePool, Transaction,
+    Connection, Executor, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -49,6 +49,7 @@ impl Store {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(TURN_TIMEOUT)
+            .after_release(|connection, _| Box::pin(is_reusable(connection)))
             .connect_with(options.clone())
             .await?;
         if let Err(error) = migrate(path, &writer).await {
@@ -88,6 +89,14 @@ impl Store {
     pub(crate) fn writer(&self) -> &SqlitePool {
         &self.writer
     }
+}
+
+/// Whether a connection can write once more. On a full disk SQLite rolls back by itself; the rollback that follows then
+/// finds no transaction, and sqlx 0.9 would count one for ever: such a connection is replaced.
+async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The rollback of a dropped transaction is only queued; the ping comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Looks at a file that is there already before anything touches it: other people's databases and those of a newer
@@ -131,4 +140,84 @@ async fn migrate(path: &Utf8Path, writer: &SqlitePool) -> Result<(), StoreError>
         MigrateError::VersionMismatch(_) => StoreError::NotBerth { path: path.to_owned() },
         other => sqlx::Error::from(other).into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use camino_tempfile::Utf8TempDir;
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_flushed_and_references_are_checked() {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("berth.db")).await.unwrap();
+        for (pragma, expected) in
+            [("PRAGMA journal_mode", "wal"), ("PRAGMA synchronous", "2"), ("PRAGMA foreign_keys", "1")]
+        {
+            let value: String = match sqlx::query_scalar::<_, i64>(pragma).fetch_one(store.writer()).await {
+                Ok(number) => number.to_string(),
+                Err(_) => sqlx::query_scalar(pragma).fetch_one(store.writer()).await.unwrap(),
+            };
+            assert_eq!(value, expected, "{pragma}");
+        }
+        let refused = sqlx::query("DELETE FROM agents").execute(store.read()).await.unwrap_err();
+        assert!(matches!(refused.into(), StoreError::ReadOnly(_)), "a reader cannot write");
+    }
+
+    /// A disk of 2 MiB where that can be made, which takes root.
+    struct SmallDisk(Option<Utf8TempDir>);
+
+    impl SmallDisk {
+        fn mount() -> Self {
+            let folder = camino_tempfile::tempdir().unwrap();
+            let path = folder.path().as_std_path();
+            let mounted = mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some("size=2m"));
+            Self(mounted.is_ok().then_some(folder))
+        }
+    }
+
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            if let Some(folder) = &self.0 {
+                let _ = umount2(folder.path().as_std_path(), MntFlags::MNT_DETACH);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_loses_nothing() {
+        let disk = SmallDisk::mount();
+        let elsewhere = camino_tempfile::tempdir().unwrap();
+        let folder = disk.0.as_ref().unwrap_or(&elsewhere).path();
+        let filler = folder.join("filler");
+        std::fs::write(&filler, vec![1; 1 << 20]).unwrap();
+        let store = Store::open(&folder.join("berth.db")).await.unwrap();
+        if disk.0.is_none() {
+            sqlx::query("PRAGMA max_page_count = 120").execute(store.writer()).await.unwrap();
+        }
+        let value = "x".repeat(16 << 10);
+        let mut written = 0;
+        let full = loop {
+            match store.set_setting(&format!("key {written}"), &value).await {
+                Ok(()) => written += 1,
+                Err(error) => break error,
+            }
+            assert!(written < 1_000, "the disk is never full");
+        };
+        assert!(matches!(full, StoreError::Full(_)), "{full:?}");
+        assert!(written > 0);
+        for number in 0..written {
+            assert_eq!(store.setting(&format!("key {number}")).await.unwrap().as_ref(), Some(&value));
+        }
+        assert_eq!(store.setting::<String>(&format!("key {written}")).await.unwrap(), None);
+
+        std::fs::remove_file(&filler).unwrap();
+        if disk.0.is_none() {
+            sqlx::query("PRAGMA max_page_count = 100000").execute(store.writer()).await.unwrap();
+        }
+        store.set_setting("there is room again", &true).await.unwrap();
+        store.close().await;
+    }
 }

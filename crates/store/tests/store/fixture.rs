@@ -1,0 +1,116 @@
+//! A store in a folder of its own, and things to put into it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use camino_tempfile::Utf8TempDir;
+use jiff::Timestamp;
+use lifecycle::{Input, StepState, advance};
+use newtype_uuid::{TypedUuid, TypedUuidKind};
+use store::{AgentRecord, Committed, NewRun, NewStep, NewTask, Store, TaskAdded, Transition};
+use wire::{
+    EventKind, Limits,
+    ids::{AgentId, StepId, TaskId},
+    task::{Launch, ReviewGate},
+};
+
+pub(crate) struct Fixture {
+    pub(crate) folder: Utf8TempDir,
+    pub(crate) store: Store,
+    pub(crate) agent: AgentId,
+}
+
+/// A new store with one agent, `ada`.
+pub(crate) async fn fixture() -> Fixture {
+    let folder = camino_tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("berth.db")).await.unwrap();
+    let ada = agent("ada");
+    store.create_agent(&ada).await.unwrap();
+    Fixture { folder, store, agent: ada.agent }
+}
+
+/// An id that no other call in this process gives.
+pub(crate) fn id<K: TypedUuidKind>() -> TypedUuid<K> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = u128::from(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    // The order of version 7: the time first.
+    TypedUuid::from_u128((number << 80) | (7 << 76) | (2 << 62) | u128::from(std::process::id()))
+}
+
+/// So many seconds after a fixed moment.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn agent(name: &str) -> AgentRecord {
+    AgentRecord {
+        agent: id(),
+        name: name.to_owned(),
+        image: "script".to_owned(),
+        launch: Launch::Image,
+        limits: Limits::default(),
+        review: ReviewGate::Ask,
+        home: format!("berth-home-{name}"),
+        created_at: at(0),
+    }
+}
+
+impl Fixture {
+    pub(crate) fn new_run(&self, steps: usize) -> NewRun {
+        let step = |number: usize| NewStep {
+            step: id(),
+            name: format!("step {number}"),
+            agent: self.agent,
+            image: "script".to_owned(),
+            review: ReviewGate::Ask,
+            limits: Limits::default(),
+        };
+        NewRun { run: id(), steps: (1..=steps).map(step).collect() }
+    }
+
+    pub(crate) fn new_task(&self, title: &str, prompt: &str, steps: usize) -> NewTask {
+        NewTask {
+            task: id(),
+            title: title.to_owned(),
+            prompt: prompt.to_owned(),
+            agent: self.agent,
+            attachments: Vec::new(),
+            run: self.new_run(steps),
+            events: vec![EventKind::TaskCreated { title: title.to_owned() }],
+            at: at(1),
+        }
+    }
+
+    /// Takes in a task of one step.
+    pub(crate) async fn task(&self, title: &str) -> (TaskId, StepId, TaskAdded) {
+        let new = self.new_task(title, "do it", 1);
+        let (task, step) = (new.task, new.run.steps[0].step);
+        (task, step, self.store.create_task(new).await.unwrap())
+    }
+
+    /// Takes a step on by one input, as the runner does.
+    pub(crate) async fn advance(&self, step: StepId, input: Input, at: Timestamp) -> Committed {
+        let before = self.store.step(step).await.unwrap();
+        let state = advance(&before.state, input).unwrap().state;
+        self.store.transition(transition(step, before.revision, &before.state, state, at)).await.unwrap()
+    }
+
+    /// Takes a step on by several inputs, a second each.
+    pub(crate) async fn advance_all(&self, step: StepId, from: i64, inputs: &[Input]) {
+        for (seconds, input) in (from..).zip(inputs) {
+            self.advance(step, *input, at(seconds)).await;
+        }
+    }
+}
+
+/// A transition with the event that tells of it.
+pub(crate) fn transition(
+    step: StepId,
+    expected: i64,
+    before: &StepState,
+    state: StepState,
+    at: Timestamp,
+) -> Transition {
+    let changed =
+        EventKind::PhaseChanged { from: before.phase(), to: state.phase(), attempt: state.attempt(), error: None };
+    Transition { step, expected, state, error: None, events: vec![changed], at }
+}

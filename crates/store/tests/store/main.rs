@@ -1,0 +1,11 @@
+//! The store as its callers see it: one test per query, what a transaction promises, and what becomes of broken files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
+
+mod crash;
+mod file;
+mod fixture;
+mod list;
+mod records;
+mod tasks;
+mod transitions;

@@ -1,0 +1,154 @@
+use store::{AgentChange, Placement, ResultRecord, SandboxRecord, SandboxStage, StoreError};
+use wire::{
+    EventKind, Limits,
+    ids::{InstallId, SandboxId},
+    task::{Launch, ReviewGate},
+    view::ResultChange,
+};
+
+use crate::fixture::{agent, at, fixture, id};
+
+pub(crate) fn result(path: &[u8]) -> ResultRecord {
+    ResultRecord {
+        path: path.to_vec(),
+        change: ResultChange::New,
+        size_bytes: 5,
+        sha256: Some("cd".repeat(32)),
+        media_type: "text/plain".to_owned(),
+        modified_at: Some(at(7)),
+        is_final: false,
+        unreadable: None,
+    }
+}
+
+#[tokio::test]
+async fn the_install_keeps_its_first_id() {
+    let fixture = fixture().await;
+    let first: InstallId = id();
+    assert_eq!(fixture.store.install_id(first, at(0)).await.unwrap(), first);
+    assert_eq!(fixture.store.install_id(id(), at(1)).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_setting_is_what_was_set_last() {
+    let fixture = fixture().await;
+    assert_eq!(fixture.store.setting::<u32>("slots").await.unwrap(), None);
+    fixture.store.set_setting("slots", &3).await.unwrap();
+    fixture.store.set_setting("slots", &4).await.unwrap();
+    assert_eq!(fixture.store.setting::<u32>("slots").await.unwrap(), Some(4));
+    let other_type = fixture.store.setting::<String>("slots").await.unwrap_err();
+    assert!(matches!(other_type, StoreError::Row { table: "settings", .. }), "{other_type}");
+}
+
+#[tokio::test]
+async fn agents_are_made_changed_and_removed_and_their_names_are_their_own() {
+    let fixture = fixture().await;
+    let bob = agent("bob");
+    fixture.store.create_agent(&bob).await.unwrap();
+    let taken = fixture.store.create_agent(&agent("bob")).await.unwrap_err();
+    assert!(matches!(taken, StoreError::NameTaken { ref name } if name == "bob"), "{taken}");
+
+    let change = AgentChange {
+        image: "aider".to_owned(),
+        launch: Launch::Command { argv: vec!["aider".to_owned(), "--yes".to_owned()] },
+        limits: Limits { pids: 64, ..Limits::default() },
+        review: ReviewGate::Skip,
+    };
+    fixture.store.update_agent(bob.agent, &change).await.unwrap();
+    let changed = fixture.store.agent_by_name("bob").await.unwrap();
+    assert_eq!((changed.image.as_str(), changed.limits.pids, changed.review), ("aider", 64, ReviewGate::Skip));
+    assert_eq!(changed.launch, change.launch);
+    assert_eq!((changed.home, changed.created_at), (bob.home, bob.created_at));
+    let names: Vec<_> = fixture.store.agents().await.unwrap().into_iter().map(|agent| agent.name).collect();
+    assert_eq!(names, ["ada", "bob"]);
+
+    let (task, ..) = fixture.task("Of ada").await;
+    fixture.store.remove_agent(fixture.agent, at(9)).await.unwrap();
+    assert!(matches!(fixture.store.agent_by_name("ada").await.unwrap_err(), StoreError::NotFound { .. }));
+    assert!(matches!(fixture.store.remove_agent(fixture.agent, at(9)).await.unwrap_err(), StoreError::NotFound { .. }));
+    assert!(matches!(
+        fixture.store.update_agent(fixture.agent, &change).await.unwrap_err(),
+        StoreError::NotFound { .. }
+    ));
+    assert_eq!(fixture.store.task(task).await.unwrap().agent_name, "ada", "its tasks still name it");
+    assert_eq!(fixture.store.agent(fixture.agent).await.unwrap().name, "ada");
+    fixture.store.create_agent(&agent("ada")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sandbox_is_live_until_all_of_it_is_gone() {
+    let fixture = fixture().await;
+    let (task, step, _) = fixture.task("Sandboxed").await;
+    let sandbox = SandboxRecord {
+        sandbox: id(),
+        container: "berth-1".to_owned(),
+        image_id: "sha256:1".to_owned(),
+        folder: "workspaces/1".to_owned(),
+        network: "closed".to_owned(),
+        user: "1000:1000".to_owned(),
+        stage: SandboxStage::Making,
+        created_at: at(2),
+        removed_at: None,
+    };
+    let placement = Placement {
+        step,
+        attempt: 1,
+        sandbox: sandbox.sandbox,
+        subpath: String::new(),
+        process: id(),
+        placed_at: at(2),
+    };
+    let created = vec![EventKind::SandboxCreated { sandbox: sandbox.sandbox }];
+    let events = fixture.store.create_sandbox(&sandbox, &placement, created).await.unwrap();
+    assert_eq!((events[0].task, events[0].step), (Some(task), Some(step)));
+    assert_eq!(fixture.store.placement_of(step).await.unwrap(), Some(placement.clone()));
+
+    let again = Placement { attempt: 2, subpath: "two".to_owned(), process: id(), placed_at: at(3), ..placement };
+    fixture.store.place(&again, Vec::new()).await.unwrap();
+    fixture.store.set_sandbox_stage(sandbox.sandbox, SandboxStage::Ready, Vec::new(), at(4)).await.unwrap();
+    let live = fixture.store.live_sandboxes().await.unwrap();
+    assert_eq!(live.len(), 1);
+    assert_eq!((live[0].sandbox.stage, live[0].placement.as_ref()), (SandboxStage::Ready, Some(&again)));
+    assert_eq!(fixture.store.placement_of(step).await.unwrap(), Some(again));
+
+    let removed = vec![EventKind::SandboxRemoved { sandbox: sandbox.sandbox }];
+    let events = fixture.store.set_sandbox_stage(sandbox.sandbox, SandboxStage::Removed, removed, at(5)).await.unwrap();
+    assert_eq!(events[0].step, Some(step));
+    assert!(fixture.store.live_sandboxes().await.unwrap().is_empty());
+    assert_eq!(fixture.store.sandbox(sandbox.sandbox).await.unwrap().removed_at, Some(at(5)));
+
+    let back = fixture.store.set_sandbox_stage(sandbox.sandbox, SandboxStage::Ready, Vec::new(), at(6)).await;
+    assert!(matches!(back.unwrap_err(), StoreError::Removed { .. }));
+    let unknown: SandboxId = id();
+    let none = fixture.store.set_sandbox_stage(unknown, SandboxStage::Ready, Vec::new(), at(6)).await;
+    assert!(matches!(none.unwrap_err(), StoreError::NotFound { what: "sandbox", .. }));
+}
+
+#[tokio::test]
+async fn results_keep_any_file_name_and_are_counted_without_the_deleted() {
+    let fixture = fixture().await;
+    let (_, step, _) = fixture.task("Leaves files").await;
+    let odd = result(b"new\nline\xff.txt");
+    let gone = ResultRecord { change: ResultChange::Deleted, size_bytes: 0, sha256: None, ..result(b"gone") };
+    fixture.store.replace_results(step, &[odd.clone(), gone.clone(), result(b"zz")]).await.unwrap();
+    let page = fixture.store.results_of(step, 2).await.unwrap();
+    assert_eq!((page.results, page.left_out), (vec![gone, odd.clone()], 1));
+    assert_eq!(fixture.store.step(step).await.unwrap().result_count, 2);
+    assert_eq!(fixture.store.result(step, &odd.path).await.unwrap(), odd);
+
+    let bigger = ResultRecord { size_bytes: u64::MAX >> 1, is_final: true, ..odd.clone() };
+    fixture
+        .store
+        .update_results(step, std::slice::from_ref(&bigger), &[b"gone".to_vec(), b"zz".to_vec()])
+        .await
+        .unwrap();
+    assert_eq!(fixture.store.results_of(step, 10).await.unwrap().results, [bigger]);
+    assert_eq!(fixture.store.step(step).await.unwrap().result_count, 1);
+    assert!(matches!(
+        fixture.store.result(step, b"zz").await.unwrap_err(),
+        StoreError::NotFound { what: "result", .. }
+    ));
+
+    let unknown = fixture.store.replace_results(id(), &[]).await.unwrap_err();
+    assert!(matches!(unknown, StoreError::NotFound { what: "step", .. }));
+}
