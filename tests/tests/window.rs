@@ -215,7 +215,7 @@ async fn while_berth_serves_without_a_window_a_start_opens_it_in_the_browser() {
     app.restart().await;
     let fake = desk.home().join("bin/xdg-open");
     std::fs::write(
-        &opener,
+        &fake,
         "#!/bin/sh\nprintf '%s' \"$1\" > \"$HOME/opened.part\" && mv \"$HOME/opened.part\" \"$HOME/opened\"\n",
     )
     .unwrap();
