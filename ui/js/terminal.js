@@ -48,12 +48,21 @@ function readColours(element) {
   return theme;
 }
 
-// Software rendering is slower than the DOM: WebGL only where the machine has it.
-function addWebgl(term) {
-  const canvas = document.createElement("canvas");
-  const context = canvas.getContext("webgl2", { failIfMajorPerformanceCaveat: true });
-  if (!context) return "dom";
+// Software rendering is slower than the DOM: WebGL only where the machine has it. A browser may not tell, but its renderer's name does.
+// WebKitGTK hides the name and composes by processor more often than not: its DOM is the sure choice.
+function hasFastWebgl() {
+  const agent = navigator.userAgent;
+  if (/Linux/.test(agent) && /AppleWebKit/.test(agent) && !/Chrom/.test(agent)) return false;
+  const context = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  if (!context) return false;
+  const names = context.getExtension("WEBGL_debug_renderer_info");
+  const renderer = String(context.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : context.RENDERER));
   context.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+}
+
+function addWebgl(term) {
+  if (!hasFastWebgl()) return "dom";
   try {
     const webgl = new WebglAddon();
     webgl.onContextLoss(() => webgl.dispose());

@@ -71,7 +71,7 @@ fn House() -> Html {
     let feed = use_reducer(Feed::default);
     let known = use_known_from(&feed);
     let hello = known.hello.data.clone();
-    use_updates(&feed, hello.as_ref().map(|hello| hello.stream_origin.clone()));
+    use_updates(&feed, hello.as_deref());
     let toasts = use_reducer(Toasts::default);
     let dialog = use_reducer(Dialog::default);
     let place = use_state_eq(|| Place { limit: PAGE_ROWS, ..Place::default() });
@@ -137,7 +137,9 @@ fn screen(route: Route) -> Html {
     match route {
         Route::Home | Route::Tasks => html! { <Tasks /> },
         Route::Task { number } => html! { <Task key={number.clone()} number={number.clone()} tab={None} /> },
-        Route::TaskTab { number, tab } => html! { <Task key={number.clone()} number={number.clone()} tab={Some(tab)} /> },
+        Route::TaskTab { number, tab } => {
+            html! { <Task key={number.clone()} number={number.clone()} tab={Some(tab)} /> }
+        }
         Route::Agents => html! { <Agents /> },
         Route::Images => html! { <Images /> },
         Route::Missing => html! {
@@ -169,8 +171,8 @@ fn use_known_from(feed: &Feed) -> Rc<Known> {
 fn use_announcements(known: &Rc<Known>, toasts: &UseReducerHandle<Toasts>) -> AttrValue {
     let said = use_state(AttrValue::default);
     let before = use_mut_ref(|| None::<Vec<TaskRow>>);
-    let here = use_mut_ref(|| None::<i64>);
-    *here.borrow_mut() = use_route::<Route>().as_ref().and_then(Route::task_number);
+    let here = use_mut_ref(|| None::<Route>);
+    *here.borrow_mut() = use_route::<Route>();
     {
         let (said, toasts) = (said.setter(), toasts.dispatcher());
         use_effect_with(known.tasks.clone(), move |tasks| {
@@ -181,8 +183,10 @@ fn use_announcements(known: &Rc<Known>, toasts: &UseReducerHandle<Toasts>) -> At
                 return;
             }
             said.set(changes.iter().map(Change::sentence).collect::<Vec<_>>().join(". ").into());
-            let here = *here.borrow();
-            for change in changes.into_iter().filter(|change| change.is_worth_a_toast() && here != Some(change.number)) {
+            let here = here.borrow();
+            for change in
+                changes.into_iter().filter(|change| change.is_worth_a_toast() && !shows(here.as_ref(), change))
+            {
                 toasts.dispatch(ToastAction::Show(change));
             }
         });
@@ -194,6 +198,15 @@ fn use_announcements(known: &Rc<Known>, toasts: &UseReducerHandle<Toasts>) -> At
         }
     });
     (*said).clone()
+}
+
+/// Whether the screen in sight shows a change by itself.
+fn shows(here: Option<&Route>, change: &Change) -> bool {
+    match here {
+        Some(Route::Home | Route::Tasks) => true,
+        Some(route @ (Route::Task { .. } | Route::TaskTab { .. })) => route.task_number() == Some(change.number),
+        Some(Route::Agents | Route::Images | Route::Missing) | None => false,
+    }
 }
 
 async fn run_sample(sample: &str) -> Result<i64, CallError> {

@@ -8,12 +8,14 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wire::{ids::TaskId, stream::Update};
 use yew::Reducible;
 
 /// For how many tasks a revision of their own is kept; past it everything counts as changed and counting begins anew.
 const TASKS_MAX: usize = 4_096;
+/// A link that breaks sooner than this has failed once more, as if it had never been open.
+const STEADY: SignedDuration = SignedDuration::from_secs(5);
 /// The first pause before connecting again.
 const BACKOFF_MS_MIN: u32 = 250;
 /// The longest.
@@ -41,6 +43,8 @@ pub enum Link {
 pub struct Feed {
     /// The link.
     pub link: Link,
+    opened_at: Option<Timestamp>,
+    failures: u32,
     all: u64,
     status: u64,
     images: u64,
@@ -59,7 +63,7 @@ struct Revisions {
 #[derive(Clone, Debug)]
 pub enum FeedAction {
     /// The stream is open.
-    Opened,
+    Opened(Timestamp),
     /// The stream is over.
     Closed(Timestamp),
     /// Updates came.
@@ -101,6 +105,14 @@ impl Feed {
         self.all + self.agents
     }
 
+    /// Since when nothing new is known, once that is more than a flicker.
+    pub const fn lost_since(&self) -> Option<Timestamp> {
+        match self.link {
+            Link::Lost { since, attempt } if attempt > 1 => Some(since),
+            Link::Lost { .. } | Link::Connecting | Link::Live => None,
+        }
+    }
+
     /// How long to wait before connecting again, in milliseconds.
     pub fn backoff_ms(&self) -> u32 {
         match self.link {
@@ -113,8 +125,8 @@ impl Feed {
         self.tasks.get(&task).copied().unwrap_or_default()
     }
 
-    fn take(&mut self, update: Update) {
-        match update {
+    fn take(&mut self, update: &Update) {
+        match *update {
             Update::All => self.all += 1,
             Update::Status => self.status += 1,
             Update::Task { task } => {
@@ -143,18 +155,23 @@ impl Reducible for Feed {
     fn reduce(self: Rc<Self>, action: FeedAction) -> Rc<Self> {
         let mut feed = Self::clone(&self);
         match action {
-            FeedAction::Opened => {
+            FeedAction::Opened(at) => {
                 feed.link = Link::Live;
+                feed.opened_at = Some(at);
                 // Whatever happened while nobody listened is looked at now.
-                feed.take(Update::All);
+                feed.take(&Update::All);
             }
             FeedAction::Closed(at) => {
-                feed.link = match feed.link {
-                    Link::Connecting | Link::Live => Link::Lost { since: at, attempt: 0 },
-                    Link::Lost { since, attempt } => Link::Lost { since, attempt: attempt.saturating_add(1) },
+                let was_steady = feed.opened_at.take().is_some_and(|opened_at| at.duration_since(opened_at) >= STEADY);
+                let attempt = if was_steady { 0 } else { feed.failures };
+                feed.failures = attempt.saturating_add(1);
+                let since = match feed.link {
+                    Link::Connecting | Link::Live => at,
+                    Link::Lost { since, .. } => since,
                 };
+                feed.link = Link::Lost { since, attempt };
             }
-            FeedAction::Updates(updates) => updates.into_iter().for_each(|update| feed.take(update)),
+            FeedAction::Updates(updates) => updates.iter().for_each(|update| feed.take(update)),
         }
         Rc::new(feed)
     }
@@ -195,21 +212,34 @@ mod tests {
 
     #[test]
     fn opening_is_a_reason_to_look_at_everything() {
-        let feed = Rc::new(Feed::default()).reduce(FeedAction::Opened);
+        let feed = Rc::new(Feed::default()).reduce(FeedAction::Opened(second(1)));
         assert_eq!(feed.link, Link::Live);
         assert_eq!((feed.tasks(), feed.images(), feed.agents(), feed.results(task(9))), (1, 1, 1, 1));
     }
 
     #[test]
     fn a_lost_link_says_since_when_and_waits_longer_each_time() {
-        let mut feed = Rc::new(Feed::default()).reduce(FeedAction::Opened);
+        let mut feed = Rc::new(Feed::default()).reduce(FeedAction::Opened(second(1)));
         let mut pauses = Vec::new();
-        for at in 1..=8 {
+        for at in 10..=17 {
             feed = feed.reduce(FeedAction::Closed(second(at)));
             pauses.push(feed.backoff_ms());
         }
-        assert_eq!(feed.link, Link::Lost { since: second(1), attempt: 7 });
+        assert_eq!(feed.link, Link::Lost { since: second(10), attempt: 7 });
         assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    }
+
+    #[test]
+    fn a_link_that_opens_and_breaks_at_once_waits_longer_each_time_too() {
+        let mut feed = Rc::new(Feed::default());
+        let mut pauses = Vec::new();
+        for at in 1..=3 {
+            feed = feed.reduce(FeedAction::Opened(second(at))).reduce(FeedAction::Closed(second(at)));
+            pauses.push(feed.backoff_ms());
+        }
+        assert_eq!(pauses, [250, 500, 1_000]);
+        feed = feed.reduce(FeedAction::Opened(second(10))).reduce(FeedAction::Closed(second(60)));
+        assert_eq!(feed.backoff_ms(), 250);
     }
 
     #[test]

@@ -27,11 +27,11 @@ macro_rules! glyphs {
 }
 
 glyphs! {
-    Alert = "octagon-alert", Ban = "ban", Check = "check", ChevronDown = "chevron-down", ChevronRight = "chevron-right",
+    Alert = "octagon-alert", Ban = "ban", Check = "check", ChevronRight = "chevron-right",
     CircleCheck = "circle-check", CircleDashed = "circle-dashed", CirclePause = "circle-pause", CirclePlay = "circle-play",
     Clock = "clock", Copy = "copy", CornerUpLeft = "corner-up-left", Ellipsis = "ellipsis", Eye = "eye", File = "file",
     FileCode = "file-code", FileImage = "file-image", FileMinus = "file-minus", FilePen = "file-pen", FilePlus = "file-plus",
-    FileText = "file-text", Filter = "filter", Folder = "folder", Hammer = "hammer", IdCard = "id-card", ListTodo = "list-todo",
+    FileText = "file-text", Filter = "filter", Hammer = "hammer", IdCard = "id-card", ListTodo = "list-todo",
     Monitor = "monitor", MonitorX = "monitor-x", Moon = "moon", Package = "package", PanelRight = "panel-right",
     Paperclip = "paperclip", Pause = "pause", Play = "play", Plus = "plus", Refresh = "refresh-cw", Rotate = "rotate-cw",
     Search = "search", Shield = "shield-check", Square = "square", Sun = "sun", Terminal = "square-terminal",

@@ -35,16 +35,21 @@ pub fn use_keys(scope: Scope, handler: impl Fn(&KeyboardEvent) -> Taken + 'stati
     use_effect_with(scope, move |scope| {
         let scope = *scope;
         let listener = web_sys::window().map(|window| {
-            EventListener::new_with_options(&window, "keydown", EventListenerOptions::enable_prevent_default(), move |event| {
-                let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
-                if event.default_prevented() || (scope == Scope::Page && !is_for_page(event)) {
-                    return;
-                }
-                let handler = latest.borrow().clone();
-                if handler(event) == Taken::Yes {
-                    event.prevent_default();
-                }
-            })
+            EventListener::new_with_options(
+                &window,
+                "keydown",
+                EventListenerOptions::enable_prevent_default(),
+                move |event| {
+                    let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+                    if event.default_prevented() || (scope == Scope::Page && !is_for_page(event)) {
+                        return;
+                    }
+                    let handler = latest.borrow().clone();
+                    if handler(event) == Taken::Yes {
+                        event.prevent_default();
+                    }
+                },
+            )
         });
         move || drop(listener)
     });

@@ -31,7 +31,8 @@ mod theme;
 mod toast;
 
 fn main() {
-    let face = web_sys::window().and_then(|window| window.document()).and_then(|document| document.get_element_by_id("face"));
+    let face =
+        web_sys::window().and_then(|window| window.document()).and_then(|document| document.get_element_by_id("face"));
     if let Some(face) = face {
         yew::Renderer::<app::App>::with_root(face).render();
     }

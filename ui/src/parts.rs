@@ -146,8 +146,8 @@ pub fn error_panel(error: &ErrorView) -> Html {
 pub fn refusal(error: &CallError) -> Html {
     html! {
         <span class="refusal" role="alert" data-tone="fail">
-            { say::visible(&error.to_string()) }
-            if !error.hint().is_empty() { { " " }{ say::visible(error.hint()) } }
+            { say::sentence(&error.to_string()) }
+            if !error.hint().is_empty() { { " " }{ say::sentence(error.hint()) } }
         </span>
     }
 }

@@ -61,9 +61,7 @@ impl<T> Reducible for Query<T> {
     fn reduce(self: Rc<Self>, answered: Answered<T>) -> Rc<Self> {
         Rc::new(match answered.answer {
             Ok(data) => Self { data: Some(Rc::new(data)), answered_at: Some(answered.at), error: None },
-            Err(error) => {
-                Self { data: self.data.clone(), answered_at: self.answered_at, error: Some(Rc::new(error)) }
-            }
+            Err(error) => Self { data: self.data.clone(), answered_at: self.answered_at, error: Some(Rc::new(error)) },
         })
     }
 }

@@ -119,17 +119,16 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Text of a stranger with everything made visible that could hide or reorder it: control characters become their pictures,
-/// bidirectional and invisible format characters their code points (trojansource.codes). Line breaks and tabs stay.
+/// Text of a stranger with everything made visible that could hide or reorder it: control, bidirectional and invisible format
+/// characters become their code points (trojansource.codes). Line breaks and tabs stay.
 pub fn visible(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
             '\n' | '\t' => safe.push(char),
             '\r' => {}
-            '\0'..='\u{1f}' => safe.push(char::from_u32(0x2400 + u32::from(char)).unwrap_or('\u{fffd}')),
-            '\u{7f}' => safe.push('\u{2421}'),
-            '\u{80}'..='\u{9f}'
+            '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
             | '\u{061c}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
@@ -141,6 +140,17 @@ pub fn visible(text: &str) -> String {
         }
     }
     safe
+}
+
+/// Text that stands before other text: visible, and with a full stop where it has no end of its own.
+pub fn sentence(text: &str) -> String {
+    let text = visible(text.trim());
+    if text.is_empty() || text.ends_with(['.', ':', '?', '!', '…']) { text } else { format!("{text}.") }
+}
+
+/// The last folder of a path: what tells it from its neighbours, where the whole does not fit.
+pub fn path_tail(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
 }
 
 /// The first characters of a hash, as people compare them.
@@ -210,10 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_does_not_fit_ends_with_its_own_name() {
+        assert_eq!(path_tail("/home/you/workspaces/0193"), "0193");
+        assert_eq!(path_tail("/home/you/"), "you");
+        assert_eq!(path_tail("plain"), "plain");
+    }
+
+    #[test]
+    fn a_sentence_has_an_end() {
+        for (text, said) in [("It is gone", "It is gone."), ("Is it?", "Is it?"), (" Wait… ", "Wait…"), ("", "")] {
+            assert_eq!(sentence(text), said);
+        }
+    }
+
+    #[test]
     fn nothing_in_a_strangers_text_hides_or_reorders_it() {
-        assert_eq!(visible("a\u{1b}[31mb"), "a␛[31mb");
+        assert_eq!(visible("a\u{1b}[31mb"), "a⟨U+001B⟩[31mb");
         assert_eq!(visible("invoice\u{202e}gpj.exe"), "invoice⟨U+202E⟩gpj.exe");
-        assert_eq!(visible("two\r\nlines\tand\0"), "two\nlines\tand␀");
+        assert_eq!(visible("two\r\nlines\tand\0"), "two\nlines\tand⟨U+0000⟩");
         assert_eq!(visible("zero\u{200b}width\u{9b}"), "zero⟨U+200B⟩width⟨U+009B⟩");
         assert_eq!(visible("naïve 你好 🙂"), "naïve 你好 🙂");
     }

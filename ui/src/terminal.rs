@@ -304,7 +304,9 @@ pub fn Terminal(props: &TerminalProps) -> Html {
     {
         let (session, on_find, is_visible) = (session.clone(), props.on_find.clone(), props.is_visible);
         use_keys(Scope::Everything, move |event| {
-            let is_find = has_command(event) && event.key().eq_ignore_ascii_case("f") && (event.shift_key() || !source.is_interactive());
+            let is_find = has_command(event)
+                && event.key().eq_ignore_ascii_case("f")
+                && (event.shift_key() || !source.is_interactive());
             let is_copy = event.ctrl_key() && event.shift_key() && event.key().eq_ignore_ascii_case("c");
             let is_leave = event.ctrl_key() && event.shift_key() && event.key() == "Escape";
             if !is_visible || !(is_find || is_copy || is_leave) {
@@ -349,7 +351,9 @@ fn state_bar(shown: &Shown, props: &TerminalProps, session: &Rc<Session>, on_ret
             ("replay", "idle", format!("Replay · {} of {}", say::bytes(shown.next), say::bytes(total)))
         }
         Stage::Live => ("live", "run", "Live".to_owned()),
-        Stage::Ended(reason) => ("ended", "idle", if reason.is_empty() { "Ended".to_owned() } else { say::visible(reason) }),
+        Stage::Ended(reason) => {
+            ("ended", "idle", if reason.is_empty() { "Ended".to_owned() } else { say::visible(reason) })
+        }
         Stage::Lost if is_shell => ("lost", "fail", "Disconnected: this shell has ended".to_owned()),
         Stage::Lost => ("lost", "fail", "Disconnected: the agent may still be at work".to_owned()),
     };

@@ -63,7 +63,8 @@ impl Theme {
 
     /// Shows the page in it, and keeps the choice where storage is allowed.
     pub fn choose(self) {
-        let root = web_sys::window().and_then(|window| window.document()).and_then(|document| document.document_element());
+        let root =
+            web_sys::window().and_then(|window| window.document()).and_then(|document| document.document_element());
         if let Some(root) = root {
             let _ = match self {
                 Self::System => root.remove_attribute("data-theme"),

@@ -3,7 +3,10 @@
 use std::{cell::RefCell, rc::Rc};
 
 use gloo_timers::callback::Timeout;
-use wire::stream::{StreamTarget, Update};
+use wire::{
+    call::HelloReply,
+    stream::{StreamTarget, Update},
+};
 use yew::prelude::*;
 
 use crate::{
@@ -23,19 +26,20 @@ struct Gathering {
     timeout: Option<Timeout>,
 }
 
-/// Feeds `feed`. `origin` is `None` until the core has said where its streams are; a browser needs no word on that.
+/// Feeds `feed`. In Berth's own window it waits for the core to say where its streams are; a browser knows.
 #[hook]
-pub fn use_updates(feed: &UseReducerHandle<Feed>, origin: Option<Option<String>>) {
-    let origin = if is_desktop() { origin } else { Some(None) };
+pub fn use_updates(feed: &UseReducerHandle<Feed>, hello: Option<&HelloReply>) {
+    let is_ready = !is_desktop() || hello.is_some();
+    let origin = hello.filter(|_| is_desktop()).and_then(|hello| hello.stream_origin.clone());
     let attempt = use_state_eq(|| 0_u64);
     {
         let dispatcher = feed.dispatcher();
-        use_effect_with((origin, *attempt), move |(origin, _)| {
+        use_effect_with((is_ready, origin, *attempt), move |(is_ready, origin, _)| {
             let gathering = Rc::new(RefCell::new(Gathering::default()));
-            let stream = origin.clone().map(|origin| {
+            let stream = is_ready.then(|| {
                 let gathering = gathering.clone();
-                Stream::open(StreamTarget::Updates, origin, move |event| match event {
-                    StreamEvent::Open => dispatcher.dispatch(FeedAction::Opened),
+                Stream::open(StreamTarget::Updates, origin.clone(), move |event| match event {
+                    StreamEvent::Open => dispatcher.dispatch(FeedAction::Opened(clock::now())),
                     StreamEvent::Text(text) => {
                         // A topic that this face does not know yet is a reason to look at everything.
                         let update = serde_json::from_str(&text).unwrap_or(Update::All);

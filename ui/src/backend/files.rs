@@ -24,7 +24,11 @@ pub fn picked(files: Option<&FileList>, limit: u32) -> Vec<Picked> {
         .filter_map(|at| files.item(at))
         .map(|file| {
             let size = file.size();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a file's size is a whole number")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a file's size is a whole number"
+            )]
             Picked { name: file.name(), size_bytes: size as u64, file }
         })
         .collect()

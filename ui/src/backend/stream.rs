@@ -46,7 +46,7 @@ struct Inner {
 
 struct Socket {
     socket: WebSocket,
-    _listeners: Vec<EventListener>,
+    listeners: Vec<EventListener>,
 }
 
 impl Stream {
@@ -89,8 +89,8 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.inner.is_dropped.set(true);
         // The listeners go first, so that closing is not reported to whoever has let go.
-        if let Some(Socket { socket, _listeners }) = self.inner.socket.take() {
-            drop(_listeners);
+        if let Some(Socket { socket, listeners }) = self.inner.socket.take() {
+            drop(listeners);
             let _ = socket.close();
         }
     }
@@ -129,5 +129,5 @@ fn connect(inner: &Rc<Inner>, origin: Option<&str>, ticket: &str) -> Option<Sock
         }),
         EventListener::new(&socket, "close", move |_| report(closed.clone(), StreamEvent::Closed(None))),
     ];
-    Some(Socket { socket, _listeners: listeners })
+    Some(Socket { socket, listeners })
 }

@@ -12,7 +12,6 @@ use crate::{
     backend::{self, CallError},
     clock::use_moment,
     context::{use_desk, use_feed, use_known},
-    feed::Link,
     icon::{Glyph, icon, small_icon},
     parts::refusal,
     say,
@@ -24,22 +23,23 @@ pub fn Banners() -> Html {
     let feed = use_feed();
     let known = use_known();
     let zone_s = use_moment().zone_s;
-    if let Link::Lost { since, attempt } = feed.link {
-        // The first attempts follow within a second; a banner for those would only flicker.
-        if attempt > 1 {
-            return html! {
-                <div class="banner" role="alert" data-tone="review" data-test="away">
-                    { icon(Glyph::Unplug) }
-                    <div class="text">
-                        <b>{ "Berth does not answer" }</b>
-                        { format!("Reconnecting, showing what was known at {}. ", say::clock(since, zone_s)) }
-                        { "Agents work on without this window." }
-                    </div>
+    if let Some(since) = feed.lost_since() {
+        return html! {
+            <div class="banner" role="alert" data-tone="review" data-test="away">
+                { icon(Glyph::Unplug) }
+                <div class="text">
+                    <b>{ "Berth does not answer" }</b>
+                    { format!("Reconnecting, showing what was known at {}. ", say::clock(since, zone_s)) }
+                    { "Agents work on without this window." }
                 </div>
-            };
-        }
+            </div>
+        };
     }
-    if known.engine_down().is_some() { html! { <EngineDown /> } } else { Html::default() }
+    if known.engine_down().is_some() {
+        html! { <EngineDown /> }
+    } else {
+        Html::default()
+    }
 }
 
 /// The engine is down: what that means, and what can be done.
@@ -86,7 +86,7 @@ fn EngineDown() -> Html {
                 if live > 0 {
                     { format!("{} may still be at work; nothing is lost, Berth picks them up again. ", say::count(live as u64, "sandbox", "sandboxes")) }
                 }
-                { say::visible(&error.hint) }
+                { say::sentence(&error.hint) }
                 if *is_open {
                     { match report.as_deref() {
                         None => html! { <p>{ "Looking" }</p> },
@@ -115,7 +115,7 @@ fn checks(report: &DoctorReport) -> Html {
                 html! {
                     <li key={check.name.clone()} data-tone={tone}>
                         <span class="toned">{ small_icon(glyph) }</span>
-                        <span><b>{ &check.name }</b>{ " " }{ say::visible(&check.message) }{ " " }{ say::visible(&check.hint) }</span>
+                        <span><b>{ &check.name }</b>{ " " }{ say::sentence(&check.message) }{ " " }{ say::sentence(&check.hint) }</span>
                     </li>
                 }
             }) }

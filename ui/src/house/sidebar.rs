@@ -6,7 +6,7 @@ use yew_router::prelude::*;
 
 use crate::{
     clock::use_moment,
-    context::{use_desk, use_known},
+    context::{use_desk, use_feed, use_known},
     icon::{Glyph, icon, mark, phase_icon},
     parts::{Go, Stopwatch, key},
     route::Route,
@@ -75,6 +75,7 @@ fn Running() -> Html {
     let known = use_known();
     let route = use_route::<Route>();
     let zone_s = use_moment().zone_s;
+    let lost = use_feed().lost_since();
     let Some(status) = &known.status.data else { return Html::default() };
     let down = known.engine_down();
     let here = route.as_ref().and_then(Route::task_number);
@@ -87,7 +88,7 @@ fn Running() -> Html {
                     { phase_icon(step.phase) }
                     <span class="name">{ say::visible(&step.title) }</span>
                     <span class="extra">
-                        if let Some((_, since)) = down { { say::clock(since, zone_s) } } else { <Stopwatch since={step.since} /> }
+                        if let Some((_, since)) = down { { say::clock(since, zone_s) } } else { <Stopwatch since={step.since} until={lost} /> }
                     </span>
                 </Go>
             }) }

@@ -52,7 +52,11 @@ pub fn DropTarget(props: &DropProps) -> Html {
     {
         let (over, dispatcher) = (over.setter(), props.dialog.dispatcher());
         use_effect_with((), move |()| {
-            let listening = if is_desktop() { Listening::Desktop(follow_desktop(over, dispatcher)) } else { Listening::Browser(follow_browser(&over, &dispatcher)) };
+            let listening = if is_desktop() {
+                Listening::Desktop(follow_desktop(over, dispatcher))
+            } else {
+                Listening::Browser(follow_browser(&over, &dispatcher))
+            };
             move || drop(listening)
         });
     }
@@ -103,7 +107,10 @@ fn follow_desktop(over: UseStateSetter<Option<Over>>, dispatcher: UseReducerDisp
     })
 }
 
-fn follow_browser(over: &UseStateSetter<Option<Over>>, dispatcher: &UseReducerDispatcher<Dialog>) -> Vec<EventListener> {
+fn follow_browser(
+    over: &UseStateSetter<Option<Over>>,
+    dispatcher: &UseReducerDispatcher<Dialog>,
+) -> Vec<EventListener> {
     let Some(window) = web_sys::window() else { return Vec::new() };
     let listen = |name: &'static str, on_drag: Box<dyn Fn(&DragEvent)>| {
         EventListener::new_with_options(&window, name, EventListenerOptions::enable_prevent_default(), move |event| {
@@ -122,24 +129,35 @@ fn follow_browser(over: &UseStateSetter<Option<Over>>, dispatcher: &UseReducerDi
     vec![
         listen("dragover", Box::new(show)),
         // Leaving the page has no element that is entered; between its elements there is one.
-        listen("dragleave", Box::new(move |event| {
-            if event.related_target().is_none() {
-                on_leave.set(None);
-            }
-        })),
-        listen("drop", Box::new(move |event| {
-            on_drop.set(None);
-            let files = files::picked(event.data_transfer().and_then(|transfer| transfer.files()).as_ref(), FILES_MAX);
-            let (agent, dispatcher) = (at(event), dispatcher.clone());
-            if !files.is_empty() {
-                wasm_bindgen_futures::spawn_local(async move { fill_in(&dispatcher, draft_of(files).await, agent) });
-            }
-        })),
+        listen(
+            "dragleave",
+            Box::new(move |event| {
+                if event.related_target().is_none() {
+                    on_leave.set(None);
+                }
+            }),
+        ),
+        listen(
+            "drop",
+            Box::new(move |event| {
+                on_drop.set(None);
+                let files =
+                    files::picked(event.data_transfer().and_then(|transfer| transfer.files()).as_ref(), FILES_MAX);
+                let (agent, dispatcher) = (at(event), dispatcher.clone());
+                if !files.is_empty() {
+                    wasm_bindgen_futures::spawn_local(
+                        async move { fill_in(&dispatcher, draft_of(files).await, agent) },
+                    );
+                }
+            }),
+        ),
     ]
 }
 
 fn has_files(event: &DragEvent) -> bool {
-    event.data_transfer().is_some_and(|transfer| transfer.types().iter().any(|kind| kind.as_string().as_deref() == Some("Files")))
+    event
+        .data_transfer()
+        .is_some_and(|transfer| transfer.types().iter().any(|kind| kind.as_string().as_deref() == Some("Files")))
 }
 
 /// The agent whose slip lies at these pixels of the page.

@@ -84,14 +84,16 @@ fn Image(props: &ImageProps) -> Html {
     let refused = use_state(|| None::<CallError>);
     let is_asked = use_state_eq(|| false);
     let on_build = {
-        let (name, refused, is_asked, refresh) = (image.name.clone(), refused.setter(), is_asked.clone(), desk.refresh.clone());
+        let (name, refused, is_asked, refresh) =
+            (image.name.clone(), refused.setter(), is_asked.clone(), desk.refresh.clone());
         Callback::from(move |_: MouseEvent| {
             if *is_asked {
                 return;
             }
             is_asked.set(true);
             refused.set(None);
-            let (name, refused, is_asked, refresh) = (name.clone(), refused.clone(), is_asked.setter(), refresh.clone());
+            let (name, refused, is_asked, refresh) =
+                (name.clone(), refused.clone(), is_asked.setter(), refresh.clone());
             wasm_bindgen_futures::spawn_local(async move {
                 // A build that fails is shown by the image's own state; what is kept here is that it could not even begin.
                 if let Err(error) = backend::call(BuildImage { name }).await {

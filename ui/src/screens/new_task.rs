@@ -19,7 +19,7 @@ use crate::{
     backend::{self, CallError, files},
     context::{Place, use_desk, use_known},
     icon::{Glyph, icon, small_icon},
-    keys::{has_command, use_keys, Scope, Taken},
+    keys::{Scope, Taken, has_command, use_keys},
     parts::{key, refusal},
     route::{Route, TaskTab},
     say,
@@ -130,7 +130,11 @@ enum Then {
 /// The dialog, where it is open.
 #[component]
 pub fn NewTaskDialog(props: &NewTaskProps) -> Html {
-    if props.dialog.is_open { html! { <Form dialog={props.dialog.clone()} /> } } else { Html::default() }
+    if props.dialog.is_open {
+        html! { <Form dialog={props.dialog.clone()} /> }
+    } else {
+        Html::default()
+    }
 }
 
 #[component]
@@ -145,7 +149,8 @@ fn Form(props: &NewTaskProps) -> Html {
     {
         let prompt = prompt.clone();
         use_effect_with((), move |()| {
-            let before = web_sys::window().and_then(|window| window.document()).and_then(|document| document.active_element());
+            let before =
+                web_sys::window().and_then(|window| window.document()).and_then(|document| document.active_element());
             if let Some(prompt) = prompt.cast::<HtmlElement>() {
                 let _ = prompt.focus();
             }
@@ -221,7 +226,8 @@ fn Form(props: &NewTaskProps) -> Html {
         Callback::from(move |_: MouseEvent| dispatcher.dispatch(DialogAction::Clear))
     };
     let problem = draft.problem();
-    let reason = if dialog.is_sending { Some("Queueing".to_owned()) } else { problem.map(|problem| problem.to_string()) };
+    let reason =
+        if dialog.is_sending { Some("Queueing".to_owned()) } else { problem.map(|problem| problem.to_string()) };
     let button = |then: Then| {
         let submit = submit.clone();
         Callback::from(move |_: MouseEvent| submit.emit(then))
@@ -304,7 +310,9 @@ fn AgentField(props: &NewTaskProps) -> Html {
     let onchange = {
         let dispatcher = dialog.dispatcher();
         Callback::from(move |event: Event| {
-            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else { return };
+            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else {
+                return;
+            };
             let name = Some(select.value()).filter(|name| !name.is_empty());
             dispatcher.dispatch(DialogAction::Edit(Edit::Agent(name)));
         })
@@ -323,7 +331,7 @@ fn AgentField(props: &NewTaskProps) -> Html {
                     }) }
                     if let (Some(name), None) = (name, agent) { <option value={name.to_owned()} selected=true>{ name }</option> }
                 </select>
-                if let Some(agent) = agent { <span class="unit">{ &agent.image }</span> }
+                if let Some(agent) = agent.filter(|agent| agent.image != agent.name) { <span class="unit">{ &agent.image }</span> }
             </span>
             { match (agent, name) {
                 (Some(agent), _) if agent.busy.is_some() => html! { <span class="hint">{ "At work: this waits for its home" }</span> },
@@ -365,7 +373,9 @@ fn Attached(props: &NewTaskProps) -> Html {
     let on_pick = {
         let dispatcher = dialog.dispatcher();
         Callback::from(move |event: Event| {
-            let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else { return };
+            let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else {
+                return;
+            };
             let picked = files::picked(input.files().as_ref(), u32::try_from(ATTACHMENTS_MAX).unwrap_or(u32::MAX));
             input.set_value("");
             let dispatcher = dispatcher.clone();
@@ -411,13 +421,13 @@ fn Attached(props: &NewTaskProps) -> Html {
             }) }
             <input ref={picker} type="file" multiple=true hidden=true onchange={on_pick} data-test="file-picker" />
             <button class="button" data-kind="quiet" data-size="s" onclick={on_attach}>{ icon(Glyph::Paperclip) }{ "Attach" }</button>
-            if !draft.attachments.is_empty() {
-                <span class="weak">
-                    { format!("{}, {}, copied into the workspace", say::count(draft.attachments.len() as u64, "file", "files"), say::bytes(total)) }
-                </span>
-            } else {
-                <span class="weak">{ "Files that you drop here are copied into the workspace" }</span>
-            }
+            <span class="weak">
+                { if draft.attachments.is_empty() {
+                    "Files that you drop here are copied into the workspace".to_owned()
+                } else {
+                    format!("{}, {}, copied into the workspace", say::count(draft.attachments.len() as u64, "file", "files"), say::bytes(total))
+                } }
+            </span>
         </div>
     }
 }
@@ -428,7 +438,8 @@ pub fn glyph_of(name: &str) -> Glyph {
     match extension.as_str() {
         "png" | "jpg" | "jpeg" | "gif" | "webp" | "svg" | "bmp" | "avif" => Glyph::FileImage,
         "md" | "txt" | "csv" | "log" | "pdf" | "rst" => Glyph::FileText,
-        "rs" | "py" | "js" | "ts" | "sh" | "c" | "h" | "go" | "java" | "json" | "toml" | "yaml" | "yml" | "html" | "css" => Glyph::FileCode,
+        "rs" | "py" | "js" | "ts" | "sh" | "c" | "h" | "go" | "java" | "json" | "toml" | "yaml" | "yml" | "html"
+        | "css" => Glyph::FileCode,
         _ => Glyph::File,
     }
 }
@@ -456,7 +467,12 @@ mod tests {
 
     #[test]
     fn a_refusal_shows_the_draft_with_the_reason_until_something_is_typed() {
-        let refused = after([DialogAction::Open(None), typed("Do it"), DialogAction::Sending, DialogAction::Refused(CallError::Away)]);
+        let refused = after([
+            DialogAction::Open(None),
+            typed("Do it"),
+            DialogAction::Sending,
+            DialogAction::Refused(CallError::Away),
+        ]);
         assert!(refused.is_open() && !refused.is_sending);
         assert_eq!((refused.draft.prompt.as_str(), &refused.error), ("Do it", &Some(CallError::Away)));
         assert_eq!(refused.reduce(typed("Do it now")).error, None);

@@ -105,7 +105,9 @@ const fn tab_of(phase: Phase, results: u64) -> TaskTab {
     match phase {
         Phase::Provisioning | Phase::Executing => TaskTab::Terminal,
         Phase::AwaitingReview | Phase::Completed if results > 0 => TaskTab::Results,
-        Phase::AwaitingReview | Phase::Completed | Phase::Queued | Phase::Failed | Phase::Cancelled => TaskTab::Overview,
+        Phase::AwaitingReview | Phase::Completed | Phase::Queued | Phase::Failed | Phase::Cancelled => {
+            TaskTab::Overview
+        }
     }
 }
 

@@ -6,7 +6,12 @@ use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlInputElement, HtmlSelectElement};
-use wire::{Phase, call::ListTasks, ids::TaskId, view::{TaskList, TaskRow}};
+use wire::{
+    Phase,
+    call::ListTasks,
+    ids::TaskId,
+    view::{TaskList, TaskRow},
+};
 use yew::prelude::*;
 use yew_router::prelude::*;
 
@@ -42,7 +47,7 @@ pub fn Tasks() -> Html {
     let query = if is_plain { known.tasks.clone() } else { filtered };
     html! {
         <main class="content" data-test="screen-tasks">
-            <TasksHeader />
+            <TasksHeader is_empty={is_plain && query.data.as_ref().is_some_and(|list| list.rows.is_empty())} />
             { body(&query, &place, desk.refresh.clone()) }
         </main>
     }
@@ -78,8 +83,14 @@ fn body(query: &Query<TaskList>, place: &Place, on_retry: Callback<()>) -> Html 
     }
 }
 
+#[derive(PartialEq, Properties)]
+struct TasksHeaderProps {
+    /// Whether there is no task at all: the list's own button is the primary one then.
+    is_empty: bool,
+}
+
 #[component]
-fn TasksHeader() -> Html {
+fn TasksHeader(props: &TasksHeaderProps) -> Html {
     let desk = use_desk();
     let search = use_node_ref();
     let filter = use_node_ref();
@@ -100,7 +111,9 @@ fn TasksHeader() -> Html {
     let on_search = {
         let place = desk.place.clone();
         Callback::from(move |event: InputEvent| {
-            let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else { return };
+            let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else {
+                return;
+            };
             place.set(Place { search: input.value(), ..(*place).clone() });
         })
     };
@@ -116,7 +129,9 @@ fn TasksHeader() -> Html {
     let on_filter = {
         let place = desk.place.clone();
         Callback::from(move |event: Event| {
-            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else { return };
+            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else {
+                return;
+            };
             place.set(Place { phase: Phase::from_name(&select.value()), ..(*place).clone() });
         })
     };
@@ -141,7 +156,7 @@ fn TasksHeader() -> Html {
                 { key("F") }
             </label>
             <span class="spring"></span>
-            <button class="button" data-kind="primary" data-test="new-task-header" onclick={desk.new_task.reform(|_: MouseEvent| None)}>
+            <button class="button" data-kind={(!props.is_empty).then_some("primary")} data-test="new-task-header" onclick={desk.new_task.reform(|_: MouseEvent| None)}>
                 { icon(Glyph::Plus) }{ "New task" }{ key("N") }
             </button>
         </header>
@@ -160,6 +175,7 @@ fn Rows(props: &RowsProps) -> Html {
     let moment = use_moment();
     let navigator = use_navigator();
     let down = known.engine_down().map(|(_, since)| since);
+    let lost = use_feed().lost_since();
     let day_start = say::day_start(moment.now, moment.zone_s);
     let groups = use_memo((props.list.clone(), day_start), |(list, day_start)| {
         grouped(&list.rows, *day_start)
@@ -221,7 +237,7 @@ fn Rows(props: &RowsProps) -> Html {
                         </div>
                         { for rows.iter().map(|row| html! {
                             <Row key={row.number} row={row.clone()} is_selected={desk.place.selected == Some(row.task)}
-                                {down} is_today={row.since >= day_start} {has_costs} zone_s={moment.zone_s} on_open={on_open.clone()} />
+                                {down} {lost} is_today={row.since >= day_start} {has_costs} zone_s={moment.zone_s} on_open={on_open.clone()} />
                         }) }
                     </>
                 }) }
@@ -246,6 +262,8 @@ struct RowProps {
     is_selected: bool,
     /// Since when the engine is down, if it is.
     down: Option<jiff::Timestamp>,
+    /// Since when the core is away, if it is: no time runs on that nobody sees.
+    lost: Option<jiff::Timestamp>,
     is_today: bool,
     has_costs: bool,
     zone_s: i64,
@@ -280,7 +298,7 @@ fn Row(props: &RowProps) -> Html {
         <div class="row" role="row" ref={element} aria-selected={props.is_selected.to_string()} {onclick} data-test="task-row"
             data-number={row.number.to_string()} data-phase-name={row.phase.name()} data-stale={is_stale.then_some("")}>
             <span class="phase-slot" role="gridcell" title={row.phase.word()}>
-                { phase_icon(row.phase) }<span class="visually-hidden">{ row.phase.word() }</span>
+                if row.holds.is_empty() { { phase_icon(row.phase) } } else { { icon(Glyph::CirclePause) } }<span class="visually-hidden">{ row.phase.word() }</span>
             </span>
             <span class="cell" role="gridcell" data-as="id">{ format!("#{}", row.number) }</span>
             <a class="cell" role="gridcell" data-as="title" data-past={(row.phase == Phase::Completed || row.phase == Phase::Cancelled).then_some("")}
@@ -325,7 +343,9 @@ fn note(row: &TaskRow, props: &RowProps) -> Html {
 
 fn time(row: &TaskRow, props: &RowProps) -> Html {
     match row.phase {
-        Phase::Provisioning | Phase::Executing => html! { <Stopwatch since={row.since} until={props.down} /> },
+        Phase::Provisioning | Phase::Executing => {
+            html! { <Stopwatch since={row.since} until={props.down.or(props.lost)} /> }
+        }
         Phase::Completed if props.is_today => html! { { say::clock(row.since, props.zone_s) } },
         Phase::Queued | Phase::AwaitingReview | Phase::Completed | Phase::Failed | Phase::Cancelled => {
             html! { <Age since={row.since} /> }

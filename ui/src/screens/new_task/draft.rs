@@ -97,7 +97,10 @@ impl Draft {
             if fits && self.attachments.len() < ATTACHMENTS_MAX {
                 self.attachments.push(attachment);
             } else {
-                self.warnings.push(format!("{} was left out: files may hold 20 MiB together, and be {ATTACHMENTS_MAX}", attachment.name));
+                self.warnings.push(format!(
+                    "{} was left out: files may hold 20 MiB together, and be {ATTACHMENTS_MAX}",
+                    attachment.name
+                ));
             }
         }
     }
@@ -133,7 +136,8 @@ impl Draft {
             return Err(Problem::TooLong);
         }
         let minutes = number(&self.minutes, 1..=MINUTES_MAX).map_err(|()| Problem::Minutes)?;
-        let memory_mib = number(&self.memory_mib, Limits::MEMORY_BYTES_MIN / MIB..=MEMORY_MIB_MAX).map_err(|()| Problem::Memory)?;
+        let memory_mib =
+            number(&self.memory_mib, Limits::MEMORY_BYTES_MIN / MIB..=MEMORY_MIB_MAX).map_err(|()| Problem::Memory)?;
         if minutes.is_none() && memory_mib.is_none() {
             return Ok(self.limits);
         }
@@ -229,9 +233,13 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_are_refused_with_the_range() {
-        for (minutes, memory_mib, problem) in
-            [("0", "", Problem::Minutes), ("1.5", "", Problem::Minutes), ("43201", "", Problem::Minutes), ("", "15", Problem::Memory), ("", "-1", Problem::Memory)]
-        {
+        for (minutes, memory_mib, problem) in [
+            ("0", "", Problem::Minutes),
+            ("1.5", "", Problem::Minutes),
+            ("43201", "", Problem::Minutes),
+            ("", "15", Problem::Memory),
+            ("", "-1", Problem::Memory),
+        ] {
             let draft = Draft {
                 prompt: "Do it".to_owned(),
                 minutes: minutes.to_owned(),

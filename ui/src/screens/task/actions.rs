@@ -73,7 +73,8 @@ pub fn Actions(props: &ActionsProps) -> Html {
         });
     }
     let act = {
-        let (id, is_acting, refused, asked, refresh) = (step.step, is_acting.clone(), refused.setter(), asked.setter(), desk.refresh.clone());
+        let (id, is_acting, refused, asked, refresh) =
+            (step.step, is_acting.clone(), refused.setter(), asked.setter(), desk.refresh.clone());
         Callback::from(move |(action, comment): (Action, String)| {
             if *is_acting {
                 return;

@@ -45,7 +45,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                     if let Some(workspace) = &step.workspace {
                         <dt>{ "Results" }</dt>
                         <dd class="with-copy" title={workspace.clone()}>
-                            <code>{ say::visible(workspace) }</code>
+                            <code>{ say::visible(say::path_tail(workspace)) }</code>
                             <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-label="Copy the folder's path" title="Copy the folder's path"
                                 onclick={let workspace = workspace.clone(); move |_: MouseEvent| copy(&workspace)}>{ icon(Glyph::Copy) }</button>
                         </dd>
@@ -60,7 +60,8 @@ pub fn Inspector(props: &InspectorProps) -> Html {
 
 fn step_line(step: &StepView) -> Html {
     let began = step.timeline.iter().find(|span| span.phase.is_live()).map(|span| span.entered_at);
-    let ended = step.timeline.iter().find(|span| !span.phase.is_live() && began.is_some_and(|began| span.entered_at > began));
+    let ended =
+        step.timeline.iter().find(|span| !span.phase.is_live() && began.is_some_and(|began| span.entered_at > began));
     html! {
         <li key={step.ordinal} data-phase={step.phase.name()}>
             <span class="toned">{ small_icon(of_phase(step.phase)) }</span>
@@ -112,7 +113,8 @@ fn Limits(props: &LimitsProps) -> Html {
     let now = use_moment().now;
     let step = &props.step;
     let limits = &step.limits;
-    let executing = step.timeline.iter().rev().find(|span| span.phase == wire::Phase::Executing && span.attempt == step.attempt);
+    let executing =
+        step.timeline.iter().rev().find(|span| span.phase == wire::Phase::Executing && span.attempt == step.attempt);
     let spent_s = executing.map(|span| say::seconds_between(span.entered_at, span.left_at.unwrap_or(now)));
     let wall_clock_s = i64::try_from(limits.wall_clock_s).unwrap_or(i64::MAX);
     html! {
@@ -156,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_share_never_leaves_its_scale() {
-        for (part, whole, expected) in [(0, 60, 0), (30, 60, 50), (90, 60, 100), (5, 0, 100), (u64::MAX, u64::MAX, 100)] {
+        for (part, whole, expected) in [(0, 60, 0), (30, 60, 50), (90, 60, 100), (5, 0, 100), (u64::MAX, u64::MAX, 100)]
+        {
             assert_eq!(percent(part, whole), expected);
         }
     }

@@ -44,7 +44,9 @@ pub fn Log(props: &LogProps) -> Html {
     }
     match query.look() {
         Look::Loading => html! { <div class="scroll"><Skeletons rows={6} /></div> },
-        Look::Broken(error) => html! { <Broken what="The log" error={error.clone()} on_retry={desk.refresh.clone()} /> },
+        Look::Broken(error) => {
+            html! { <Broken what="The log" error={error.clone()} on_retry={desk.refresh.clone()} /> }
+        }
         Look::Known(_) => html! {
             <div class="scroll">
                 <ol class="log" aria-label="Log" data-test="log">

@@ -39,7 +39,9 @@ pub fn Results(props: &ResultsProps) -> Html {
     let query = use_call(Some(ListResults { run: run.to_string() }), feed.results(props.task));
     match query.look() {
         Look::Loading => html! { <div class="scroll"><Skeletons rows={5} /></div> },
-        Look::Broken(error) => html! { <Broken what="The results" error={error.clone()} on_retry={desk.refresh.clone()} /> },
+        Look::Broken(error) => {
+            html! { <Broken what="The results" error={error.clone()} on_retry={desk.refresh.clone()} /> }
+        }
         Look::Known(list) if list.results.is_empty() => html! {
             <div class="empty" data-test="no-results">
                 <h2>{ if props.run.summary.phase.is_final() { "No results" } else { "No results yet" } }</h2>

@@ -49,7 +49,9 @@ fn stops(step: &StepView) -> Vec<Stop> {
     }
     let ahead = [Phase::Provisioning, Phase::Executing, Phase::AwaitingReview, Phase::Completed];
     let expected = ahead.into_iter().filter(|phase| *phase > step.phase);
-    stops.extend(expected.filter(|phase| *phase != Phase::AwaitingReview || step.review == ReviewGate::Ask).map(Stop::Next));
+    stops.extend(
+        expected.filter(|phase| *phase != Phase::AwaitingReview || step.review == ReviewGate::Ask).map(Stop::Next),
+    );
     stops
 }
 
@@ -70,15 +72,15 @@ pub fn Timeline(props: &TimelineProps) -> Html {
                     if at > 0 {
                         <li class="line" aria-hidden="true" data-at={if stop.place() == "next" { "next" } else { "past" }}></li>
                     }
-                    { view(*stop, step) }
+                    { drawn(*stop, step) }
                 </>
             }) }
         </ol>
     }
 }
 
-fn view(stop: Stop, step: &StepView) -> Html {
-    match stop {
+fn drawn(at: Stop, step: &StepView) -> Html {
+    match at {
         Stop::Past(phase, took) => html! {
             <li data-at="past">{ small_icon(Glyph::Check) }{ phase.word() }{ " " }<span class="time">{ say::took(took) }</span></li>
         },
@@ -94,7 +96,9 @@ fn view(stop: Stop, step: &StepView) -> Html {
 
 fn progress(step: &StepView) -> AttrValue {
     match &step.progress {
-        Some(stage) if step.phase == Phase::Provisioning => format!(" · {}, {} of {}", say::visible(&stage.stage), stage.number, stage.of).into(),
+        Some(stage) if step.phase == Phase::Provisioning => {
+            format!(" · {}, {} of {}", say::visible(&stage.stage), stage.number, stage.of).into()
+        }
         Some(_) | None => AttrValue::default(),
     }
 }
@@ -155,7 +159,12 @@ mod tests {
         let asked = stops(&step(Phase::Executing, ReviewGate::Ask, 1, timeline.clone()));
         assert_eq!(
             phases(&asked),
-            [("past", Phase::Queued), ("now", Phase::Executing), ("next", Phase::AwaitingReview), ("next", Phase::Completed)]
+            [
+                ("past", Phase::Queued),
+                ("now", Phase::Executing),
+                ("next", Phase::AwaitingReview),
+                ("next", Phase::Completed)
+            ]
         );
         let skipped = stops(&step(Phase::Executing, ReviewGate::Skip, 1, timeline));
         assert_eq!(phases(&skipped).last(), Some(&("next", Phase::Completed)));

@@ -31,7 +31,9 @@ impl Group {
     /// What a person reads.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::AwaitingReview | Self::Executing | Self::Queued | Self::Failed | Self::Cancelled => self.phase().word(),
+            Self::AwaitingReview | Self::Executing | Self::Queued | Self::Failed | Self::Cancelled => {
+                self.phase().word()
+            }
             Self::CompletedToday => "Completed today",
             Self::CompletedEarlier => "Completed earlier",
         }

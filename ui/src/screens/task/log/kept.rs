@@ -51,7 +51,15 @@ mod tests {
 
     fn events(seqs: impl IntoIterator<Item = i64>) -> Rc<Vec<EventView>> {
         let kind = wire::EventKind::Note { text: String::new() };
-        let event = |seq| EventView { seq, at: jiff::Timestamp::UNIX_EPOCH, task: None, run: None, step: None, kind: kind.clone(), text: String::new() };
+        let event = |seq| EventView {
+            seq,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            task: None,
+            run: None,
+            step: None,
+            kind: kind.clone(),
+            text: String::new(),
+        };
         Rc::new(seqs.into_iter().map(event).collect())
     }
 

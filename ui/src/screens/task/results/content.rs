@@ -23,8 +23,16 @@ pub fn kind_of(media_type: &str) -> Kind {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "image/png" | "image/jpeg" | "image/gif" | "image/webp" => Kind::Picture,
-        "image/svg+xml" | "application/json" | "application/xml" | "application/toml" | "application/yaml" | "application/x-yaml"
-        | "application/javascript" | "application/x-sh" | "application/sql" | "inode/x-empty" => Kind::Text,
+        "image/svg+xml"
+        | "application/json"
+        | "application/xml"
+        | "application/toml"
+        | "application/yaml"
+        | "application/x-yaml"
+        | "application/javascript"
+        | "application/x-sh"
+        | "application/sql"
+        | "inode/x-empty" => Kind::Text,
         text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => Kind::Text,
         _ => Kind::Opaque,
     }
@@ -136,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_broken_header_is_no_picture() {
-        let whole = [png(1, 1), b"\xff\xd8\xff\xe0\0\0\xff".to_vec(), b"RIFF....WEBPVP8L".to_vec(), b"GIF89a\0".to_vec()];
+        let whole =
+            [png(1, 1), b"\xff\xd8\xff\xe0\0\0\xff".to_vec(), b"RIFF....WEBPVP8L".to_vec(), b"GIF89a\0".to_vec()];
         for bytes in whole {
             for length in 0..bytes.len() {
                 assert!(picture_type(&bytes[..length]).is_err());

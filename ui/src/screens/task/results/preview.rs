@@ -64,7 +64,9 @@ pub fn Preview(props: &PreviewProps) -> Html {
                 if !is_whole { <p class="preview-note">{ format!("Only the first {} are shown.", say::bytes(TEXT_BYTES_MAX)) }</p> }
             </>
         },
-        Seen::Picture { url } => html! { <div class="preview-picture"><img src={url.clone()} alt={say::visible(&props.result.path)} data-test="preview-picture" /></div> },
+        Seen::Picture { url } => {
+            html! { <div class="preview-picture"><img src={url.clone()} alt={say::visible(&props.result.path)} data-test="preview-picture" /></div> }
+        }
         Seen::Nothing { why } => html! { <p class="preview-note" data-test="preview-none">{ why }</p> },
         Seen::Failed(error) => html! { <p class="preview-note">{ refusal(error) }</p> },
     }
@@ -86,12 +88,18 @@ async fn look(run: &str, result: &ResultView) -> Seen {
             },
             Err(error) => Seen::Failed(error),
         },
-        Kind::Picture if result.size_bytes > PICTURE_BYTES_MAX => {
-            Seen::Nothing { why: format!("Pictures up to {} are shown; this has {}.", say::bytes(PICTURE_BYTES_MAX), say::bytes(result.size_bytes)) }
-        }
+        Kind::Picture if result.size_bytes > PICTURE_BYTES_MAX => Seen::Nothing {
+            why: format!(
+                "Pictures up to {} are shown; this has {}.",
+                say::bytes(PICTURE_BYTES_MAX),
+                say::bytes(result.size_bytes)
+            ),
+        },
         Kind::Picture => match read(run, &result.key, PICTURE_BYTES_MAX).await {
             Ok((bytes, _)) => match picture_type(&bytes) {
-                Ok(media_type) => Seen::Picture { url: format!("data:{media_type};base64,{}", STANDARD.encode(&bytes)).into() },
+                Ok(media_type) => {
+                    Seen::Picture { url: format!("data:{media_type};base64,{}", STANDARD.encode(&bytes)).into() }
+                }
                 Err(why) => Seen::Nothing { why },
             },
             Err(error) => Seen::Failed(error),
