@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn task(number: u128) -> TaskId {
-        serde_json::from_value(format!("{:032x}", number).into()).unwrap()
+        serde_json::from_value(format!("{number:032x}").into()).unwrap()
     }
 
     fn second(second: i64) -> Timestamp {

@@ -132,7 +132,7 @@ fn Now(props: &NowProps) -> Html {
 mod tests {
     use super::*;
 
-    fn step(phase: Phase, review: ReviewGate, attempt: u32, timeline: serde_json::Value) -> StepView {
+    fn step(phase: Phase, review: ReviewGate, attempt: u32, timeline: &serde_json::Value) -> StepView {
         serde_json::from_value(serde_json::json!({
             "step": "00000000-0000-7000-8000-000000000001", "ordinal": 1, "name": "main", "agent": "script", "image": "script",
             "phase": phase, "holds": [], "attempt": attempt, "review": review, "timeline": timeline, "limits": {}, "output_bytes": 0,
@@ -156,7 +156,7 @@ mod tests {
             {"phase": "queued", "attempt": 1, "entered_at": "2026-11-21T10:00:00Z", "left_at": "2026-11-21T10:00:02Z"},
             {"phase": "executing", "attempt": 1, "entered_at": "2026-11-21T10:00:02Z", "left_at": null},
         ]);
-        let asked = stops(&step(Phase::Executing, ReviewGate::Ask, 1, timeline.clone()));
+        let asked = stops(&step(Phase::Executing, ReviewGate::Ask, 1, &timeline));
         assert_eq!(
             phases(&asked),
             [
@@ -166,7 +166,7 @@ mod tests {
                 ("next", Phase::Completed)
             ]
         );
-        let skipped = stops(&step(Phase::Executing, ReviewGate::Skip, 1, timeline));
+        let skipped = stops(&step(Phase::Executing, ReviewGate::Skip, 1, &timeline));
         assert_eq!(phases(&skipped).last(), Some(&("next", Phase::Completed)));
         assert_eq!(skipped.len(), 3);
     }
@@ -177,7 +177,7 @@ mod tests {
             {"phase": "executing", "attempt": 1, "entered_at": "2026-11-21T10:00:02Z", "left_at": "2026-11-21T10:00:04Z"},
             {"phase": "failed", "attempt": 1, "entered_at": "2026-11-21T10:00:04Z", "left_at": null},
         ]);
-        let stops = stops(&step(Phase::Failed, ReviewGate::Ask, 1, timeline));
+        let stops = stops(&step(Phase::Failed, ReviewGate::Ask, 1, &timeline));
         assert_eq!(phases(&stops), [("past", Phase::Executing), ("now", Phase::Failed)]);
     }
 
@@ -187,7 +187,7 @@ mod tests {
             {"phase": "awaiting_review", "attempt": 1, "entered_at": "2026-11-21T10:00:02Z", "left_at": "2026-11-21T10:00:04Z"},
             {"phase": "queued", "attempt": 2, "entered_at": "2026-11-21T10:00:04Z", "left_at": null},
         ]);
-        let stops = stops(&step(Phase::Queued, ReviewGate::Skip, 2, timeline));
+        let stops = stops(&step(Phase::Queued, ReviewGate::Skip, 2, &timeline));
         assert_eq!(phases(&stops)[0], ("now", Phase::Queued));
     }
 }

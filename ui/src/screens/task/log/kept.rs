@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn past_the_bound_the_oldest_go_and_it_is_said() {
-        let kept = Rc::<Kept>::default().reduce(events(1..=EVENTS_MAX as i64 + 3));
+        let kept = Rc::<Kept>::default().reduce(events(1..=i64::try_from(EVENTS_MAX).unwrap() + 3));
         assert_eq!((kept.events.len(), kept.events[0].seq, kept.is_cut), (EVENTS_MAX, 4, true));
     }
 }
