@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal as Number;
 use pipe::guest::{Connection, read_ask, write};
-use pipe::limits::{HOST_STREAMS_MAX, STDIN_BYTES_MAX};
+use pipe::limits::{GATHER_BYTES, GATHER_WAIT, HOST_STREAMS_MAX, STDIN_BYTES_MAX};
 use pipe::message::{Answer, Ask, Event, Refusal, RefusalCode, Signal, StartAsk, Started, StdinAsk, Target};
 use pipe::record::{self, Record};
 use pipe::{PipeError, PipeStream, ProcessId};
@@ -14,14 +14,14 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional_with_sizes};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgroup;
 use crate::keep::Kind;
 use crate::ports::Listening;
 use crate::process::Process;
 use crate::table::Table;
+use crate::{cgroup, diagnostic};
 
 /// How often listening ports are looked at while someone is subscribed. A look costs microseconds.
 const PORTS_INTERVAL: Duration = Duration::from_millis(100);
@@ -156,7 +156,11 @@ async fn start_one(world: &World, mut stream: PipeStream, start: StartAsk, attac
             write(&mut stream, &Answer::Done(Started { how })).await?;
             send_output(&process, 0, stream).await
         }
-        started => answer(stream, started.map(|(_, how)| Started { how })).await,
+        Ok((_, how)) => answer(stream, Ok(Started { how })).await,
+        Err(refusal) => {
+            diagnostic::note(&format!("not started: {refusal}"));
+            answer::<()>(stream, Err(refusal)).await
+        }
     }
 }
 
@@ -179,12 +183,24 @@ async fn send_output(process: &Process, from: u64, stream: PipeStream) -> Result
     let (mut host, mut stream) = tokio::io::split(stream);
     let mut changes = process.changes();
     let mut next = from;
+    // Until when a small piece waits.
+    let mut gathered_at: Option<Instant> = None;
     loop {
         changes.mark_unchanged();
         // Asked before the bytes: with an exit record, what is kept is all there will be.
         let exit = process.exit();
         match process.read(next) {
+            // A program that writes byte by byte must not become a flood of records.
+            Kind::Bytes(bytes)
+                if bytes.len() < GATHER_BYTES
+                    && exit.is_none()
+                    && gathered_at.is_some_and(|at| Instant::now() < at) =>
+            {
+                sleep_until(gathered_at.unwrap_or_else(Instant::now)).await;
+                gathered_at = None;
+            }
             Kind::Bytes(bytes) => {
+                gathered_at = Some(Instant::now() + GATHER_WAIT);
                 let offset = next;
                 next += bytes.len() as u64;
                 record::write(&mut stream, &Record::Data { offset, bytes }).await?;

@@ -1,5 +1,6 @@
 //! Output: numbered, kept, acknowledged, and the same bytes whatever happens to connection, host or guest.
 
+#[path = "support/common.rs"]
 mod common;
 
 use std::fs;
@@ -263,4 +264,21 @@ async fn bulk_moves_at_a_rate_worth_printing() {
     }
     assert_eq!(count, 200_000_000);
     println!("bulk through spool and pipe: {:.0} MB/s (this build)", 200.0 / at.elapsed().as_secs_f64());
+}
+
+#[tokio::test]
+async fn a_program_that_writes_byte_by_byte_is_no_flood() {
+    let mut test = TestGuest::start(&[]);
+    let guest = test.connect().await;
+    let start = shell("dd if=/dev/zero bs=1 count=300000 2> /dev/null");
+    let (_, mut output) = guest.start_attached(&start).await.unwrap();
+    let (mut records, mut count) = (0, 0);
+    while let Some(event) = timeout(common::BOUND, output.next()).await.unwrap().unwrap() {
+        if let OutputEvent::Chunk { bytes, .. } = event {
+            records += 1;
+            count += bytes.len();
+        }
+    }
+    assert_eq!(count, 300_000);
+    assert!(records < 30_000, "{records} records");
 }

@@ -1,5 +1,6 @@
 //! Starting, watching and ending processes, over a real pipe to a real guest.
 
+#[path = "support/common.rs"]
 mod common;
 
 use std::time::{Duration, Instant};

@@ -45,9 +45,10 @@ pub const OUTWARD_TARGET_BYTES_MAX: usize = 1024;
 /// Wire frames smaller than this count against [`TINY_FRAMES_BURST`]: each costs the receiver more than it carries.
 pub const TINY_FRAME_BYTES: u32 = 64;
 /// Tiny frames that a peer may send in one go.
-pub const TINY_FRAMES_BURST: u32 = 65_536;
-/// Tiny frames per second that a peer may send for ever.
-pub const TINY_FRAMES_PER_SECOND: u32 = 32_768;
+pub const TINY_FRAMES_BURST: u32 = 524_288;
+/// Tiny frames per second that a peer may send for ever. Dialled connections that play ping-pong with single bytes stay
+/// well below it, and outputs are gathered ([`GATHER_WAIT`]).
+pub const TINY_FRAMES_PER_SECOND: u32 = 131_072;
 /// Streams that a guest may open in one go.
 pub const OPENS_BURST: u32 = 1_024;
 /// Streams per second that a guest may open for ever.
@@ -57,6 +58,10 @@ pub const OPENS_PER_SECOND: u32 = 512;
 pub const STDIN_BYTES_MAX: usize = 1024 * 1024;
 /// Payload of one data record of an output, in bytes.
 pub const RECORD_BYTES_MAX: usize = 128 * 1024;
+/// A piece of output smaller than this, in bytes, waits for more if another was sent just before.
+pub const GATHER_BYTES: usize = 4 * 1024;
+/// How soon is just before: the first piece after a pause goes at once.
+pub const GATHER_WAIT: Duration = Duration::from_millis(1);
 /// A process's report, in bytes; what is longer is cut.
 pub const REPORT_BYTES_MAX: usize = 64 * 1024;
 /// Free text in a guest's answer, in characters; what is longer is cut.

@@ -1,0 +1,87 @@
+//! Outward connections inside: bounded in number, and held while no host is connected.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::time::Duration;
+
+use guest::{OutwardRefused, Outwards};
+use pipe::guest::{Connection, Facts, Options as GuestOptions};
+use pipe::host::{Guest, Options, Refusal, RefusalCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+const BOUND: Duration = Duration::from_secs(20);
+
+async fn pair() -> (Guest, Connection) {
+    let (host, guest) = duplex(256 * 1024);
+    let facts = Facts { version: "test".into(), boot: "boot".into() };
+    let (host, guest) = tokio::join!(
+        Guest::connect(host, Options::default()),
+        Connection::accept(guest, &facts, GuestOptions::default())
+    );
+    (host.unwrap(), guest.unwrap())
+}
+
+#[tokio::test]
+async fn a_connection_is_held_until_a_host_comes_and_then_carried() {
+    let outwards = Outwards::new(4, BOUND);
+    let (mut program, inside) = duplex(1024);
+    let mut tasks = JoinSet::new();
+    let carrying = outwards.clone();
+    tasks.spawn(async move { carrying.carry("model.example:443", inside).await });
+    program.write_all(b"early").await.unwrap();
+    let (host, connection) = pair().await;
+    let mut wanted = host.outward().unwrap();
+    outwards.set_host(Some(connection.outward()));
+    let outward = timeout(BOUND, wanted.next()).await.unwrap().unwrap();
+    assert_eq!(outward.target(), "model.example:443");
+    let mut outside = outward.accept().await.unwrap();
+    let mut bytes = [0; 5];
+    outside.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"early");
+    outside.write_all(b"answer").await.unwrap();
+    outside.shutdown().await.unwrap();
+    let mut bytes = [0; 6];
+    program.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"answer");
+    drop(program);
+    timeout(BOUND, tasks.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn without_a_host_a_connection_is_refused_after_its_time() {
+    let outwards = Outwards::new(4, Duration::from_millis(50));
+    let (_program, inside) = duplex(1024);
+    let refused = timeout(BOUND, outwards.carry("x:1", inside)).await.unwrap();
+    assert!(matches!(refused, Err(OutwardRefused::NoHost { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn beyond_the_bound_a_connection_is_refused_at_once() {
+    let outwards = Outwards::new(1, BOUND);
+    let (_first, inside) = duplex(1024);
+    let (_second, beyond) = duplex(1024);
+    let held = outwards.carry("x:1", inside);
+    tokio::pin!(held);
+    tokio::select! {
+        biased;
+        _ = &mut held => unreachable!("there is no host"),
+        refused = outwards.carry("x:1", beyond) => assert!(matches!(refused, Err(OutwardRefused::TooMany))),
+    }
+}
+
+#[tokio::test]
+async fn what_the_host_refuses_is_refused_with_its_reason() {
+    let outwards = Outwards::new(4, BOUND);
+    let (host, connection) = pair().await;
+    let mut wanted = host.outward().unwrap();
+    outwards.set_host(Some(connection.outward()));
+    let (_program, inside) = duplex(1024);
+    let refusing = async {
+        let outward = wanted.next().await.unwrap();
+        outward.refuse(Refusal::new(RefusalCode::PermissionDenied, "not on the list")).await.unwrap();
+    };
+    let (refused, ()) = timeout(BOUND, async { tokio::join!(outwards.carry("x:1", inside), refusing) }).await.unwrap();
+    assert!(matches!(refused, Err(OutwardRefused::Refused(refusal)) if refusal.detail == "not on the list"));
+}
