@@ -133,6 +133,7 @@ async fn is_ours(path: &Utf8Path, pool: &SqlitePool) -> Result<(), StoreError> {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "sqlx's list, which may grow")]
 async fn migrate(path: &Utf8Path, writer: &SqlitePool) -> Result<(), StoreError> {
     MIGRATOR.run(writer).await.map_err(|error| match error {
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source.into(),

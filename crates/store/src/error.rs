@@ -120,7 +120,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let primary = error
             .as_database_error()
-            .and_then(|database| database.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .and_then(|code| code.parse::<i32>().ok())
             .map(|code| code & code::PRIMARY_MASK);
         let is_io = matches!(error, sqlx::Error::Io(_));
@@ -132,10 +132,9 @@ impl From<sqlx::Error> for StoreError {
             Some(code::FULL) => Self::Full(cause),
             Some(code::READONLY) => Self::ReadOnly(cause),
             Some(code::IOERR | code::CANTOPEN) => Self::Io(cause),
-            Some(_) => Self::Statement(cause),
             None if is_io => Self::Io(cause),
             None if is_busy => Self::Locked(cause),
-            None => Self::Statement(cause),
+            Some(_) | None => Self::Statement(cause),
         }
     }
 }

@@ -31,7 +31,7 @@ pub use agents::{AgentChange, AgentRecord};
 pub use database::{BUSY_TIMEOUT, READERS_MAX, Store};
 pub use error::{Cause, StoreError};
 pub use events::{EventFilter, EventScope};
-pub use list::{ListedTask, TaskFilter, TaskPage};
+pub use list::{ListedTask, SEARCH_TOTAL_MAX, TaskFilter, TaskPage};
 pub use results::{ResultRecord, ResultsPage};
 pub use sandboxes::{LiveSandbox, Placement, SandboxRecord, SandboxStage};
 pub use search::TERMS_MAX;

@@ -20,6 +20,9 @@ use lifecycle::Holds;
 
 const TABLE: &str = "tasks";
 
+/// Up to how many finds of a search are counted; past it a person refines the search rather than reads on.
+pub const SEARCH_TOTAL_MAX: u32 = 10_000;
+
 /// Which tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFilter {
@@ -38,7 +41,7 @@ pub struct TaskFilter {
 pub struct TaskPage {
     /// The rows, newest first.
     pub rows: Vec<ListedTask>,
-    /// How many there are in all under this filter.
+    /// How many there are in all under this filter. A search is counted up to [`SEARCH_TOTAL_MAX`].
     pub total: u64,
 }
 
@@ -235,10 +238,12 @@ async fn found(
     .bind(column::from_u64(filter.offset))
     .fetch_all(&mut **snapshot)
     .await?;
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM task_search WHERE task_search MATCH ?1")
-        .bind(query)
-        .fetch_one(&mut **snapshot)
-        .await?;
+    let total: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM task_search WHERE task_search MATCH ?1 LIMIT ?2)")
+            .bind(query)
+            .bind(SEARCH_TOTAL_MAX)
+            .fetch_one(&mut **snapshot)
+            .await?;
     Ok((numbers, column::to_u64("task_search", total)?))
 }
 
@@ -262,12 +267,15 @@ async fn found_in(
     .fetch_all(&mut **snapshot)
     .await?;
     let total: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM task_search
-         WHERE task_search MATCH ?1
-           AND (SELECT phase FROM tasks WHERE number = task_search.rowid) IN (SELECT value FROM json_each(?2))",
+        "SELECT count(*) FROM (
+             SELECT 1 FROM task_search
+             WHERE task_search MATCH ?1
+               AND (SELECT phase FROM tasks WHERE number = task_search.rowid) IN (SELECT value FROM json_each(?2))
+             LIMIT ?3)",
     )
     .bind(query)
     .bind(&phases)
+    .bind(SEARCH_TOTAL_MAX)
     .fetch_one(&mut **snapshot)
     .await?;
     Ok((numbers, column::to_u64("task_search", total)?))

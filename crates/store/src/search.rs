@@ -29,9 +29,16 @@ pub(crate) fn parse(typed: &str) -> Search {
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .take(TERMS_MAX)
-        .map(|word| format!("\"{}\"*", word.chars().take(TERM_CHARS_MAX).collect::<String>()))
+        .map(term)
         .collect();
     if terms.is_empty() { Search::Nothing } else { Search::Query(terms.join(" ")) }
+}
+
+/// One letter has to be a whole word: as a beginning it would be in every task, and cost as much.
+fn term(word: &str) -> String {
+    let word: String = word.chars().take(TERM_CHARS_MAX).collect();
+    let beginning = if word.chars().nth(1).is_some() { "*" } else { "" };
+    format!("\"{word}\"{beginning}")
 }
 
 #[cfg(test)]
@@ -41,6 +48,7 @@ mod tests {
     #[test]
     fn words_are_quoted_and_may_be_beginnings() {
         assert_eq!(parse("fix OR login-page\""), Search::Query(r#""fix"* "OR"* "login"* "page"*"#.to_owned()));
+        assert_eq!(parse("vitamin c"), Search::Query("\"vitamin\"* \"c\"".to_owned()));
         assert_eq!(parse("größe"), Search::Query("\"größe\"*".to_owned()));
     }
 

@@ -52,9 +52,9 @@ async fn check(store: &Store) {
         let events = store.events(filter).await.unwrap();
         let changes: Vec<_> = events
             .iter()
-            .filter_map(|event| match &event.kind {
-                EventKind::PhaseChanged { to, attempt, .. } => Some((*to, *attempt)),
-                _ => None,
+            .filter_map(|event| {
+                let EventKind::PhaseChanged { to, attempt, .. } = &event.kind else { return None };
+                Some((*to, *attempt))
             })
             .collect();
         assert_eq!(step.revision, i64::try_from(changes.len()).unwrap());

@@ -91,7 +91,7 @@ impl Fixture {
     pub(crate) async fn advance(&self, step: StepId, input: Input, at: Timestamp) -> Committed {
         let before = self.store.step(step).await.unwrap();
         let state = advance(&before.state, input).unwrap().state;
-        self.store.transition(transition(step, before.revision, &before.state, state, at)).await.unwrap()
+        self.store.transition(transition(step, before.revision, before.state, state, at)).await.unwrap()
     }
 
     /// Takes a step on by several inputs, a second each.
@@ -106,7 +106,7 @@ impl Fixture {
 pub(crate) fn transition(
     step: StepId,
     expected: i64,
-    before: &StepState,
+    before: StepState,
     state: StepState,
     at: Timestamp,
 ) -> Transition {

@@ -76,7 +76,7 @@ async fn who_decides_on_an_old_revision_is_refused_and_nothing_is_written() {
     let before = fixture.store.step(step).await.unwrap();
     fixture.advance(step, Input::Hold(Hold::Person), at(2)).await;
     let state = advance(&before.state, Input::Cancel).unwrap().state;
-    let late = transition(step, before.revision, &before.state, state, at(3));
+    let late = transition(step, before.revision, before.state, state, at(3));
     let refused = fixture.store.transition(late.clone()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Conflict { expected: 0, found: 1, .. }), "{refused}");
     assert_eq!(fixture.store.step(step).await.unwrap().state.phase(), Phase::Queued);
@@ -96,7 +96,7 @@ async fn an_error_stays_with_the_step_until_the_next_transition() {
     let error = ErrorView::new(ErrorCode::AgentFailed, "The agent ended with status 3.").detail("last words");
     let state = advance(&before.state, Input::AgentExited(Exit::Failure)).unwrap().state;
     let failed =
-        Transition { error: Some(error.clone()), ..transition(step, before.revision, &before.state, state, at(5)) };
+        Transition { error: Some(error.clone()), ..transition(step, before.revision, before.state, state, at(5)) };
     fixture.store.transition(failed).await.unwrap();
     let record = fixture.store.step(step).await.unwrap();
     assert_eq!(record.error, Some(error));
