@@ -83,9 +83,10 @@ fn free_bytes(folder: &camino::Utf8Path) -> Option<u64> {
 }
 
 fn guest(house: &House) -> CheckView {
-    match house.guest_binary() {
+    let architecture = house.link.up().map_or(std::env::consts::ARCH.to_owned(), |up| up.facts.architecture.clone());
+    match house.guest_binary(&architecture) {
         Ok(_) => {
-            let path = guest_volume::locate(house.config.guest_binary.as_deref());
+            let path = guest_volume::locate(house.config.guest_binary.as_deref(), &architecture);
             check("Guest", Verdict::Good, &path.map_or_else(|_| String::new(), |path| format!("`{path}`")), "")
         }
         Err(error) => check(

@@ -65,16 +65,18 @@ impl GuestBinary {
     }
 }
 
-/// Where the guest's program is: what was set, else beside the app's own program.
-pub(crate) fn locate(configured: Option<&Utf8Path>) -> Result<Utf8PathBuf, GuestVolumeError> {
+/// Where the guest's program is: what was set, else beside the app's own program, by the engine's architecture in Rust's words
+/// (`berth-guest-x86_64`).
+pub(crate) fn locate(configured: Option<&Utf8Path>, architecture: &str) -> Result<Utf8PathBuf, GuestVolumeError> {
     if let Some(path) = configured {
         return Ok(path.to_owned());
     }
     let own = std::env::current_exe().map_err(|source| GuestVolumeError::NoGuest { path: GUEST_FILE.into(), source })?;
     let folder = Utf8PathBuf::from_path_buf(own).ok().and_then(|own| own.parent().map(Utf8Path::to_owned));
-    let beside = folder.clone().unwrap_or_default().join(GUEST_FILE);
+    let name = format!("{GUEST_FILE}-{architecture}");
+    let beside = folder.clone().unwrap_or_default().join(&name);
     // An installed app keeps programs that are not for a person's PATH in its library folder.
-    let library = folder.unwrap_or_default().join("../lib/berth").join(GUEST_FILE);
+    let library = folder.unwrap_or_default().join("../lib/berth").join(&name);
     Ok([beside.clone(), library].into_iter().find(|path| path.is_file()).unwrap_or(beside))
 }
 
@@ -112,7 +114,7 @@ pub(crate) async fn ensure(
     engine.create_volume(&volume, &Ownership::of_install(&install, Role::Guest)).await?;
     ensure_empty_image(engine, &install).await?;
 
-    let spec = filler(&install, &volume)?;
+    let spec = filler(&install, &volume);
     let filler: ContainerId = spec.name.clone().into();
     // One that a crash left behind.
     engine.remove(&filler).await?;
@@ -191,7 +193,7 @@ fn archive_of(guest: &GuestBinary) -> ArchiveBody {
 }
 
 async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), EngineError> {
-    let tag = ImageRef::parse(EMPTY_IMAGE).expect("invariant: a constant reference");
+    let tag = empty_image();
     if engine.image(&tag).await?.is_some() {
         return Ok(());
     }
@@ -207,30 +209,47 @@ async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), En
         .map(drop)
 }
 
-/// Hardened like every other, although it never runs.
-fn filler(install: &str, volume: &VolumeName) -> Result<ContainerSpec, GuestVolumeError> {
-    let name = ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters");
-    Ok(ContainerSpec {
-        name,
-        image: ImageRef::parse(EMPTY_IMAGE).expect("invariant: a constant reference"),
+fn filler(install: &str, volume: &VolumeName) -> ContainerSpec {
+    let mount = Mount::Volume {
+        name: volume.clone(),
+        target: GUEST_FOLDER.into(),
+        access: Access::ReadWrite,
+        first_use: FirstUse::Empty,
+    };
+    filler_of(volume, mount, empty_image(), Ownership::of_install(install, Role::Filler))
+}
+
+/// The image that holds nothing, which [`ensure`] makes sure of.
+pub(crate) fn empty_image() -> ImageRef {
+    ImageRef::parse(EMPTY_IMAGE).expect("invariant: a constant reference")
+}
+
+/// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:
+/// a volume's own root can only be given away from above it.
+pub(crate) fn filler_of(
+    volume: &VolumeName,
+    mount: Mount,
+    image: ImageRef,
+    ownership: Ownership,
+) -> ContainerSpec {
+    ContainerSpec {
+        name: ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters"),
+        image,
         argv: vec![GUEST_PROGRAM.to_owned()],
         env: std::collections::BTreeMap::new(),
         identity: Identity::user(1000, 1000).expect("invariant: not root"),
         working_dir: "/".into(),
         hostname: "filler".to_owned(),
-        ownership: Ownership::of_install(install, Role::Filler),
-        mounts: vec![Mount::Volume {
-            name: volume.clone(),
-            target: GUEST_FOLDER.into(),
-            access: Access::ReadWrite,
-            first_use: FirstUse::Empty,
-        }],
+        ownership,
+        mounts: vec![mount],
         tmpfs: Vec::new(),
         limits: Limits { memory_bytes: 16 << 20, cpu_milli: 100, pids: 16, shm_bytes: 1 << 20 },
         network: Network::None { loopback_v6: LoopbackV6::Engine },
         log: Log::None,
-        root_filesystem: RootFilesystem::ReadOnly,
+        root_filesystem: RootFilesystem::Writable {
+            reason: "it never runs; archives come from above the volume".to_owned(),
+        },
         seccomp: Seccomp::EngineDefault,
         stop_timeout: std::time::Duration::from_secs(1),
-    })
+    }
 }

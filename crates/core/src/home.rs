@@ -8,15 +8,20 @@
 //! /home/agent/task-workspaces/       worktrees that outlive a run
 //! ```
 //!
-//! The engine copies what the image has at `/home/agent` into a new volume; the folders above come by an archive with their
-//! owner in it, through a container that does not run yet. No root inside, ever.
+//! The engine copies what the agent's image has at `/home/agent` into a new volume; the folders above come by an archive with
+//! their owner in it, through a container of that image that never runs. No root inside, ever.
 
 use std::io;
 
 use camino::Utf8Path;
-use engine::{ContainerId, Engine, EngineError, Ownership, Role, VolumeName, archive::ArchiveBody};
+use engine::{
+    Engine, EngineError, ImageRef, Mount, Ownership, Role, VolumeName,
+    archive::ArchiveBody,
+    spec::{Access, FirstUse},
+};
 use wire::ids::{AgentId, InstallId};
 
+use crate::guest_volume::filler_of;
 use crate::owner::Owner;
 
 /// Where it is mounted.
@@ -31,36 +36,51 @@ pub(crate) fn volume_name(agent: AgentId) -> VolumeName {
 /// Makes the volume, or finds it.
 pub(crate) async fn ensure(engine: &dyn Engine, install: InstallId, agent: AgentId) -> Result<VolumeName, EngineError> {
     let name = volume_name(agent);
-    let ownership = Ownership {
-        agent: Some(agent.to_string()),
-        ..Ownership::of_install(install.to_string(), Role::Home)
-    };
-    engine.create_volume(&name, &ownership).await?;
+    engine.create_volume(&name, &ownership(install, agent, Role::Home)).await?;
     Ok(name)
 }
 
-/// Lays out a new home through a created container that mounts it. To be done once per home: whatever an agent has made of
-/// its folders since is its own.
+/// Seeds a new home from the agent's image and lays it out. To be done once per home: whatever an agent has made of its
+/// folders since is its own.
 pub(crate) async fn lay_out(
     engine: &dyn Engine,
-    container: &ContainerId,
+    install: InstallId,
+    agent: AgentId,
     agent_name: &str,
+    image: ImageRef,
     owner: Owner,
 ) -> Result<(), EngineError> {
+    let volume = volume_name(agent);
+    let mount = Mount::Volume {
+        name: volume.clone(),
+        target: HOME_FOLDER.into(),
+        access: Access::ReadWrite,
+        first_use: FirstUse::CopyImage,
+    };
+    let spec = filler_of(&volume, mount, image, ownership(install, agent, Role::Filler));
+    // One that a crash left behind.
+    engine.remove(&spec.name.clone().into()).await?;
+    let filler = engine.create(&spec).await?;
     let archive = layout(agent_name, owner).expect("invariant: writing a tar into memory does not fail");
-    engine.put_archive(container, Utf8Path::new(HOME_FOLDER), archive).await
+    let filled = engine.put_archive(&filler, Utf8Path::new("/"), archive).await;
+    engine.remove(&filler).await?;
+    filled
+}
+
+fn ownership(install: InstallId, agent: AgentId, role: Role) -> Ownership {
+    Ownership { agent: Some(agent.to_string()), ..Ownership::of_install(install.to_string(), role) }
 }
 
 fn layout(agent_name: &str, owner: Owner) -> io::Result<ArchiveBody> {
     let mut archive = tar::Builder::new(Vec::new());
-    let folders =
-        ["./", "clawvault/", &format!("clawvault/{agent_name}/"), "clawvault/shared/", "project-workspace/", "task-workspaces/"];
-    for folder in folders {
-        archive.append_data(&mut owner.folder_header(), folder, io::empty())?;
+    let home = HOME_FOLDER.trim_start_matches('/');
+    let vault = format!("clawvault/{agent_name}/");
+    for folder in ["", "clawvault/", &vault, "clawvault/shared/", "project-workspace/", "task-workspaces/"] {
+        archive.append_data(&mut owner.folder_header(), format!("{home}/{folder}"), io::empty())?;
     }
     let mut link = owner.folder_header();
     link.set_entry_type(tar::EntryType::Symlink);
     link.set_mode(0o777);
-    archive.append_link(&mut link, "run-workspace", "/workspace")?;
+    archive.append_link(&mut link, format!("{home}/run-workspace"), "/workspace")?;
     Ok(archive.into_inner()?.into())
 }

@@ -18,7 +18,7 @@ use crate::clock::Time;
 use crate::config::Config;
 use crate::engine_link::EngineLink;
 use crate::gallery::Builds;
-use crate::guest_volume::GuestBinary;
+use crate::guest_volume::{self, GuestBinary, GuestVolumeError};
 use crate::images::Images;
 use crate::output::Outputs;
 use crate::owner::Owner;
@@ -53,7 +53,6 @@ pub(crate) struct House {
     pub(crate) steps: Mutex<HashMap<StepId, StepHandle>>,
     /// The guests that the app is connected to. As above.
     guests: Mutex<HashMap<StepId, (SandboxId, Guest)>>,
-    guest_binary: OnceLock<GuestBinary>,
     /// Things a person should know, by what they are about.
     notices: Mutex<HashMap<String, String>>,
 }
@@ -89,7 +88,6 @@ impl House {
             stop: CancellationToken::new(),
             steps: Mutex::default(),
             guests: Mutex::default(),
-            guest_binary: OnceLock::new(),
             notices: Mutex::default(),
         })
     }
@@ -126,14 +124,9 @@ impl House {
         guests.get(&step).map(|(_, guest)| guest.clone())
     }
 
-    /// The guest's program, read once.
-    pub(crate) fn guest_binary(&self) -> Result<&GuestBinary, crate::guest_volume::GuestVolumeError> {
-        if let Some(guest) = self.guest_binary.get() {
-            return Ok(guest);
-        }
-        let path = crate::guest_volume::locate(self.config.guest_binary.as_deref())?;
-        let guest = GuestBinary::read(&path)?;
-        Ok(self.guest_binary.get_or_init(|| guest))
+    /// The guest's program for an engine of that architecture.
+    pub(crate) fn guest_binary(&self, architecture: &str) -> Result<GuestBinary, GuestVolumeError> {
+        GuestBinary::read(&guest_volume::locate(self.config.guest_binary.as_deref(), architecture)?)
     }
 
     /// Writes down how far a step's output is, and tells of it. A failure is a lagging row, not lost output.

@@ -1,7 +1,6 @@
 //! Whom a sandbox runs as: the person, where the host shows who owns a workspace's files; else uid 1000.
 
-use camino::Utf8Path;
-use engine::{ContainerId, Engine, EngineError, Identity, archive::ArchiveBody};
+use engine::Identity;
 
 /// A user and a group, neither of them root. Files of another than Berth's own are given to them, for which Berth must be root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +41,5 @@ impl Owner {
         header.set_uid(self.uid.into());
         header.set_gid(self.gid.into());
         header
-    }
-
-    /// Gives the root of a volume that a created container mounts at `target` to this owner.
-    pub(crate) async fn take_volume(
-        self,
-        engine: &dyn Engine,
-        container: &ContainerId,
-        target: &Utf8Path,
-    ) -> Result<(), EngineError> {
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut header = self.folder_header();
-        header.set_mode(0o700);
-        let archive: ArchiveBody = archive
-            .append_data(&mut header, "./", std::io::empty())
-            .and_then(|()| archive.into_inner())
-            .expect("invariant: writing a tar into memory does not fail")
-            .into();
-        engine.put_archive(container, target, archive).await
     }
 }

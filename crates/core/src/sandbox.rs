@@ -14,6 +14,7 @@ use engine::{
     Container, ContainerId, ContainerName, ContainerSpec, ContainerState, Diagnostics, Duplex, Engine, EngineError,
     EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, Ownership, Role, RootFilesystem, Seccomp,
     Tmpfs, VolumeName,
+    archive::ArchiveBody,
     spec::{Access, FirstUse, HostFolder, LoopbackV6},
 };
 use wire::{
@@ -22,7 +23,7 @@ use wire::{
 };
 
 use crate::{
-    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER},
+    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_of},
     home::HOME_FOLDER,
     owner::Owner,
 };
@@ -37,6 +38,8 @@ const SHM_BYTES: u64 = 256 << 20;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The uid and gid that `connect` runs as; nothing inside can become it.
 const CONNECT_ID: u32 = 64_000;
+/// Where the spool's volume is mounted in the container through which it gets its owner.
+const SPOOL_IN_FILLER: &str = "/spool";
 /// How often removing is tried again, where the engine says that something is in use.
 const REMOVE_TRIES: usize = 10;
 
@@ -125,7 +128,7 @@ impl Plan {
     /// Makes the volumes and the container, or finds what an earlier try has made. The container does not run yet, unless
     /// the earlier try had come that far.
     pub(crate) async fn make(&self, engine: &dyn Engine, facts: &EngineFacts) -> Result<Container, EngineError> {
-        engine.create_volume(&spool_name(self.sandbox), &self.ownership(Role::Spool)).await?;
+        self.make_spool(engine).await?;
         let spec = self.spec(facts);
         let id = match engine.create(&spec).await {
             Ok(id) => id,
@@ -137,9 +140,36 @@ impl Plan {
         })
     }
 
-    /// Gives the spool to the sandbox's user. For a container that was never started.
-    pub(crate) async fn own_spool(&self, engine: &dyn Engine, container: &ContainerId) -> Result<(), EngineError> {
-        self.owner.take_volume(engine, container, Utf8Path::new(SPOOL_FOLDER)).await
+    /// Makes the volume in which the guest keeps output, and gives it to the sandbox's user: through a container that never runs,
+    /// since an engine refuses an archive for what is mounted below the guest's own read-only volume.
+    async fn make_spool(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+        let spool = spool_name(self.sandbox);
+        if engine.volume(&spool).await?.is_some() && find(engine, self.sandbox).await?.is_some() {
+            // The volume's owner was set before the container was made.
+            return Ok(());
+        }
+        engine.create_volume(&spool, &self.ownership(Role::Spool)).await?;
+        let mount = Mount::Volume {
+            name: spool.clone(),
+            target: SPOOL_IN_FILLER.into(),
+            access: Access::ReadWrite,
+            first_use: FirstUse::Empty,
+        };
+        let filler = filler_of(&spool, mount, empty_image(), self.ownership(Role::Filler));
+        // One that a crash left behind.
+        engine.remove(&filler.name.clone().into()).await?;
+        let id = engine.create(&filler).await?;
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = self.owner.folder_header();
+        header.set_mode(0o700);
+        let archive: ArchiveBody = archive
+            .append_data(&mut header, &SPOOL_IN_FILLER[1..], std::io::empty())
+            .and_then(|()| archive.into_inner())
+            .expect("invariant: writing a tar into memory does not fail")
+            .into();
+        let given = engine.put_archive(&id, Utf8Path::new("/"), archive).await;
+        engine.remove(&id).await?;
+        given
     }
 }
 

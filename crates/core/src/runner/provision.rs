@@ -109,7 +109,7 @@ pub(crate) async fn provision(
     let guest_volume = guest_volume(&house, &up).await?;
 
     tell(Stage::Workspace).await;
-    let home = home::ensure(engine, house.install, brief.agent).await?;
+    let home = ensure_home(&house, engine, &brief, &image).await?;
     let placement = match placement {
         Some(placement) => placement,
         None => place(&house, &brief, &image).await?,
@@ -141,7 +141,7 @@ pub(crate) async fn provision(
 
     tell(Stage::Start).await;
     let process = pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes());
-    let (guest, how) = open(&house, &brief, &plan, engine, &container, process, was_ready).await?;
+    let (guest, how) = open(&brief, engine, &container, process, was_ready).await?;
     let told = Report::Sandbox { sandbox: placement.sandbox, how };
     let _ = reports.send(told).await;
     if !was_ready {
@@ -171,10 +171,27 @@ pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Res
 
 async fn guest_volume(house: &House, up: &Up) -> Result<engine::VolumeName, Fault> {
     let ensured = up.guest_volume.get_or_try_init(async || {
-        let guest = house.guest_binary().map_err(GuestFault::of)?;
-        guest_volume::ensure(up.engine.as_ref(), house.install, guest).await.map_err(GuestFault::of)
+        let guest = house.guest_binary(&up.facts.architecture).map_err(GuestFault::of)?;
+        guest_volume::ensure(up.engine.as_ref(), house.install, &guest).await.map_err(GuestFault::of)
     });
     ensured.await.cloned().map_err(|fault: GuestFault| fault.0)
+}
+
+/// The agent's home, seeded and laid out when it is new.
+async fn ensure_home(
+    house: &House,
+    engine: &dyn Engine,
+    brief: &Brief,
+    image: &Image,
+) -> Result<engine::VolumeName, Fault> {
+    let home = home::ensure(engine, house.install, brief.agent).await?;
+    let key = format!("home.{}.laid_out", brief.agent);
+    if house.store.setting::<bool>(&key).await?.is_none() {
+        let image = image.id.clone().into();
+        home::lay_out(engine, house.install, brief.agent, &brief.agent_name, image, house.owner).await?;
+        house.store.set_setting(&key, &true).await?;
+    }
+    Ok(home)
 }
 
 struct GuestFault(Fault);
@@ -254,9 +271,7 @@ fn staging_of(stored_path: &camino::Utf8Path, name: &str) -> camino::Utf8PathBuf
 }
 
 async fn open(
-    house: &House,
     brief: &Brief,
-    plan: &sandbox::Plan,
     engine: &dyn Engine,
     container: &Container,
     process: pipe::ProcessId,
@@ -264,12 +279,6 @@ async fn open(
 ) -> Result<(Guest, Found), Fault> {
     match &container.state {
         ContainerState::Created => {
-            let key = format!("home.{}.laid_out", brief.agent );
-            if house.store.setting::<bool>(&key).await?.is_none() {
-                home::lay_out(engine, &container.id, &brief.agent_name, house.owner).await?;
-                house.store.set_setting(&key, &true).await?;
-            }
-            plan.own_spool(engine, &container.id).await?;
             let opened = sandbox::start(engine, &container.id).await?;
             match Guest::connect(opened.duplex, Options::default()).await {
                 Ok(guest) => Ok((guest, Found::Made)),

@@ -42,6 +42,8 @@ const ORDERS_MAX: usize = 8;
 const EVENTS_MAX: u32 = 10_000;
 /// How long to wait before writing down again what could not be written.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// How long an app that stops still waits for a sandbox to be taken away; the next start does what is left.
+const REMOVE_AT_STOP_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before trying again to take a sandbox away.
 const REMOVE_RETRY: Duration = Duration::from_secs(2);
 
@@ -438,10 +440,13 @@ impl Actor {
         }
         let task = self.record.task;
         self.house.tasks.spawn(async move {
-            let removed = remove_sandbox(&house, sandbox);
+            let too_late = async {
+                house.stop.cancelled().await;
+                tokio::time::sleep(REMOVE_AT_STOP_MAX).await;
+            };
             tokio::select! {
-                () = house.stop.cancelled() => {}
-                () = removed => house.tell(Update::Task { task }),
+                () = too_late => {}
+                () = remove_sandbox(&house, sandbox) => house.tell(Update::Task { task }),
             }
         });
     }

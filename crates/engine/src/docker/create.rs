@@ -81,7 +81,7 @@ fn host_config(spec: &ContainerSpec, image: &Image, labels: &HashMap<String, Str
         sysctls: Some(sysctls),
         extra_hosts: Some(extra_hosts),
         mounts: Some(mounts),
-        tmpfs: Some(spec.tmpfs.iter().map(tmpfs).collect()),
+        tmpfs: Some(spec.tmpfs.iter().map(|one| tmpfs(one, spec.identity)).collect()),
         cap_add: Some(cap_add),
         cap_drop: Some(vec!["ALL".into()]),
         security_opt: Some(security_opt),
@@ -163,12 +163,18 @@ fn nameless_volumes(
     Ok(mounts)
 }
 
-fn tmpfs(tmpfs: &Tmpfs) -> (String, String) {
+fn tmpfs(tmpfs: &Tmpfs, identity: Identity) -> (String, String) {
     let programs = match tmpfs.programs {
         Programs::Run => "exec",
         Programs::Refused => "noexec",
     };
-    let options = format!("rw,nosuid,nodev,{programs},size={},mode={:o}", tmpfs.size_bytes, tmpfs.mode);
+    // Where the image has a folder of that name the runtime gives the file system that folder's mode, whatever is asked for:
+    // only the owner makes sure that the sandbox's user can write.
+    let owner = match identity {
+        Identity::User { uid, gid } => format!("uid={uid},gid={gid}"),
+        Identity::RootInside => "uid=0,gid=0".to_owned(),
+    };
+    let options = format!("rw,nosuid,nodev,{programs},size={},mode={:o},{owner}", tmpfs.size_bytes, tmpfs.mode);
     (tmpfs.target.to_string(), options)
 }
 
