@@ -2,6 +2,8 @@
 //!
 //! Needs a Docker-compatible engine and its command line. The guest comes from `BERTH_GUEST`, else it is built.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::similar_names, reason = "a test, with what it shares")]
+
 #[path = "support/common.rs"]
 mod common;
 

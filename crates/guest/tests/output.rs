@@ -1,5 +1,7 @@
 //! Output: numbered, kept, acknowledged, and the same bytes whatever happens to connection, host or guest.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::similar_names, reason = "a test, with what it shares")]
+
 #[path = "support/common.rs"]
 mod common;
 

@@ -1,5 +1,6 @@
 //! Outward connections inside: bounded in number, and held while no host is connected.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::similar_names, reason = "a test, with what it shares")]
 #![allow(missing_docs, reason = "a test")]
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Starting, watching and ending processes, over a real pipe to a real guest.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::similar_names, reason = "a test, with what it shares")]
+
 #[path = "support/common.rs"]
 mod common;
 
@@ -12,6 +14,9 @@ use pipe::host::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+
+/// SIGPIPE, the 13th, in the masks of `/proc/self/status`.
+const SIGPIPE_BIT: u64 = 1 << 12;
 
 #[tokio::test]
 async fn output_and_errors_arrive_as_one_in_the_order_of_writing_with_the_exit_code() {
@@ -51,8 +56,7 @@ async fn a_program_finds_its_signals_untouched_and_no_descriptor_of_the_guest() 
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "SigBlk:\t0000000000000000");
     let ignored = u64::from_str_radix(lines[1].trim_start_matches("SigIgn:\t"), 16).unwrap();
-    const PIPE: u64 = 1 << 12;
-    assert_eq!(ignored & PIPE, 0, "the Rust runtime ignores SIGPIPE; a program must not");
+    assert_eq!(ignored & SIGPIPE_BIT, 0, "the Rust runtime ignores SIGPIPE; a program must not");
     // ls itself opens one more than the three standard streams.
     assert_eq!(lines[2], "4");
 }

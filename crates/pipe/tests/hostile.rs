@@ -1,5 +1,6 @@
 //! A guest that lies, floods or is silent yields an error, never a panic, a hang or unbounded memory.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::similar_names, reason = "a test, with what it shares")]
 #![allow(missing_docs, reason = "a test")]
 
 use std::time::Duration;

@@ -93,7 +93,11 @@ impl TestGuest {
 
 impl Drop for TestGuest {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Told, not killed: it then ends what it runs, which would outlive it here, where it is no PID 1.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let pid = i32::try_from(self.child.id()).unwrap();
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+        }
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
