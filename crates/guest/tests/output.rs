@@ -152,7 +152,7 @@ async fn a_guest_that_is_killed_leaves_a_spool_that_reads() {
     let guest = test.connect().await;
     let (done, expected) = counting(500_000);
     run(&guest, &done).await;
-    let running = shell("echo begun; exec sleep 1000");
+    let running = shell("echo begun; exec sleep 20");
     let (_, mut output) = guest.start_attached(&running).await.unwrap();
     read_until(&mut output, "begun").await;
     test.child.kill().unwrap();
