@@ -30,6 +30,8 @@ mod handover;
 mod house;
 mod window;
 
+use std::io::IsTerminal;
+
 use tauri::{Manager, RunEvent};
 
 use crate::{handover::Handover, house::House};
@@ -42,6 +44,7 @@ pub fn run() {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let config = berth_core::Config::from_environment();
     let single_instance = tauri_plugin_single_instance::Builder::new()

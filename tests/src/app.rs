@@ -268,6 +268,25 @@ impl TestApp {
         .await
     }
 
+    /// The workspace of a run, once its agent has left a file of that name in it.
+    ///
+    /// # Panics
+    /// Where the run ends without, or it does not come in time.
+    pub async fn leaves_file(&self, created: &TaskCreated, name: &str) -> Utf8PathBuf {
+        let workspace = self.workspace(created).await;
+        until(&format!("`{name}` in the workspace"), RUN_TIME_MAX, async || {
+            if workspace.join(name).exists() {
+                return Some(());
+            }
+            let view = self.show(created).await;
+            let ended = view.summary.phase.is_final() && !workspace.join(name).exists();
+            assert!(!ended, "it ended without `{name}`: {view:#?}\n{}", self.log());
+            None
+        })
+        .await;
+        workspace
+    }
+
     /// The install's id, as the labels in the engine have it; `None` where it has none yet.
     pub fn install(&self) -> Option<&str> {
         if self.install.get().is_none()

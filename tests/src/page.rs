@@ -242,13 +242,23 @@ impl Page {
         .await;
     }
 
-    /// Waits until the page of a task shows that phase.
+    /// Waits until the page shows a task in that phase.
     ///
     /// # Panics
-    /// Where it does not within the bound.
+    /// Where it does not within the bound, or the task ends otherwise.
     pub async fn phase_within(&self, bound: Duration, phase: wire::Phase) {
-        let selector = format!("[data-test='phase'][data-name='{}']", phase.name());
-        self.element_within(bound, &selector).await;
+        let shown = "return [...document.querySelectorAll(\"[data-test='phase']\")].map(badge => badge.dataset.name)";
+        until(&format!("{phase:?} on the page"), bound, async || {
+            let names = self.script(shown).await;
+            let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            if names.contains(&phase.name()) {
+                return Some(());
+            }
+            let ended = names.iter().filter_map(|name| wire::Phase::from_name(name)).find(|shown| shown.is_final());
+            assert!(ended.is_none(), "the task ended otherwise: {names:?}");
+            None
+        })
+        .await;
     }
 
     /// The path of the address.

@@ -458,11 +458,9 @@ sh -c 'trap "" TERM; kill -STOP $$; true' &
 touch /workspace/stubborn
 while true; do sleep 1; done"#;
     let created = app.create(&sample::script(&[block])).await;
-    let workspace = app.workspace(&created).await;
-    until("the stubborn ones", RUN_TIME_MAX, async || {
-        (workspace.join("stubborn").exists() && workspace.join("second").exists()).then_some(())
-    })
-    .await;
+    for name in ["stubborn", "second"] {
+        app.leaves_file(&created, name).await;
+    }
     let container = app.containers().into_iter().find(|object| docker::role(object) == "sandbox").unwrap();
     let processes = docker::docker(&["top", docker::name(&container), "-eo", "pid"]);
     let processes: Vec<u32> = processes.lines().skip(1).filter_map(|pid| pid.trim().parse().ok()).collect();

@@ -10,12 +10,6 @@ use wire::{Phase, call::TaskCreated, event::EventKind, view::TaskList};
 /// Output of a witness: half before the kill, half after it. Below what a guest spools for an app that is away.
 const MEBIBYTES: u32 = 16;
 
-async fn is_half_way(app: &TestApp, created: &TaskCreated) -> camino::Utf8PathBuf {
-    let workspace = app.workspace(created).await;
-    until("half of the output", RUN_TIME_MAX, async || workspace.join("half").exists().then_some(())).await;
-    workspace
-}
-
 /// What the agent says it wrote, what Berth kept of it, and how often the agent was started.
 async fn assert_nothing_was_lost_or_done_twice(app: &TestApp, created: &TaskCreated, workspace: &Utf8Path) {
     let view = app.reaches(created, Phase::Completed).await;
@@ -41,7 +35,7 @@ async fn adoptions(app: &TestApp, created: &TaskCreated) -> usize {
 async fn a_step_goes_on_after_the_app_was_killed_and_started_again() {
     let mut app = TestApp::start().await;
     let created = app.create(&sample::witness(1, MEBIBYTES)).await;
-    let workspace = is_half_way(&app, &created).await;
+    let workspace = app.leaves_file(&created, "half").await;
     app.kill().await;
     app.restart().await;
     app.reaches(&created, Phase::Executing).await;
@@ -54,7 +48,7 @@ async fn a_step_goes_on_after_the_app_was_killed_and_started_again() {
 async fn a_step_that_ends_while_the_app_is_away_is_accounted_for() {
     let mut app = TestApp::start().await;
     let created = app.create(&sample::witness(2, MEBIBYTES)).await;
-    let workspace = is_half_way(&app, &created).await;
+    let workspace = app.leaves_file(&created, "half").await;
     app.kill().await;
     sample::write(&workspace, "go", "");
     until("the agent to end", RUN_TIME_MAX, async || workspace.join("sha256").exists().then_some(())).await;
@@ -66,7 +60,7 @@ async fn a_step_that_ends_while_the_app_is_away_is_accounted_for() {
 async fn an_orderly_stop_leaves_the_sandbox_working() {
     let mut app = TestApp::start().await;
     let created = app.create(&sample::witness(3, MEBIBYTES)).await;
-    let workspace = is_half_way(&app, &created).await;
+    let workspace = app.leaves_file(&created, "half").await;
     app.stop().await;
     let running = app.containers().iter().filter(|container| container["State"]["Running"] == true).count();
     assert_eq!(running, 1, "the sandbox works on");
@@ -105,8 +99,7 @@ async fn a_kill_at_any_moment_of_provisioning_loses_nothing() {
 async fn a_sandbox_that_was_removed_while_the_app_was_away_fails_its_step_with_the_reason() {
     let mut app = TestApp::start().await;
     let created = app.create(&sample::script(&["echo kept > kept", "sleep 600"])).await;
-    let workspace = app.workspace(&created).await;
-    until("the first file", RUN_TIME_MAX, async || workspace.join("kept").exists().then_some(())).await;
+    app.leaves_file(&created, "kept").await;
     app.kill().await;
     for container in app.containers() {
         docker::docker(&["container", "rm", "--force", docker::name(&container)]);

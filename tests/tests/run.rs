@@ -184,8 +184,7 @@ async fn logs_follow_the_output_while_it_comes_and_end_with_the_run() {
 async fn a_cancelled_run_ends_and_keeps_what_it_left() {
     let app = TestApp::start().await;
     let created = app.create(&sample::script(&["echo early > early", "sleep 600"])).await;
-    let workspace = app.workspace(&created).await;
-    until("the first file", RUN_TIME_MAX, async || workspace.join("early").exists().then_some(())).await;
+    app.leaves_file(&created, "early").await;
     app.run(["cancel", &created.run.to_string(), "--json"]).await.good();
     let view = app.reaches(&created, Phase::Cancelled).await;
     let list: ResultList = app.run(["results", &view.summary.run.to_string(), "--json"]).await.good().json();
