@@ -1,4 +1,4 @@
-//! Calls of Berth's own window, and files dragged onto it. The JavaScript side is `js/desktop.js`.
+//! Calls of Berth's own window, and files dragged onto it or handed over at a start. The JavaScript side is `js/desktop.js`.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -14,8 +14,8 @@ extern "C" {
     fn in_desktop() -> bool;
     #[wasm_bindgen(catch, js_name = desktopCall)]
     async fn desktop_call(request: &str) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(js_name = followFileDrags)]
-    fn follow_file_drags(follow: &Closure<dyn FnMut(String, String, f64, f64)>) -> Promise;
+    #[wasm_bindgen(js_name = followFiles)]
+    fn follow_files(follow: &Closure<dyn FnMut(String, String, f64, f64)>) -> Promise;
 }
 
 thread_local! {
@@ -85,7 +85,7 @@ impl FileDrags {
             }
         });
         let unlisten = Rc::<RefCell<Unlisten>>::default();
-        let listening = JsFuture::from(follow_file_drags(&follow));
+        let listening = JsFuture::from(follow_files(&follow));
         let kept = unlisten.clone();
         wasm_bindgen_futures::spawn_local(async move {
             let Some(end) = listening.await.ok().and_then(|end| end.dyn_into::<Function>().ok()) else { return };

@@ -2,10 +2,7 @@
 
 use yew::prelude::*;
 
-use crate::{
-    icon::{Glyph, icon, mark},
-    parts::key,
-};
+use crate::icon::{Glyph, icon, mark};
 
 /// The link was used, has expired, or there was none.
 #[component]
@@ -16,8 +13,8 @@ pub fn SignedOut() -> Html {
                 { mark() }
                 <h2>{ "This link was used or has expired" }</h2>
                 <p>
-                    { "A link works once, so that nobody who sees it later can use it. Press " }{ key("↵") }
-                    { " in the terminal where " }<code>{ "berth serve" }</code>{ " runs to print a new one, or run it again." }
+                    { "A link works once, so that nobody who sees it later can use it. Run " }<code>{ "berth open" }</code>
+                    { " in a terminal: it prints a new one." }
                 </p>
                 <p class="small">{ "Agents work on without this page." }</p>
             </div>

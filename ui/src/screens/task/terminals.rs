@@ -112,7 +112,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                         <Terminal source={Source::Output(step.step)} total_bytes={step.output_bytes} is_visible={props.is_visible && *front == Front::Output}
                             is_finding={*is_finding && *front == Front::Output} on_find={on_find.clone()} />
                     } else {
-                        <div class="empty" data-test="no-output"><h2>{ "No output yet" }</h2><p>{ waiting(step.phase) }</p></div>
+                        <div class="empty" data-test="no-output"><h2>{ if step.phase.is_final() { "No output" } else { "No output yet" } }</h2><p>{ waiting(step.phase) }</p></div>
                     }
                 </div>
                 { for shells.iter().map(|number| {
