@@ -28,12 +28,11 @@ impl Config {
             Err(std::env::VarError::NotPresent) => Ok(None),
             Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::NotUtf8 { name }),
         };
-        let data_folder = match variable("BERTH_HOME")? {
-            Some(home) => Utf8PathBuf::from(home),
-            None => {
-                let folders = directories::ProjectDirs::from("dev", "berth", "Berth").ok_or(ConfigError::NoHome)?;
-                Utf8Path::from_path(folders.data_dir()).ok_or(ConfigError::NotUtf8 { name: "HOME" })?.to_owned()
-            }
+        let data_folder = if let Some(home) = variable("BERTH_HOME")? {
+            Utf8PathBuf::from(home)
+        } else {
+            let folders = directories::ProjectDirs::from("dev", "berth", "Berth").ok_or(ConfigError::NoHome)?;
+            Utf8Path::from_path(folders.data_dir()).ok_or(ConfigError::NotUtf8 { name: "HOME" })?.to_owned()
         };
         let data_folder = if data_folder.is_absolute() {
             data_folder

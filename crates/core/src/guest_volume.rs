@@ -15,8 +15,8 @@ use std::io::{self, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use engine::{
-    ContainerId, ContainerName, ContainerSpec, Engine, EngineError, ErrorKind, Identity, ImageRef, ImportRequest, Limits,
-    Log, Mount, Network, Ownership, Role, RootFilesystem, Seccomp, VolumeName,
+    ContainerId, ContainerName, ContainerSpec, Engine, EngineError, ErrorKind, Identity, ImageRef, ImportRequest,
+    Limits, Log, Mount, Network, Ownership, Role, RootFilesystem, Seccomp, VolumeName,
     archive::{ArchiveBody, empty_image_tar},
     spec::{Access, FirstUse, LoopbackV6},
 };
@@ -58,10 +58,10 @@ impl GuestBinary {
         Ok(Self { bytes, hash })
     }
 
-    fn volume_name(&self, install: InstallId) -> Result<VolumeName, GuestVolumeError> {
+    fn volume_name(&self, install: InstallId) -> VolumeName {
         let install = install.to_string();
-        Ok(VolumeName::parse(format!("berth-guest-{}-{}", &self.hash[..12], &install[install.len() - 8..]))
-            .expect("invariant: hex digits and dashes are a volume's name"))
+        VolumeName::parse(format!("berth-guest-{}-{}", &self.hash[..12], &install[install.len() - 8..]))
+            .expect("invariant: hex digits and dashes are a volume's name")
     }
 }
 
@@ -71,7 +71,8 @@ pub(crate) fn locate(configured: Option<&Utf8Path>, architecture: &str) -> Resul
     if let Some(path) = configured {
         return Ok(path.to_owned());
     }
-    let own = std::env::current_exe().map_err(|source| GuestVolumeError::NoGuest { path: GUEST_FILE.into(), source })?;
+    let own =
+        std::env::current_exe().map_err(|source| GuestVolumeError::NoGuest { path: GUEST_FILE.into(), source })?;
     let folder = Utf8PathBuf::from_path_buf(own).ok().and_then(|own| own.parent().map(Utf8Path::to_owned));
     let name = format!("{GUEST_FILE}-{architecture}");
     let beside = folder.clone().unwrap_or_default().join(&name);
@@ -109,19 +110,18 @@ pub(crate) async fn ensure(
     install: InstallId,
     guest: &GuestBinary,
 ) -> Result<VolumeName, GuestVolumeError> {
-    let volume = guest.volume_name(install)?;
+    let volume = guest.volume_name(install);
     let install = install.to_string();
     engine.create_volume(&volume, &Ownership::of_install(&install, Role::Guest)).await?;
     ensure_empty_image(engine, &install).await?;
 
     let spec = filler(&install, &volume);
-    let filler: ContainerId = spec.name.clone().into();
     // One that a crash left behind.
-    engine.remove(&filler).await?;
+    engine.remove(&spec.name.clone().into()).await?;
     let filler = engine.create(&spec).await?;
-    let filled = fill(engine, &filler, &volume, guest).await;
+    let outcome = fill(engine, &filler, &volume, guest).await;
     engine.remove(&filler).await?;
-    filled?;
+    outcome?;
     Ok(volume)
 }
 
@@ -159,7 +159,7 @@ async fn read_back(engine: &dyn Engine, filler: &ContainerId) -> Result<Option<S
         EngineError::new(ErrorKind::Broken, "read the guest back", "the archive is malformed").caused_by(error)
     };
     let mut archive = tar::Archive::new(archive.as_slice());
-    for entry in archive.entries().map_err(broken)? {
+    if let Some(entry) = archive.entries().map_err(broken)?.next() {
         let mut entry = entry.map_err(broken)?;
         let header = entry.header();
         let is_ours = header.entry_type().is_file()
@@ -226,12 +226,7 @@ pub(crate) fn empty_image() -> ImageRef {
 
 /// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:
 /// a volume's own root can only be given away from above it.
-pub(crate) fn filler_of(
-    volume: &VolumeName,
-    mount: Mount,
-    image: ImageRef,
-    ownership: Ownership,
-) -> ContainerSpec {
+pub(crate) fn filler_of(volume: &VolumeName, mount: Mount, image: ImageRef, ownership: Ownership) -> ContainerSpec {
     ContainerSpec {
         name: ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters"),
         image,

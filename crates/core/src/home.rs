@@ -29,8 +29,7 @@ pub(crate) const HOME_FOLDER: &str = "/home/agent";
 
 /// The volume of an agent's home.
 pub(crate) fn volume_name(agent: AgentId) -> VolumeName {
-    VolumeName::parse(format!("berth-home-{}", agent ))
-        .expect("invariant: hex digits and dashes are a volume's name")
+    VolumeName::parse(format!("berth-home-{agent}")).expect("invariant: hex digits and dashes are a volume's name")
 }
 
 /// Makes the volume, or finds it.
@@ -62,9 +61,9 @@ pub(crate) async fn lay_out(
     engine.remove(&spec.name.clone().into()).await?;
     let filler = engine.create(&spec).await?;
     let archive = layout(agent_name, owner).expect("invariant: writing a tar into memory does not fail");
-    let filled = engine.put_archive(&filler, Utf8Path::new("/"), archive).await;
+    let outcome = engine.put_archive(&filler, Utf8Path::new("/"), archive).await;
     engine.remove(&filler).await?;
-    filled
+    outcome
 }
 
 fn ownership(install: InstallId, agent: AgentId, role: Role) -> Ownership {

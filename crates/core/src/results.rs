@@ -33,8 +33,7 @@ impl ResultsWatch {
     /// Begins to watch.
     pub(crate) fn start(house: &Arc<House>, brief: &Brief, workspace: Workspace) -> Self {
         let (end, leave) = (CancellationToken::new(), CancellationToken::new());
-        let watching =
-            watch(house.clone(), brief.task, brief.step, workspace, end.clone(), leave.clone());
+        let watching = watch(house.clone(), brief.task, brief.step, workspace, end.clone(), leave.clone());
         let task = house.tasks.spawn(watching);
         Self { end, leave, task }
     }
@@ -81,7 +80,7 @@ async fn watch(
                     }
                     continue;
                 }
-                nudged = nudges.changed() => if nudged.is_err() { break },
+                news = nudges.changed() => if news.is_err() { break },
             }
             nudges.mark_unchanged();
             match workspace.scan(baseline.clone(), Thoroughness::Live).await {
@@ -124,10 +123,7 @@ pub(crate) async fn finalize(house: &Arc<House>, task: TaskId, step: StepId) {
 }
 
 /// The workspace of a step by the sandbox that it was made with.
-pub(crate) async fn folder_of(
-    house: &House,
-    step: StepId,
-) -> Result<Option<wire::ids::SandboxId>, store::StoreError> {
+pub(crate) async fn folder_of(house: &House, step: StepId) -> Result<Option<wire::ids::SandboxId>, store::StoreError> {
     let Some(placement) = house.store.placement_of(step).await? else { return Ok(None) };
     let sandbox = house.store.sandbox(placement.sandbox).await?;
     Ok(sandbox.folder.parse().ok())
@@ -160,9 +156,11 @@ enum Finality {
 async fn store(house: &House, task: TaskId, step: StepId, scan: Scan, finality: Finality) {
     let about = format!("results {step}");
     let left_out = scan.left_out;
-    house.notice(&about, (left_out > 0 && finality == Finality::Live).then(|| {
-        format!("A workspace has more files than are listed: {left_out} were left out.")
-    }));
+    house.notice(
+        &about,
+        (left_out > 0 && finality == Finality::Live)
+            .then(|| format!("A workspace has more files than are listed: {left_out} were left out.")),
+    );
     let records: Vec<_> = scan.results.into_iter().map(|result| record(result, finality)).collect();
     match house.store.replace_results(step, &records).await {
         Ok(()) => house.tell(Update::Results { task }),
@@ -184,7 +182,7 @@ fn record(result: ResultView, finality: Finality) -> ResultRecord {
 }
 
 fn baseline_path(house: &House, step: StepId) -> Utf8PathBuf {
-    house.config.data_folder.join("baselines").join(format!("{}.json", step ))
+    house.config.data_folder.join("baselines").join(format!("{step}.json"))
 }
 
 /// Writes down what is in the workspace before the step's first attempt; later ones find it.

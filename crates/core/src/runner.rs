@@ -1,13 +1,15 @@
 //! The life of a step, from a slot to its end.
 //!
 //! - [`step`]: the actor that owns a step's state. It asks `lifecycle`, writes down, then acts.
-//! - [`attempt`]: one attempt at work; [`provision`] makes its sandbox, [`exit`] reads how it ended.
+//! - [`attempt`]: one attempt; [`provision`] makes its sandbox, `drive` follows its agent, [`exit`] reads how it ended.
 //! - [`schedule`]: grants slots.
 //! - [`reconcile`]: compares what the engine has with what is known, at the start and from time to time.
 
 pub(crate) mod attempt;
+mod drive;
 pub(crate) mod exit;
 pub(crate) mod provision;
+mod pumped;
 pub(crate) mod reconcile;
 pub(crate) mod report;
 pub(crate) mod schedule;

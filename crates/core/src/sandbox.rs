@@ -12,8 +12,8 @@ use std::time::Duration;
 use camino::Utf8Path;
 use engine::{
     Container, ContainerId, ContainerName, ContainerSpec, ContainerState, Diagnostics, Duplex, Engine, EngineError,
-    EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, Ownership, Role, RootFilesystem, Seccomp,
-    Tmpfs, VolumeName,
+    EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, Ownership, Role, RootFilesystem,
+    Seccomp, Tmpfs, VolumeName,
     archive::ArchiveBody,
     spec::{Access, FirstUse, HostFolder, LoopbackV6},
 };
@@ -65,13 +65,12 @@ pub(crate) struct Opened {
 
 /// The name of a sandbox's container.
 pub(crate) fn container_name(sandbox: SandboxId) -> ContainerName {
-    ContainerName::parse(format!("berth-{}", sandbox )).expect("invariant: hex digits and dashes are a name")
+    ContainerName::parse(format!("berth-{sandbox}")).expect("invariant: hex digits and dashes are a name")
 }
 
 /// The name of the volume in which a sandbox's guest keeps output.
 pub(crate) fn spool_name(sandbox: SandboxId) -> VolumeName {
-    VolumeName::parse(format!("berth-spool-{}", sandbox ))
-        .expect("invariant: hex digits and dashes are a name")
+    VolumeName::parse(format!("berth-spool-{sandbox}")).expect("invariant: hex digits and dashes are a name")
 }
 
 impl Plan {
@@ -235,6 +234,8 @@ pub(crate) fn words_for(state: &ContainerState) -> String {
         ContainerState::Created => "it was never started".to_owned(),
         ContainerState::Removing => "it was being removed from outside".to_owned(),
         ContainerState::Dead => "the engine gave up on it".to_owned(),
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => "it does not answer".to_owned(),
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
+            "it does not answer".to_owned()
+        }
     }
 }

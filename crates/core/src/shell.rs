@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe::host::{Guest, Keep, Output, OutputEvent, Report, Start, StartError, Stdin, Stdio};
 use newtype_uuid::GenericUuid as _;
+use pipe::host::{Guest, Keep, Output, OutputEvent, Report, Start, StartError, Stdin, Stdio};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -136,12 +136,11 @@ async fn serve(guest: Guest, process: pipe::ProcessId, output: Output, mut end: 
         }
     };
     let reason = {
-        let (mut pump, mut terminal) = (std::pin::pin!(pump), std::pin::pin!(terminal));
-        loop {
-            tokio::select! {
-                reason = &mut terminal => break reason,
-                () = &mut pump, if true => break terminal.await,
-            }
+        let (pump, mut terminal) = (std::pin::pin!(pump), std::pin::pin!(terminal));
+        tokio::select! {
+            reason = &mut terminal => reason,
+            // What was read last is still to be drawn.
+            () = pump => terminal.await,
         }
     };
     if let Some(reason) = reason {

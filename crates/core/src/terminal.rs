@@ -21,7 +21,7 @@ const FRAMES_MAX: usize = 16;
 /// Longest frame of output.
 const FRAME_BYTES: usize = 64 << 10;
 /// How long a skin may leave everything undrawn before its stream is closed: it has gone.
-const ACK_WAIT_MAX: Duration = Duration::from_secs(600);
+const ACK_WAIT_MAX: Duration = Duration::from_mins(10);
 
 /// Both directions of a terminal. Flow control is done on this side of the channels: a skin only pumps frames.
 /// Dropping it closes the stream.
@@ -56,10 +56,7 @@ pub(crate) struct Gone;
 pub(crate) fn pair(from: u64) -> (Terminal, TerminalEnd) {
     let (output, output_rx) = mpsc::channel(FRAMES_MAX);
     let (input_tx, input) = mpsc::channel(FRAMES_MAX);
-    (
-        Terminal { output: output_rx, input: input_tx },
-        TerminalEnd { output, input, acknowledged: from, sent: from },
-    )
+    (Terminal { output: output_rx, input: input_tx }, TerminalEnd { output, input, acknowledged: from, sent: from })
 }
 
 impl TerminalEnd {
@@ -131,7 +128,7 @@ pub(crate) async fn stream_output(
     from: u64,
     mut progress: Option<watch::Receiver<Progress>>,
     mut end: TerminalEnd,
-    stop: CancellationToken,
+    closing: CancellationToken,
 ) {
     let mut attempt = attempt;
     let mut from = from;
@@ -166,7 +163,7 @@ pub(crate) async fn stream_output(
             }
         }
         if !is_at_end {
-            match wait_for_credit(&mut end, &stop).await {
+            match wait_for_credit(&mut end, &closing).await {
                 Ok(()) => continue,
                 Err(Gone) => return,
             }
@@ -196,7 +193,7 @@ pub(crate) async fn stream_output(
             }
         }
         let changed = tokio::select! {
-            () = stop.cancelled() => break "Berth was closed; the step works on.",
+            () = closing.cancelled() => break "Berth was closed; the step works on.",
             changed = follow.changed() => Some(changed),
             typed = end.typed() => match typed {
                 Ok(_) => None,

@@ -177,7 +177,10 @@ mod tests {
         let killed = record(ExitStatus::Signaled { number: 9 });
         assert!(matches!(verdict(&killed, &Limits::default(), String::new()), Verdict::Exited { .. }));
         let oom = ExitRecord { out_of_memory: OutOfMemory::Happened, ..killed };
-        assert!(matches!(verdict(&oom, &Limits::default(), String::new()), Verdict::Limit { limit: Limit::Memory, .. }));
+        assert!(matches!(
+            verdict(&oom, &Limits::default(), String::new()),
+            Verdict::Limit { limit: Limit::Memory, .. }
+        ));
     }
 
     #[test]

@@ -5,20 +5,19 @@
 
 use std::sync::Arc;
 
-use engine::{Container, ContainerId, ContainerState, Engine, EngineError, Image, spec::{HostFolder, HostRules}};
+use engine::{
+    Container, ContainerId, ContainerState, Engine, EngineError, Image,
+    spec::{HostFolder, HostRules},
+};
+use newtype_uuid::GenericUuid as _;
 use pipe::{
     PipeError,
     host::{Guest, Keep, Options, Output, Report as ReportFile, Start, StartError, Stdin, Stdio},
 };
-use newtype_uuid::GenericUuid as _;
 use store::{Placement, SandboxRecord, SandboxStage, StoreError};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
-use wire::{
-    ErrorCode, ErrorView, EventKind,
-    ids::SandboxId,
-    task::Launch,
-};
+use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
 
 use super::attempt::Brief;
 use super::report::{Found, Report, Stage};
@@ -149,7 +148,8 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
-    let output = if brief.is_executing { None } else { Some(start_agent(&guest, &brief, launch, &image, process).await?) };
+    let output =
+        if brief.is_executing { None } else { Some(start_agent(&guest, &brief, launch, &image, process).await?) };
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace })
 }
 
@@ -201,9 +201,10 @@ impl GuestFault {
         Self(match error {
             guest_volume::GuestVolumeError::Engine(error) => Fault::Engine(error),
             error => {
-                let view = ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
-                    .hint("Install Berth again; in a checkout, run `./dev guest`.")
-                    .detail(faults::chain(&error));
+                let view =
+                    ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
+                        .hint("Install Berth again; in a checkout, run `./dev guest`.")
+                        .detail(faults::chain(&error));
                 Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
             }
         })
@@ -312,7 +313,9 @@ async fn open(
 
 fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     let argv = match &brief.launch {
-        Launch::Image => images::catalogue::find(&brief.image).map(|image| image.headless.command.clone()).unwrap_or_default(),
+        Launch::Image => {
+            images::catalogue::find(&brief.image).map(|image| image.headless.command.clone()).unwrap_or_default()
+        }
         Launch::Entrypoint => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
         Launch::Command { argv } => argv.clone(),
     };
@@ -342,7 +345,9 @@ pub(crate) fn environment(brief: &Brief, image: &Image) -> Vec<(String, String)>
     let defaults = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
     let mut all: std::collections::BTreeMap<String, String> =
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    all.extend(image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())));
+    all.extend(
+        image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
+    );
     all.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
     all.into_iter().collect()
 }
@@ -370,9 +375,9 @@ async fn start_agent(
         Err(StartError::Pipe(error)) => Err(Fault::Pipe(error)),
         Err(error) => {
             let hint = match &error {
-                StartError::ProgramNotFound { .. } | StartError::PermissionDenied { .. } | StartError::NotExecutable { .. } => {
-                    "Look at the agent's command and image, then retry the task."
-                }
+                StartError::ProgramNotFound { .. }
+                | StartError::PermissionDenied { .. }
+                | StartError::NotExecutable { .. } => "Look at the agent's command and image, then retry the task.",
                 StartError::TooManyProcesses => "Give the task more processes (`limits: processes:`) and retry it.",
                 StartError::NoSuchDirectory { .. }
                 | StartError::TooLong

@@ -18,7 +18,7 @@ use crate::house::House;
 use crate::sandbox;
 
 /// How often to compare although nothing was heard.
-const COMPARE_EVERY: Duration = Duration::from_secs(60);
+const COMPARE_EVERY: Duration = Duration::from_mins(1);
 
 /// Compares each time the engine comes back, and from time to time.
 pub(crate) async fn run(house: Arc<House>) {

@@ -16,7 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How many sandboxes work at once.
 pub(crate) fn slots(house: &House) -> usize {
-    house.link.up().map_or(1, |up| default_slots(up.facts.cpus, up.facts.memory_bytes))
+    let by_machine = || house.link.up().map_or(1, |up| default_slots(up.facts.cpus, up.facts.memory_bytes));
+    house.slots.get().copied().unwrap_or_else(by_machine)
 }
 
 /// What would happen now.

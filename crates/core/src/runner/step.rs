@@ -103,8 +103,7 @@ impl Snapshot {
 pub(crate) fn spawn(house: &Arc<House>, record: StepRecord, launch: Launch, prompt: String) -> StepHandle {
     let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
     let (reports_tx, reports) = mpsc::channel(REPORTS_MAX);
-    let (snapshot, snapshot_rx) =
-        watch::channel(Snapshot { state: record.state, stage: None, is_connected: false });
+    let (snapshot, snapshot_rx) = watch::channel(Snapshot { state: record.state, stage: None, is_connected: false });
     let (progress, progress_rx) = watch::channel(Progress {
         attempt: record.state.attempt(),
         length: record.output_bytes,
@@ -263,14 +262,13 @@ impl Actor {
         };
         // The error of an ending is known before the end is.
         let error = error.or_else(|| self.pending_error.take());
-        let error = match state.failure() {
-            Some(failure) => Some(error.unwrap_or_else(|| usual_error(failure, &events))),
-            None => {
-                if state.ending().is_some() {
-                    self.pending_error = error;
-                }
-                None
+        let error = if let Some(failure) = state.failure() {
+            Some(error.unwrap_or_else(|| usual_error(failure, &events)))
+        } else {
+            if state.ending().is_some() {
+                self.pending_error = error;
             }
+            None
         };
         events.extend(tell_of(before, state, input, error.as_ref()));
         self.write_down(state, error, events).await;
@@ -408,10 +406,10 @@ impl Actor {
     }
 
     async fn order(&mut self, order: Order) {
-        if let Some(attempt) = &self.attempt {
-            if attempt.orders.send(order).await.is_err() {
-                debug!(?order, "the attempt is over already");
-            }
+        if let Some(attempt) = &self.attempt
+            && attempt.orders.send(order).await.is_err()
+        {
+            debug!(?order, "the attempt is over already");
         }
     }
 

@@ -1,0 +1,496 @@
+//! An attempt with its agent at work: output into the file, orders to the guest, a lost pipe got over, the end seen.
+
+use std::io;
+use std::time::Duration;
+
+use engine::{ContainerId, ContainerState};
+use lifecycle::{Exit, Limit};
+use pipe::{
+    PipeError, ProcessId,
+    host::{ExitRecord, Guest, OutputEvent},
+};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout_at};
+use tracing::{debug, info, warn};
+use wire::{ErrorCode, ErrorView, Hold, ids::SandboxId};
+
+use super::attempt::{
+    Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, removed_from_outside, until_end,
+};
+use super::exit::{self, Verdict, verdict};
+use super::provision::{self, Session};
+use super::pumped::{END_GRACE, Pumped};
+use super::report::{Order, Report};
+use super::spool;
+use crate::output::{OutputWriter, SYNC_EVERY};
+use crate::results::ResultsWatch;
+use crate::terminal::Progress;
+use crate::{faults, sandbox};
+
+/// After the grace and this, the container itself is killed.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the row of a step that prints is written again.
+const NOTE_EVERY: Duration = Duration::from_millis(500);
+/// Between two tries at what the disk or the engine refused.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Lines of output that an error quotes.
+const LAST_LINES: usize = 20;
+
+/// An agent at work, as the attempt sees it.
+struct Work {
+    container: ContainerId,
+    sandbox: SandboxId,
+    process: ProcessId,
+    writer: OutputWriter,
+    link: Pumped,
+    /// When the container is killed, once the agent is being ended.
+    ending: Option<Instant>,
+    /// No more output is taken.
+    is_over_limit: bool,
+    /// Connections in a row that brought nothing.
+    fruitless: u32,
+    /// The length that the step's row has.
+    noted: u64,
+    sync: Interval,
+    note: Interval,
+}
+
+/// Why there is nothing more to wait for.
+enum End {
+    /// The app stops.
+    Left,
+    /// The agent's tree is gone and said so.
+    Exited(ExitRecord),
+    /// The guest did what no guest does.
+    Broken(PipeError),
+    /// The container has ended.
+    Dead(ContainerState),
+    /// The container is gone.
+    Gone,
+}
+
+/// How a lost pipe was got over.
+enum Reached {
+    Again(Guest),
+    End(End),
+}
+
+impl Work {
+    fn is_sync_useful(&self) -> bool {
+        self.writer.synced() < self.writer.length() || self.link.acknowledged < self.writer.synced()
+    }
+}
+
+impl Attempt {
+    /// Follows an agent until it has ended, or the app stops.
+    pub(super) async fn drive(&mut self, session: Session, is_stopped: bool) -> Result<Driven, Deserted> {
+        let Session { container, sandbox, process, guest, output, workspace } = session;
+        let writer = self.open_output().await?;
+        let results = ResultsWatch::start(&self.house, &self.brief, workspace);
+        self.house.enter(self.brief.step, sandbox, guest.clone());
+        self.report(Report::Connected(true)).await?;
+        let link = Pumped::start(guest, process, output, writer.length());
+        let mut work = Work {
+            container,
+            sandbox,
+            process,
+            writer,
+            link,
+            ending: None,
+            is_over_limit: false,
+            fruitless: 0,
+            noted: u64::MAX,
+            sync: every(SYNC_EVERY),
+            note: every(NOTE_EVERY),
+        };
+        if is_stopped {
+            work.link.call(Order::Stop);
+        }
+        let end = self.follow(&mut work).await;
+        self.house.leave(self.brief.step);
+        match end {
+            Ok(End::Left) => {
+                self.leave(work, results).await;
+                Ok(Driven::Left)
+            }
+            Ok(end) => self.conclude(work, results, end).await,
+            Err(deserted) => {
+                self.leave(work, results).await;
+                Err(deserted)
+            }
+        }
+    }
+
+    async fn follow(&mut self, work: &mut Work) -> Result<End, Deserted> {
+        loop {
+            let is_sync_useful = work.is_sync_useful();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(End::Left),
+                order = self.orders.recv() => take_order(work, order.ok_or(Deserted)?),
+                event = work.link.next() => {
+                    if let Some(end) = self.take_output(work, event).await? {
+                        return Ok(end);
+                    }
+                }
+                _ = work.sync.tick(), if is_sync_useful => self.sync(work).await?,
+                _ = work.note.tick(), if work.noted != work.writer.length() => {
+                    work.noted = work.writer.length();
+                    self.note(&mut work.writer).await;
+                }
+                () = deadline(work.ending), if work.ending.is_some() => self.kill(work).await,
+            }
+        }
+    }
+
+    async fn take_output(
+        &mut self,
+        work: &mut Work,
+        event: Result<OutputEvent, PipeError>,
+    ) -> Result<Option<End>, Deserted> {
+        match event {
+            Ok(OutputEvent::Chunk { offset, bytes }) => {
+                work.fruitless = 0;
+                self.take_chunk(work, offset, &bytes).await
+            }
+            // What the guest dropped is here already, or is not wanted any more.
+            Ok(OutputEvent::Gap { to, .. }) if to <= work.writer.length() || work.is_over_limit => Ok(None),
+            Ok(OutputEvent::Gap { .. }) => {
+                Ok(Some(End::Broken(PipeError::Violation { what: "output was dropped that was not acknowledged" })))
+            }
+            Ok(OutputEvent::Exited(record)) if record.end == work.writer.length() || work.is_over_limit => {
+                Ok(Some(End::Exited(record)))
+            }
+            Ok(OutputEvent::Exited(_)) => Ok(Some(End::Broken(PipeError::Violation {
+                what: "an end of output that is not where the output ends",
+            }))),
+            Err(error) if is_broken(&error) => Ok(Some(End::Broken(error))),
+            Err(error) => self.get_over(work, error).await,
+        }
+    }
+
+    async fn take_chunk(&mut self, work: &mut Work, offset: u64, bytes: &[u8]) -> Result<Option<End>, Deserted> {
+        if work.is_over_limit {
+            return Ok(None);
+        }
+        let room = self.brief.limits.output_bytes.saturating_sub(offset);
+        let take = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        if !self.write(&mut work.writer, offset, &bytes[..take]).await? {
+            return Ok(Some(End::Broken(PipeError::Violation { what: "output with a hole in it" })));
+        }
+        if take < bytes.len() {
+            work.is_over_limit = true;
+            self.report(Report::LimitReached(Limit::Output, self.output_limit())).await?;
+        }
+        if work.writer.is_sync_due() {
+            self.sync(work).await?;
+        }
+        Ok(None)
+    }
+
+    /// The pipe is lost: finds a way to the guest again, or why there is none.
+    async fn get_over(&mut self, work: &mut Work, error: PipeError) -> Result<Option<End>, Deserted> {
+        debug!(%error, "the pipe is lost");
+        self.house.leave(self.brief.step);
+        self.report(Report::Connected(false)).await?;
+        work.fruitless += 1;
+        if work.fruitless > FRUITLESS_MAX {
+            return Ok(Some(End::Broken(error)));
+        }
+        match self.reach(work).await? {
+            Reached::End(end) => Ok(Some(end)),
+            Reached::Again(guest) => {
+                self.house.enter(self.brief.step, work.sandbox, guest.clone());
+                self.report(Report::Connected(true)).await?;
+                work.link = Pumped::start(guest, work.process, None, work.writer.length());
+                if work.ending.is_some() {
+                    work.link.call(Order::End);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn reach(&mut self, work: &mut Work) -> Result<Reached, Deserted> {
+        let mut is_engine_lost = false;
+        let reached = loop {
+            let up = if let Ok(up) = self.house.link.up() {
+                up
+            } else {
+                if !is_engine_lost {
+                    is_engine_lost = true;
+                    self.report(Report::Hold(Hold::Engine)).await?;
+                }
+                tokio::select! {
+                    () = self.stop.cancelled() => return Ok(Reached::End(End::Left)),
+                    up = self.house.link.wait_up() => up,
+                }
+            };
+            match sandbox::find(up.engine.as_ref(), work.sandbox).await {
+                Ok(None) => break Reached::End(End::Gone),
+                Ok(Some(found)) if !found.state.is_alive() => break Reached::End(End::Dead(found.state)),
+                Ok(Some(_)) => match provision::connect(up.engine.as_ref(), &work.container).await {
+                    Ok(guest) => break Reached::Again(guest),
+                    Err(fault) => debug!(?fault, "the guest cannot be reached yet"),
+                },
+                Err(error) => {
+                    debug!(%error, "the engine does not answer");
+                    self.house.link.suspect();
+                }
+            }
+            if work.ending.is_some_and(|ending| Instant::now() > ending) {
+                self.kill(work).await;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(Reached::End(End::Left)),
+                () = sleep(RECONNECT_DELAY) => {}
+            }
+        };
+        if is_engine_lost {
+            self.report(Report::Release(Hold::Engine)).await?;
+        }
+        Ok(reached)
+    }
+
+    /// The guest did not end the agent: the container goes, and its spool says what there was.
+    async fn kill(&self, work: &mut Work) {
+        work.ending = Some(Instant::now() + END_PATIENCE);
+        info!(step = %self.brief.step, "the guest did not end the agent; killing the container");
+        if let Ok(up) = self.house.link.up()
+            && let Err(error) = up.engine.kill(&work.container, engine::Signal::Kill).await
+        {
+            warn!(%error, "a sandbox cannot be killed yet");
+        }
+    }
+
+    async fn conclude(&mut self, work: Work, results: ResultsWatch, end: End) -> Result<Driven, Deserted> {
+        let Work { container, process, mut writer, link, .. } = work;
+        match end {
+            End::Left => return Ok(Driven::Left),
+            End::Exited(record) => self.finish(writer, &record, results).await?,
+            End::Broken(error) => {
+                self.store_all(&mut writer).await?;
+                results.finish().await;
+                self.report(Report::GuestBroken(faults::of_pipe(&error))).await?;
+                return self.wait_for_end(container).await;
+            }
+            End::Dead(state) => {
+                results.finish().await;
+                self.recover(writer, &container, &state, process).await?;
+            }
+            End::Gone => {
+                self.store_all(&mut writer).await?;
+                results.finish().await;
+                self.report(Report::SandboxLost(removed_from_outside())).await?;
+            }
+        }
+        link.guest.close().await;
+        Ok(Driven::Over)
+    }
+
+    /// The agent's tree is gone and said so.
+    async fn finish(
+        &mut self,
+        mut writer: OutputWriter,
+        record: &ExitRecord,
+        results: ResultsWatch,
+    ) -> Result<(), Deserted> {
+        self.store_all(&mut writer).await?;
+        results.finish().await;
+        self.progress.send_modify(|progress| progress.is_over = true);
+        let verdict = verdict(record, &self.brief.limits, writer.last_lines(LAST_LINES));
+        self.tell_verdict(verdict).await
+    }
+
+    async fn tell_verdict(&self, verdict: Verdict) -> Result<(), Deserted> {
+        match verdict {
+            Verdict::Exited { exit, how, error } => self.report(Report::AgentExited { exit, how, error }).await,
+            Verdict::Limit { limit, how, error } => {
+                self.report(Report::LimitReached(limit, error)).await?;
+                self.report(Report::AgentExited { exit: Exit::Failure, how, error: None }).await
+            }
+            Verdict::Lost { error, .. } => self.report(Report::SandboxLost(error)).await,
+        }
+    }
+
+    /// The container has ended: what its guest wrote down says how the agent did.
+    pub(super) async fn recover(
+        &mut self,
+        mut writer: OutputWriter,
+        container: &ContainerId,
+        state: &ContainerState,
+        process: ProcessId,
+    ) -> Result<(), Deserted> {
+        let recovered = self.read_spool(container, process, writer.length()).await?;
+        for (offset, bytes) in recovered.pieces {
+            if !self.write(&mut writer, offset, &bytes).await? {
+                break;
+            }
+        }
+        self.store_all(&mut writer).await?;
+        self.finalize_results().await;
+        self.progress.send_modify(|progress| progress.is_over = true);
+        let last_lines = writer.last_lines(LAST_LINES);
+        if let Some(record) = recovered.exit {
+            if !self.brief.is_executing {
+                self.report(Report::Provisioned).await?;
+            }
+            return self.tell_verdict(verdict(&record, &self.brief.limits, last_lines)).await;
+        }
+        let message = format!("The sandbox ended while the agent worked: {}.", sandbox::words_for(state));
+        let error = ErrorView::new(ErrorCode::SandboxLost, message)
+            .hint("What it printed until then is kept. Retry the task to run it again.")
+            .detail(last_lines);
+        self.report(Report::SandboxLost(error)).await
+    }
+
+    async fn read_spool(
+        &self,
+        container: &ContainerId,
+        process: ProcessId,
+        from: u64,
+    ) -> Result<spool::Recovered, Deserted> {
+        loop {
+            let up = tokio::select! {
+                () = self.stop.cancelled() => return Err(Deserted),
+                up = self.house.link.wait_up() => up,
+            };
+            match spool::recover(up.engine.as_ref(), container, process, from).await {
+                Ok(recovered) => return Ok(recovered),
+                Err(spool::RecoverError::Engine(error)) if is_passing(&error) => {
+                    self.house.link.suspect();
+                    self.pause(RECONNECT_DELAY).await?;
+                }
+                Err(error) => {
+                    warn!(%error, "the spool of an ended sandbox cannot be read");
+                    return Ok(spool::Recovered::default());
+                }
+            }
+        }
+    }
+
+    /// A broken guest was reported: the order to end comes, and is carried out on the container.
+    async fn wait_for_end(&mut self, container: ContainerId) -> Result<Driven, Deserted> {
+        let mut is_stopped = false;
+        tokio::select! {
+            () = self.stop.cancelled() => return Ok(Driven::Left),
+            order = until_end(&mut self.orders, &mut is_stopped) => order?,
+        }
+        if !self.take_container_away(&container).await? {
+            return Ok(Driven::Left);
+        }
+        self.finalize_results().await;
+        self.progress.send_modify(|progress| progress.is_over = true);
+        self.report(Report::Ended).await?;
+        Ok(Driven::Over)
+    }
+
+    /// Removes the container, as often as it takes; `false` where the app stops meanwhile.
+    pub(super) async fn take_container_away(&self, container: &ContainerId) -> Result<bool, Deserted> {
+        loop {
+            let up = tokio::select! {
+                () = self.stop.cancelled() => return Ok(false),
+                up = self.house.link.wait_up() => up,
+            };
+            match up.engine.remove(container).await {
+                Ok(()) => return Ok(true),
+                Err(error) => warn!(%error, "a sandbox cannot be ended yet"),
+            }
+            self.house.link.suspect();
+            self.pause(RETRY_DELAY).await?;
+        }
+    }
+
+    /// Writes, and waits with the agent held while the disk is full. `false` where bytes before these are missing.
+    async fn write(&mut self, writer: &mut OutputWriter, offset: u64, bytes: &[u8]) -> Result<bool, Deserted> {
+        let mut is_held = false;
+        while let Err(error) = writer.append(offset, bytes).await {
+            if error.kind() == io::ErrorKind::InvalidData {
+                return Ok(false);
+            }
+            warn!(%error, step = %self.brief.step, "output cannot be written");
+            if !is_held {
+                is_held = true;
+                self.report(Report::Hold(Hold::DiskSpace)).await?;
+            }
+            self.pause(RETRY_DELAY).await?;
+        }
+        if is_held {
+            self.report(Report::Release(Hold::DiskSpace)).await?;
+        }
+        let (attempt, length) = (self.brief.attempt, writer.length());
+        self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
+        Ok(true)
+    }
+
+    /// Makes all output durable, and the row of the step agree with it.
+    async fn store_all(&mut self, writer: &mut OutputWriter) -> Result<(), Deserted> {
+        while let Err(error) = writer.sync().await {
+            warn!(%error, step = %self.brief.step, "output cannot be made durable");
+            self.pause(RETRY_DELAY).await?;
+        }
+        self.note(writer).await;
+        Ok(())
+    }
+
+    async fn sync(&mut self, work: &mut Work) -> Result<(), Deserted> {
+        match work.writer.sync().await {
+            Ok(offset) => work.link.acknowledge(offset),
+            Err(error) => {
+                warn!(%error, step = %self.brief.step, "output cannot be made durable");
+                self.pause(SYNC_EVERY).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn note(&self, writer: &mut OutputWriter) {
+        self.house.note_output(&self.brief, writer.length(), writer.last_line()).await;
+    }
+
+    async fn finalize_results(&self) {
+        crate::results::finalize(&self.house, self.brief.task, self.brief.step).await;
+    }
+
+    /// The app stops: what came in is made durable, and the sandbox works on.
+    async fn leave(&mut self, work: Work, results: ResultsWatch) {
+        let Work { mut writer, link, .. } = work;
+        if let Err(error) = writer.sync().await {
+            warn!(%error, step = %self.brief.step, "output cannot be made durable");
+        }
+        self.note(&mut writer).await;
+        results.leave().await;
+        link.guest.close().await;
+    }
+
+    fn output_limit(&self) -> ErrorView {
+        ErrorView::new(
+            ErrorCode::LimitReached,
+            format!("The agent printed more than {}, so it was ended.", exit::bytes(self.brief.limits.output_bytes)),
+        )
+        .hint("What it printed until then is kept. Give the task a higher `limits: output:` and retry it.")
+    }
+}
+
+fn take_order(work: &mut Work, order: Order) {
+    match order {
+        Order::End if work.ending.is_some() => {}
+        Order::End => {
+            work.ending = Some(Instant::now() + END_GRACE + END_PATIENCE);
+            work.link.call(Order::End);
+        }
+        Order::Stop | Order::Continue => work.link.call(order),
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn deadline(at: Option<Instant>) {
+    if let Some(at) = at {
+        // Waits for nothing but the time.
+        let _ = timeout_at(at, std::future::pending::<()>()).await;
+    }
+}

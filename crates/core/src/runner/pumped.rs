@@ -1,0 +1,141 @@
+//! A connection to a guest with the agent's output pumped out of it, and calls under way.
+//!
+//! Reading an output is not cancel safe, and a call may take as long as the guest likes: both have tasks of their own here, so
+//! that an attempt can wait for everything at once.
+
+use std::time::Duration;
+
+use pipe::{
+    PipeError, ProcessId,
+    host::{CallError, Guest, Output, OutputEvent},
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::report::Order;
+
+/// Pieces of output between the pipe and the file.
+const PIECES_MAX: usize = 16;
+/// Between TERM and KILL, when an agent is ended.
+pub(super) const END_GRACE: Duration = Duration::from_secs(10);
+
+/// A connection with its output pumped into a channel (reading it is not cancel safe), and calls under way.
+pub(super) struct Pumped {
+    pub(super) guest: Guest,
+    process: ProcessId,
+    pieces: mpsc::Receiver<Result<OutputEvent, PipeError>>,
+    calls: JoinSet<Called>,
+    pub(super) acknowledged: u64,
+    is_acknowledging: bool,
+    _pump: JoinSet<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Called {
+    Acknowledged(u64),
+    NotAcknowledged,
+    Done,
+}
+
+impl Pumped {
+    pub(super) fn start(guest: Guest, process: ProcessId, output: Option<Output>, from: u64) -> Self {
+        let (sender, pieces) = mpsc::channel(PIECES_MAX);
+        let mut pump = JoinSet::new();
+        let pumped = guest.clone();
+        pump.spawn(async move {
+            let output = match output {
+                Some(output) => Ok(output),
+                None => pumped.attach(process, from).await,
+            };
+            let mut output = match output {
+                Ok(output) => output,
+                Err(error) => {
+                    let error = match error {
+                        CallError::Pipe(error) => error,
+                        CallError::UnknownProcess { .. } | CallError::Refused(_) => {
+                            PipeError::Violation { what: "the agent's process is not known any more" }
+                        }
+                    };
+                    let _ = sender.send(Err(error)).await;
+                    return;
+                }
+            };
+            loop {
+                let event = output.next().await;
+                let is_last = !matches!(event, Ok(Some(OutputEvent::Chunk { .. } | OutputEvent::Gap { .. })));
+                let Some(event) = event.transpose() else { return };
+                if sender.send(event).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { guest, process, pieces, calls: JoinSet::new(), acknowledged: 0, is_acknowledging: false, _pump: pump }
+    }
+
+    /// The next piece of output. The outcomes of calls are taken in on the way.
+    ///
+    /// # Cancel safety
+    /// Safe: pieces stay in the channel, and an outcome is taken in as soon as it is known.
+    pub(super) async fn next(&mut self) -> Result<OutputEvent, PipeError> {
+        loop {
+            tokio::select! {
+                biased;
+                piece = self.pieces.recv() => {
+                    return piece.unwrap_or_else(|| Err(self.guest.loss().unwrap_or(PipeError::Closed)));
+                }
+                Some(called) = self.calls.join_next() => {
+                    if let Ok(called) = called {
+                        self.take(called);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says how much is durable, unless that is being said.
+    pub(super) fn acknowledge(&mut self, offset: u64) {
+        if self.is_acknowledging || offset <= self.acknowledged {
+            return;
+        }
+        self.is_acknowledging = true;
+        let (guest, process) = (self.guest.clone(), self.process);
+        self.calls.spawn(async move {
+            match guest.acknowledge(process, offset).await {
+                Ok(()) => Called::Acknowledged(offset),
+                Err(error) => {
+                    debug!(%error, "an acknowledgement did not arrive");
+                    Called::NotAcknowledged
+                }
+            }
+        });
+    }
+
+    /// Takes the outcome of a call.
+    fn take(&mut self, called: Called) {
+        match called {
+            Called::Acknowledged(offset) => {
+                self.acknowledged = offset;
+                self.is_acknowledging = false;
+            }
+            Called::NotAcknowledged => self.is_acknowledging = false,
+            Called::Done => {}
+        }
+    }
+
+    /// Carries out an order. What becomes of it is seen at the output.
+    pub(super) fn call(&mut self, order: Order) {
+        let (guest, process) = (self.guest.clone(), self.process);
+        self.calls.spawn(async move {
+            let called = match order {
+                Order::Stop => guest.stop(process).await,
+                Order::Continue => guest.cont(process).await,
+                Order::End => guest.end(process, END_GRACE).await,
+            };
+            if let Err(error) = called {
+                debug!(%error, ?order, "an order did not arrive");
+            }
+            Called::Done
+        });
+    }
+}
