@@ -72,9 +72,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
     };
     let is_live = step.phase == Phase::Executing;
     // Before the agent starts there is nothing to attach to.
-    let has_output = step.output_bytes > 0
-        || step.phase == Phase::Executing
-        || (step.sandbox.is_some() && step.phase > Phase::Executing);
+    let has_output = step.output_bytes > 0 || is_live;
     let no_shell = if !is_live {
         Some("A shell needs a running sandbox")
     } else if shells.len() >= SHELLS_MAX {
