@@ -13,7 +13,7 @@ use wire::{
 
 use crate::clock::new_id;
 use crate::house::House;
-use crate::{escape, faults, gallery, home, images};
+use crate::{escape, faults, gallery, home, images, intake};
 
 /// The agent that needs no model and no key, and that tasks go to which name none.
 pub(crate) const DEFAULT_AGENT: &str = "script";
@@ -63,10 +63,14 @@ pub(crate) async fn create(house: &House, call: CreateAgent) -> Result<AgentView
             "`berth images` lists those of the Gallery; a reference such as `debian:bookworm-slim` will do as well.",
         );
     }
+    intake::check_limits(&call.limits.into())?;
     match &call.launch {
         Launch::Image if !is_of_gallery => {
             return invalid(
-                format!("The image `{}` is none of the Gallery, so Berth does not know what to start in it.", call.image),
+                format!(
+                    "The image `{}` is none of the Gallery, so Berth does not know what to start in it.",
+                    call.image
+                ),
                 "Give the agent a command, or let it run the image's own entrypoint.",
             );
         }

@@ -135,7 +135,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
     } else {
         intake::copy_attachments(attachments, staging.clone()).await?
     };
-    let stored = format!("attachments/{}", id );
+    let stored = format!("attachments/{id}");
     let attachments = files
         .into_iter()
         .map(|file| AttachmentRecord {
@@ -154,7 +154,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
             agent: agent.agent,
             image: agent.image.clone(),
             review: review.unwrap_or(agent.review),
-            limits: limits.unwrap_or(agent.limits),
+            limits: limits.unwrap_or_default().apply(&agent.limits),
         }],
     };
     let new = store::NewTask {
@@ -210,8 +210,9 @@ async fn act(house: &Arc<House>, call: &Act) -> Result<StepView, ErrorView> {
     match answer {
         Ok(Ok(())) => step_view(house, call.step).await,
         Ok(Err(denied)) => Err(refused(denied)),
-        Err(step::Away) => Err(ErrorView::new(ErrorCode::NotNow, "The step ended at this very moment.")
-            .hint("Look at it again.")),
+        Err(step::Away) => {
+            Err(ErrorView::new(ErrorCode::NotNow, "The step ended at this very moment.").hint("Look at it again."))
+        }
     }
 }
 
@@ -356,8 +357,9 @@ impl Named {
 
 fn no_name(what: &str, text: &str) -> ErrorView {
     let shown = escape::visible(text.as_bytes());
-    ErrorView::new(ErrorCode::InvalidArgument, format!("`{shown}` names no {what}."))
-        .hint("Give a number (`12` or `#12`), an id, or at least the first six digits of one; `berth ls` lists the tasks.")
+    ErrorView::new(ErrorCode::InvalidArgument, format!("`{shown}` names no {what}.")).hint(
+        "Give a number (`12` or `#12`), an id, or at least the first six digits of one; `berth ls` lists the tasks.",
+    )
 }
 
 /// A store's error for a person.
@@ -365,7 +367,8 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
     match error {
         StoreError::NotFound { what, key } => {
             let shown = escape::visible(key.as_bytes());
-            ErrorView::new(ErrorCode::NotFound, format!("There is no {what} {shown}.")).hint("`berth ls` lists the tasks.")
+            ErrorView::new(ErrorCode::NotFound, format!("There is no {what} {shown}."))
+                .hint("`berth ls` lists the tasks.")
         }
         StoreError::Ambiguous { prefix } => {
             ErrorView::new(ErrorCode::InvalidArgument, format!("More than one id begins with {prefix}."))

@@ -18,7 +18,7 @@ mod text;
 
 use camino::Utf8PathBuf;
 use wire::{
-    ErrorView,
+    ErrorView, LimitsPatch,
     task::{Attachment, NewTask, PROMPT_BYTES_MAX, TaskDraft, TaskSource},
 };
 
@@ -56,6 +56,11 @@ pub(crate) fn accept(mut task: NewTask) -> Result<NewTask, ErrorView> {
     task.title = Some(title.unwrap_or_else(|| text::title_of_markdown(&task.prompt)));
     files::check(&mut task.attachments)?;
     Ok(task)
+}
+
+/// Checks limits, of a task or of an agent.
+pub(crate) fn check_limits(limits: &LimitsPatch) -> Result<(), ErrorView> {
+    Ok(limits::check(limits)?)
 }
 
 /// Copies attachments into `staging`: hashed, and on disk when it returns. The folder is made if it is missing; the caller

@@ -23,6 +23,6 @@ pub use action::{Action, ActionView};
 pub use call::{Call, Request};
 pub use error::{ErrorCode, ErrorView};
 pub use event::{EventKind, EventView};
-pub use limits::Limits;
+pub use limits::{Limits, LimitsPatch};
 pub use money::MicroUsd;
 pub use phase::{Hold, Phase};

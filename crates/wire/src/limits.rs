@@ -35,3 +35,63 @@ impl Default for Limits {
         Self { memory_bytes: 2 << 30, cpu_milli: 2_000, pids: 512, wall_clock_s: 3_600, output_bytes: 4 << 30 }
     }
 }
+
+/// Limits other than the agent's, where a task sets any: what is `None` stays as the agent has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitsPatch {
+    /// [`Limits::memory_bytes`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// [`Limits::cpu_milli`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_milli: Option<u32>,
+    /// [`Limits::pids`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+    /// [`Limits::wall_clock_s`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_clock_s: Option<u64>,
+    /// [`Limits::output_bytes`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
+}
+
+impl From<Limits> for LimitsPatch {
+    fn from(limits: Limits) -> Self {
+        Self {
+            memory_bytes: Some(limits.memory_bytes),
+            cpu_milli: Some(limits.cpu_milli),
+            pids: Some(limits.pids),
+            wall_clock_s: Some(limits.wall_clock_s),
+            output_bytes: Some(limits.output_bytes),
+        }
+    }
+}
+
+impl LimitsPatch {
+    /// The limits that it makes of `limits`.
+    #[must_use]
+    pub fn apply(&self, limits: &Limits) -> Limits {
+        Limits {
+            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
+            cpu_milli: self.cpu_milli.unwrap_or(limits.cpu_milli),
+            pids: self.pids.unwrap_or(limits.pids),
+            wall_clock_s: self.wall_clock_s.unwrap_or(limits.wall_clock_s),
+            output_bytes: self.output_bytes.unwrap_or(limits.output_bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_patch_leaves_out_stays_as_it_was() {
+        let patch: LimitsPatch = serde_json::from_str(r#"{"wall_clock_s":90}"#).unwrap();
+        let agents = Limits { memory_bytes: 64 << 20, pids: 77, ..Limits::default() };
+        assert_eq!(patch.apply(&agents), Limits { wall_clock_s: 90, ..agents });
+        assert_eq!(LimitsPatch::default().apply(&agents), agents);
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::Limits;
+use crate::limits::LimitsPatch;
 
 /// Whether a person looks at the finished work before it counts as completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ pub struct TaskDraft {
     pub project: Option<String>,
     /// The limits, where the file sets any.
     #[serde(default)]
-    pub limits: Option<Limits>,
+    pub limits: Option<LimitsPatch>,
     /// Whether a person is asked, where the file says so.
     #[serde(default)]
     pub review: Option<ReviewGate>,
@@ -118,7 +118,7 @@ pub struct NewTask {
     pub project: Option<String>,
     /// Limits other than the agent's.
     #[serde(default)]
-    pub limits: Option<Limits>,
+    pub limits: Option<LimitsPatch>,
     /// A review gate other than the agent's.
     #[serde(default)]
     pub review: Option<ReviewGate>,

@@ -163,9 +163,9 @@ fn Form(props: &NewTaskProps) -> Html {
         });
     }
     let submit = {
-        let (dialog, place, limits) = (dialog.clone(), desk.place.clone(), agent.as_ref().map(|agent| agent.limits));
+        let (dialog, place) = (dialog.clone(), desk.place.clone());
         Callback::from(move |then: Then| {
-            let Ok(task) = dialog.draft.new_task(limits.unwrap_or_default()) else { return };
+            let Ok(task) = dialog.draft.new_task() else { return };
             if dialog.is_sending {
                 return;
             }

@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context;
 use berth_core::Config;
 use wire::{
-    ErrorCode, ErrorView, Limits,
-    call::{CreateTask, ListAgents, PreviewTask, ShowRun},
+    ErrorCode, ErrorView, LimitsPatch,
+    call::{CreateTask, PreviewTask, ShowRun},
     task::{Attachment, AttachmentContent, NewTask, PROMPT_BYTES_MAX, TaskDraft, TaskSource},
     view::RunSummary,
 };
@@ -88,36 +88,21 @@ async fn new_task(connection: &Connection, run: Run) -> anyhow::Result<NewTask> 
     }
     let TaskDraft { title: own_title, prompt, agent: own_agent, project: own_project, limits, review, .. } = draft;
     let agent = agent.or(own_agent);
-    let limits = match (time, memory) {
-        (None, None) => limits,
-        (time, memory) => {
-            let base = match limits {
-                Some(limits) => limits,
-                None => limits_of(connection, agent.as_deref()).await?,
-            };
-            Some(Limits {
-                wall_clock_s: time.unwrap_or(base.wall_clock_s),
-                memory_bytes: memory.unwrap_or(base.memory_bytes),
-                ..base
-            })
-        }
+    let own_limits = limits.unwrap_or_default();
+    let limits = LimitsPatch {
+        wall_clock_s: time.or(own_limits.wall_clock_s),
+        memory_bytes: memory.or(own_limits.memory_bytes),
+        ..own_limits
     };
     Ok(NewTask {
         title: title.or(Some(own_title)),
         prompt,
         agent,
         project: project.or(own_project),
-        limits,
+        limits: Some(limits).filter(|limits| *limits != LimitsPatch::default()),
         review,
         attachments: draft.attachments.into_iter().chain(attached).collect(),
     })
-}
-
-/// What the agent's steps may use; the usual where it is not known, since the core says so better.
-async fn limits_of(connection: &Connection, agent: Option<&str>) -> Result<Limits, ErrorView> {
-    let agents = connection.call(ListAgents {}).await?;
-    let named = agents.into_iter().find(|known| Some(known.name.as_str()) == agent);
-    Ok(named.map(|agent| agent.limits).unwrap_or_default())
 }
 
 /// Where the task is, and what goes along with it where it came on standard input.

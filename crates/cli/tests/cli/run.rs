@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 use wire::{
-    Limits, Phase, Request,
+    LimitsPatch, Phase, Request,
     stream::TerminalOutput,
     task::{AttachmentContent, NewTask, TaskSource},
 };
@@ -54,15 +54,16 @@ async fn what_is_typed_wins_over_what_the_file_says() {
     let (_, task) = handed_in(&berth);
     assert_eq!((task.agent.as_deref(), task.project.as_deref()), (Some("other"), Some("p")));
     assert_eq!(task.title.as_deref(), Some("T"));
-    assert_eq!(task.limits, Some(Limits { wall_clock_s: 90, memory_bytes: 1 << 30, ..Limits::default() }));
+    let typed = LimitsPatch { wall_clock_s: Some(90), memory_bytes: Some(1 << 30), ..LimitsPatch::default() };
+    assert_eq!(task.limits, Some(typed));
 }
 
 #[tokio::test]
-async fn limits_that_are_not_typed_are_the_agents() {
+async fn limits_that_are_not_typed_are_left_to_the_agent() {
     let berth = Berth::start().await;
     berth.berth(&["run", "x.md", "--time", "90s"]).await.well();
     let (_, task) = handed_in(&berth);
-    assert_eq!(task.limits, Some(Limits { wall_clock_s: 90, pids: 100, ..Limits::default() }));
+    assert_eq!(task.limits, Some(LimitsPatch { wall_clock_s: Some(90), ..LimitsPatch::default() }));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
-use wire::{Limits, task::ReviewGate};
+use wire::{LimitsPatch, task::ReviewGate};
 
 use super::{IntakeError, limits, text::as_title};
 use crate::escape::visible;
@@ -47,8 +47,8 @@ pub(crate) struct FrontMatter {
     pub(crate) agent: Option<String>,
     pub(crate) project: Option<String>,
     pub(crate) review: Option<ReviewGate>,
-    /// What the file does not set is the default.
-    pub(crate) limits: Option<Limits>,
+    /// What the file does not set is the agent's.
+    pub(crate) limits: Option<LimitsPatch>,
     pub(crate) files: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
@@ -128,7 +128,7 @@ pub(crate) fn parse(yaml: &str) -> Result<FrontMatter, IntakeError> {
                 let Node::Map(entries) = &node.value else {
                     return Err(wrong(&node, "\"limits\" must be keys with values, such as {memory: 2GB, time: 30m}"));
                 };
-                let mut limits = Limits::default();
+                let mut limits = LimitsPatch::default();
                 for (key, node) in entries {
                     if !limit(&mut limits, key, node)? {
                         note_unknown(&mut front_matter, "limits.", key);
@@ -213,28 +213,28 @@ fn files(node: &Spanned<Node>) -> Result<Vec<String>, IntakeError> {
 }
 
 /// Sets one limit; `false` where there is none of that name.
-fn limit(limits: &mut Limits, key: &Spanned<String>, node: &Spanned<Node>) -> Result<bool, IntakeError> {
+fn limit(limits: &mut LimitsPatch, key: &Spanned<String>, node: &Spanned<Node>) -> Result<bool, IntakeError> {
     let name = key.value.as_str();
     if matches!(node.value, Node::Null) && LIMIT_KEYS.contains(&name) {
         return Ok(true);
     }
     match name {
-        "memory" => limits.memory_bytes = size_bytes(name, node)?,
-        "output" => limits.output_bytes = size_bytes(name, node)?,
-        "cpus" => limits.cpu_milli = cpu_milli(node)?,
+        "memory" => limits.memory_bytes = Some(size_bytes(name, node)?),
+        "output" => limits.output_bytes = Some(size_bytes(name, node)?),
+        "cpus" => limits.cpu_milli = Some(cpu_milli(node)?),
         "processes" => {
-            limits.pids = match &node.value {
+            let pids = match &node.value {
                 Node::Integer(count) => u32::try_from(*count).ok(),
                 Node::Null | Node::Bool(_) | Node::Float(_) | Node::Text(_) | Node::List(_) | Node::Map(_) => None,
-            }
-            .ok_or_else(|| {
+            };
+            limits.pids = Some(pids.ok_or_else(|| {
                 wrong(
                     node,
                     format!("\"limits.processes\" must be a whole number such as 256, not {}", node.value.describe()),
                 )
-            })?;
+            })?);
         }
-        "time" => limits.wall_clock_s = seconds(node)?,
+        "time" => limits.wall_clock_s = Some(seconds(node)?),
         _ => return Ok(false),
     }
     limits::check(limits).map_err(|error| wrong(node, format!("\"limits.{name}\": {error}")))?;

@@ -3,7 +3,7 @@ use std::{fs, os::unix::fs::symlink};
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::{Utf8TempDir, tempdir};
 use wire::{
-    ErrorCode, Limits,
+    ErrorCode, LimitsPatch,
     task::{AttachmentContent, ReviewGate},
 };
 
@@ -323,7 +323,7 @@ fn a_task_as_asked_for_is_checked_and_titled() {
         (new_task(&"a".repeat(PROMPT_BYTES_MAX + 1)), "too large"),
         (new_task("a\0"), "binary"),
         (
-            NewTask { limits: Some(Limits { pids: 1, ..Limits::default() }), ..new_task("Go") },
+            NewTask { limits: Some(LimitsPatch { pids: Some(1), ..LimitsPatch::default() }), ..new_task("Go") },
             "processes must be at least 16",
         ),
         (NewTask { attachments: vec![inline("../a", "")], ..new_task("Go") }, "leads out of the folder"),

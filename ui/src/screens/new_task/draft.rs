@@ -1,7 +1,7 @@
 //! A task while it is being written: filled in from files, checked before it is queued. Pure.
 
 use wire::{
-    Limits,
+    Limits, LimitsPatch,
     task::{Attachment, AttachmentContent, NewTask, PROMPT_BYTES_MAX, ReviewGate, TaskDraft},
 };
 
@@ -35,8 +35,8 @@ pub struct Draft {
     pub warnings: Vec<String>,
     project: Option<String>,
     review: Option<ReviewGate>,
-    /// Limits that a file set and this form does not show.
-    limits: Option<Limits>,
+    /// Limits that a file set; the form shows two of them, rounded.
+    limits: Option<LimitsPatch>,
     /// Whether the prompt is as a file had it.
     is_untouched: bool,
 }
@@ -81,8 +81,8 @@ impl Draft {
         self.project = draft.project.or_else(|| self.project.take());
         self.review = draft.review.or(self.review);
         if let Some(limits) = draft.limits {
-            self.minutes = limits.wall_clock_s.div_ceil(60).to_string();
-            self.memory_mib = (limits.memory_bytes / MIB).to_string();
+            self.minutes = limits.wall_clock_s.map_or_else(String::new, |seconds| seconds.div_ceil(60).to_string());
+            self.memory_mib = limits.memory_bytes.map_or_else(String::new, |bytes| (bytes / MIB).to_string());
             self.limits = Some(limits);
         }
         self.warnings = draft.warnings;
@@ -111,12 +111,12 @@ impl Draft {
 
     /// What is wrong with it, if something is.
     pub fn problem(&self) -> Option<Problem> {
-        self.checked(Limits::default()).err()
+        self.checked().err()
     }
 
     /// The task to ask for. Limits are those of the agent, but for what was typed.
-    pub fn new_task(&self, agent_limits: Limits) -> Result<NewTask, Problem> {
-        let limits = self.checked(agent_limits)?;
+    pub fn new_task(&self) -> Result<NewTask, Problem> {
+        let limits = self.checked()?;
         Ok(NewTask {
             title: self.title.clone(),
             prompt: self.prompt.clone(),
@@ -128,7 +128,7 @@ impl Draft {
         })
     }
 
-    fn checked(&self, agent_limits: Limits) -> Result<Option<Limits>, Problem> {
+    fn checked(&self) -> Result<Option<LimitsPatch>, Problem> {
         if self.prompt.trim().is_empty() {
             return Err(Problem::Empty);
         }
@@ -138,18 +138,14 @@ impl Draft {
         let minutes = number(&self.minutes, 1..=MINUTES_MAX).map_err(|()| Problem::Minutes)?;
         let memory_mib =
             number(&self.memory_mib, Limits::MEMORY_BYTES_MIN / MIB..=MEMORY_MIB_MAX).map_err(|()| Problem::Memory)?;
-        if minutes.is_none() && memory_mib.is_none() {
-            return Ok(self.limits);
-        }
-        let mut limits = self.limits.unwrap_or(agent_limits);
-        // A limit that was not touched keeps its seconds and bytes, which the form rounds.
-        if let Some(minutes) = minutes.filter(|minutes| *minutes != limits.wall_clock_s.div_ceil(60)) {
-            limits.wall_clock_s = minutes * 60;
-        }
-        if let Some(memory_mib) = memory_mib.filter(|memory_mib| *memory_mib != limits.memory_bytes / MIB) {
-            limits.memory_bytes = memory_mib * MIB;
-        }
-        Ok(Some(limits))
+        let own = self.limits.unwrap_or_default();
+        // A limit that was not touched keeps its seconds and bytes, which the form rounds; an emptied one is the agent's.
+        let wall_clock_s = minutes
+            .map(|minutes| own.wall_clock_s.filter(|seconds| seconds.div_ceil(60) == minutes).unwrap_or(minutes * 60));
+        let memory_bytes =
+            memory_mib.map(|mib| own.memory_bytes.filter(|bytes| bytes / MIB == mib).unwrap_or(mib * MIB));
+        let limits = LimitsPatch { wall_clock_s, memory_bytes, ..own };
+        Ok(Some(limits).filter(|limits| *limits != LimitsPatch::default()))
     }
 }
 
@@ -225,10 +221,10 @@ mod tests {
     fn limits_that_were_not_typed_are_the_agents() {
         let mut draft = Draft::default();
         draft.write("Do it".to_owned());
-        assert_eq!(draft.new_task(Limits::default()).unwrap().limits, None);
+        assert_eq!(draft.new_task().unwrap().limits, None);
         draft.minutes = "30".to_owned();
-        let limits = draft.new_task(Limits { pids: 77, ..Limits::default() }).unwrap().limits.unwrap();
-        assert_eq!((limits.wall_clock_s, limits.pids, limits.memory_bytes), (1_800, 77, 2 << 30));
+        let limits = LimitsPatch { wall_clock_s: Some(1_800), ..LimitsPatch::default() };
+        assert_eq!(draft.new_task().unwrap().limits, Some(limits));
     }
 
     #[test]
@@ -253,10 +249,15 @@ mod tests {
     #[test]
     fn limits_of_a_file_that_the_form_rounds_stay_exact() {
         let mut draft = Draft::default();
-        let limits = Limits { wall_clock_s: 90, memory_bytes: (64 << 20) + 5, pids: 40, ..Limits::default() };
+        let limits = LimitsPatch {
+            wall_clock_s: Some(90),
+            memory_bytes: Some((64 << 20) + 5),
+            pids: Some(40),
+            ..LimitsPatch::default()
+        };
         draft.take(TaskDraft { limits: Some(limits), ..from_file("Do it") });
         assert_eq!((draft.minutes.as_str(), draft.memory_mib.as_str()), ("2", "64"));
-        assert_eq!(draft.new_task(Limits::default()).unwrap().limits, Some(limits));
+        assert_eq!(draft.new_task().unwrap().limits, Some(limits));
     }
 
     #[test]

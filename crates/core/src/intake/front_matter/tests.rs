@@ -20,12 +20,12 @@ fn everything_it_can_say_is_read() {
             agent: Some("script".to_owned()),
             project: Some("books".to_owned()),
             review: Some(ReviewGate::Skip),
-            limits: Some(Limits {
-                memory_bytes: 2_000_000_000,
-                cpu_milli: 1_500,
-                pids: 256,
-                wall_clock_s: 1_800,
-                output_bytes: 1 << 30,
+            limits: Some(LimitsPatch {
+                memory_bytes: Some(2_000_000_000),
+                cpu_milli: Some(1_500),
+                pids: Some(256),
+                wall_clock_s: Some(1_800),
+                output_bytes: Some(1 << 30),
             }),
             files: vec!["data.csv".to_owned(), "pictures".to_owned()],
             warnings: Vec::new(),
@@ -38,8 +38,8 @@ fn what_is_left_out_or_empty_is_not_set() {
     assert_eq!(parsed(""), FrontMatter::default());
     assert_eq!(parsed("title:\nagent: ~\nfiles:\nlimits:\n"), FrontMatter::default());
     let limits = parsed("limits:\n  time: 1h 30m\n  memory:\n").limits.unwrap();
-    assert_eq!(limits, Limits { wall_clock_s: 5_400, ..Limits::default() });
-    assert_eq!(parsed("limits: {memory: 536870912, cpus: 2, time: 2d}\n").limits.unwrap().wall_clock_s, 172_800);
+    assert_eq!(limits, LimitsPatch { wall_clock_s: Some(5_400), ..LimitsPatch::default() });
+    assert_eq!(parsed("limits: {memory: 536870912, cpus: 2, time: 2d}\n").limits.unwrap().wall_clock_s, Some(172_800));
     assert_eq!(parsed("files: data.csv\n").files, ["data.csv"]);
 }
 
@@ -47,7 +47,7 @@ fn what_is_left_out_or_empty_is_not_set() {
 fn an_unknown_key_is_a_warning_with_its_line_and_the_nearest_key() {
     let front_matter = parsed("title: T\nagnet: script\nlimits:\n  memroy: 2GB\n  cpus: 1\nmemory: 1GB\ncolour: red\n");
     assert_eq!(front_matter.title.as_deref(), Some("T"));
-    assert_eq!(front_matter.limits.unwrap().cpu_milli, 1_000);
+    assert_eq!(front_matter.limits.unwrap().cpu_milli, Some(1_000));
     assert_eq!(
         front_matter.warnings,
         [
