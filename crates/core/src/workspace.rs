@@ -198,19 +198,6 @@ impl Workspace {
         Self { opened: Arc::new(Opened { path, folder, memory: Mutex::default() }) }
     }
 
-    /// Removes the folder of a sandbox with everything in it, through no link. The sandbox must be gone. A folder that
-    /// is not there is no error.
-    pub(crate) async fn remove(data_folder: Utf8PathBuf, sandbox: SandboxId) -> Result<(), ErrorView> {
-        blocking(move |_| {
-            let path = path_of(&data_folder, sandbox);
-            match std::fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(WorkspaceError::Folder(path, error)),
-                Ok(()) | Err(_) => Ok(()),
-            }
-        })
-        .await
-    }
-
     /// Where the folder is: to be mounted and to be shown, never to be read through.
     pub(crate) fn path(&self) -> &Utf8Path {
         &self.opened.path

@@ -450,9 +450,13 @@ impl Actor {
     }
 
     async fn show_stage(&mut self, stage: Stage) {
+        // A sandbox that is found at work goes through the stages too, but there is nothing to wait for.
+        if self.record.state.phase() != wire::Phase::Provisioning {
+            return;
+        }
         self.snapshot.send_modify(|snapshot| snapshot.stage = Some(stage));
         // Said once, although a stage may be done twice.
-        if self.last_stage.is_none_or(|last| last < stage) && self.record.state.phase() == wire::Phase::Provisioning {
+        if self.last_stage.is_none_or(|last| last < stage) {
             self.last_stage = Some(stage);
             let words = stage.words().to_owned();
             self.append(EventKind::Provisioned { stage: words, number: stage.number(), of: Stage::COUNT }).await;

@@ -58,11 +58,6 @@ pub(super) enum Comparison {
 }
 
 impl Baseline {
-    /// How many files there were.
-    pub(crate) fn len(&self) -> usize {
-        self.files.len()
-    }
-
     pub(super) fn compare(&self, key: &str, now: &Was) -> Comparison {
         let Some(was) = self.files.get(key) else {
             return Comparison::Different(ResultChange::New);
