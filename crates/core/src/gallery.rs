@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::{Image, ImageRef, Progress};
+use engine::{EngineError, ErrorKind, Image, ImageRef, Progress};
 use tokio::sync::mpsc;
 use wire::{
     ErrorCode, ErrorView,
@@ -13,8 +13,8 @@ use wire::{
 
 use crate::engine_link::Up;
 use crate::house::House;
-use crate::images::catalogue::{AgentImage, catalogue, find};
 use crate::images::ImageError;
+use crate::images::catalogue::{AgentImage, catalogue, find};
 use crate::{escape, faults};
 
 /// Messages of a build that may wait to be shown.
@@ -46,6 +46,10 @@ impl Builds {
 /// # Cancel safety
 /// Dropping the future ends a build that runs; what was built of it is kept for the next one.
 pub(crate) async fn ensure(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Result<ImageRef, ErrorView> {
+    build(house, up, image).await.map_err(|error| of_build(&error))
+}
+
+async fn build(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Result<ImageRef, ImageError> {
     let (progress, mut messages) = mpsc::channel(PROGRESS_MAX);
     let showing = async {
         let (mut number, mut of) = (0, 0);
@@ -67,11 +71,9 @@ pub(crate) async fn ensure(house: &Arc<House>, up: &Up, image: &'static AgentIma
     let guard = Unfinished { house, image };
     let (built, ()) = tokio::join!(house.images.ensure(up.engine.as_ref(), image.name, progress), showing);
     drop(guard);
-    built.map_err(|error| {
-        let error = of_build(&error);
-        house.builds.set(image.name, Some(ImageState::Failed { error: error.clone() }));
+    built.inspect_err(|error| {
+        house.builds.set(image.name, Some(ImageState::Failed { error: of_build(error) }));
         house.tell(Update::Images);
-        error
     })
 }
 
@@ -131,19 +133,55 @@ pub(crate) fn call_sign(image: &str) -> String {
     if letters.is_empty() { "··".to_owned() } else { letters.to_ascii_uppercase() }
 }
 
+/// Why there is no image for an agent.
+pub(crate) enum ResolveError {
+    /// The engine could not be asked, which may pass.
+    Engine(EngineError),
+    /// There is none that could be used.
+    Unusable(ErrorView),
+}
+
+impl From<ErrorView> for ResolveError {
+    fn from(error: ErrorView) -> Self {
+        Self::Unusable(error)
+    }
+}
+
 /// An image that an agent names: built where it is of the Gallery, found where it is the person's own.
 pub(crate) async fn resolve(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ErrorView> {
+    find_or_build(house, up, name).await.map_err(|error| match error {
+        ResolveError::Engine(error) => faults::of_engine(&error),
+        ResolveError::Unusable(error) => error,
+    })
+}
+
+/// As [`resolve`], for whoever can wait for an engine that does not answer.
+pub(crate) async fn find_or_build(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ResolveError> {
     let reference = match find(name) {
-        Some(image) => ensure(house, up, image).await?,
+        Some(image) => build(house, up, image).await.map_err(|error| match error {
+            ImageError::Engine { source, .. } => ResolveError::Engine(source),
+            ImageError::Build { source, .. } | ImageError::BaseMissing { source, .. }
+                if source.kind() == ErrorKind::Unreachable =>
+            {
+                ResolveError::Engine(source)
+            }
+            error @ (ImageError::Unknown { .. }
+            | ImageError::BaseMissing { .. }
+            | ImageError::Build { .. }
+            | ImageError::TooSlow { .. }) => ResolveError::Unusable(of_build(&error)),
+        })?,
         None => ImageRef::parse(name).map_err(|_| {
             ErrorView::new(ErrorCode::ImageMissing, format!("{:?} is not the name of an image.", escape::visible(name.as_bytes())))
                 .hint("Give the agent an image of the Gallery (`berth images`) or a reference such as `debian:bookworm-slim`.")
         })?,
     };
-    let found = up.engine.image(&reference).await.map_err(|error| faults::of_engine(&error))?;
+    let found = up.engine.image(&reference).await.map_err(ResolveError::Engine)?;
     found.ok_or_else(|| {
-        ErrorView::new(ErrorCode::ImageMissing, format!("The engine does not have the image `{reference}`."))
-            .hint(format!("Fetch it with `docker pull {reference}`, or give the agent another image; then retry the task."))
+        let error =
+            ErrorView::new(ErrorCode::ImageMissing, format!("The engine does not have the image `{reference}`."));
+        let hint =
+            format!("Fetch it with `docker pull {reference}`, or give the agent another image; then retry the task.");
+        ResolveError::Unusable(error.hint(hint))
     })
 }
 

@@ -224,11 +224,16 @@ pub(crate) fn empty_image() -> ImageRef {
     ImageRef::parse(EMPTY_IMAGE).expect("invariant: a constant reference")
 }
 
+/// The name of the container through which a volume is filled.
+pub(crate) fn filler_name(volume: &VolumeName) -> ContainerName {
+    ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters")
+}
+
 /// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:
 /// a volume's own root can only be given away from above it.
 pub(crate) fn filler_of(volume: &VolumeName, mount: Mount, image: ImageRef, ownership: Ownership) -> ContainerSpec {
     ContainerSpec {
-        name: ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters"),
+        name: filler_name(volume),
         image,
         argv: vec![GUEST_PROGRAM.to_owned()],
         env: std::collections::BTreeMap::new(),

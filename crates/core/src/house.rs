@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pipe::host::Guest;
 use store::{OutputProgress, Store};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -42,9 +42,14 @@ pub(crate) struct House {
     pub(crate) builds: Builds,
     pub(crate) tickets: Tickets,
     pub(crate) stream_origin: OnceLock<String>,
+    /// How many sandboxes work at once, where that does not follow from the engine's machine.
+    pub(crate) slots: OnceLock<usize>,
     pub(crate) updates: broadcast::Sender<Update>,
     /// Something changed that may let a step start.
     pub(crate) queue_nudge: Notify,
+    /// Read while volumes are filled, through containers that belong to nothing that is written down; whoever takes such
+    /// containers away for leftovers has it for writing.
+    pub(crate) filling: RwLock<()>,
     /// Everything that runs on its own; awaited at the end.
     pub(crate) tasks: TaskTracker,
     /// The app stops: sandboxes work on.
@@ -82,8 +87,10 @@ impl House {
             builds: Builds::default(),
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),
+            slots: OnceLock::new(),
             updates: broadcast::channel(UPDATES_MAX).0,
             queue_nudge: Notify::new(),
+            filling: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             steps: Mutex::default(),

@@ -39,19 +39,26 @@ impl ResultsWatch {
     }
 
     /// The step has ended: looks once more, and returns when the results are written down.
-    pub(crate) async fn finish(self) {
+    pub(crate) async fn finish(mut self) {
         self.end.cancel();
-        if let Err(error) = self.task.await {
+        if let Err(error) = (&mut self.task).await {
             warn!(%error, "watching the results ended badly");
         }
     }
 
     /// The app stops: returns at once, the next process looks again.
-    pub(crate) async fn leave(self) {
+    pub(crate) async fn leave(mut self) {
         self.leave.cancel();
-        if let Err(error) = self.task.await {
+        if let Err(error) = (&mut self.task).await {
             warn!(%error, "watching the results ended badly");
         }
+    }
+}
+
+/// However the attempt ends, its watcher does not outlive it.
+impl Drop for ResultsWatch {
+    fn drop(&mut self) {
+        self.leave.cancel();
     }
 }
 

@@ -23,7 +23,7 @@ use wire::{
 };
 
 use crate::{
-    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_of},
+    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_name, filler_of},
     home::HOME_FOLDER,
     owner::Owner,
 };
@@ -203,6 +203,8 @@ pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Res
 /// Takes away a sandbox: its container, and the volume that only it had. May happen twice.
 pub(crate) async fn remove(engine: &dyn Engine, sandbox: SandboxId) -> Result<(), EngineError> {
     engine.remove(&container_name(sandbox).into()).await?;
+    // One that was left where the making was given up half-way: it would hold on to the volume.
+    engine.remove(&filler_name(&spool_name(sandbox)).into()).await?;
     remove_volume(engine, &spool_name(sandbox)).await
 }
 

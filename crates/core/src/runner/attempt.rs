@@ -56,6 +56,8 @@ pub(crate) struct Brief {
     pub(crate) prompt: String,
     /// Whether the agent was started before this process began.
     pub(crate) is_executing: bool,
+    /// Whether an earlier process began the attempt.
+    pub(crate) is_resumed: bool,
 }
 
 /// An attempt at work.
@@ -65,6 +67,10 @@ pub(crate) struct Attempt {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) progress: Arc<watch::Sender<Progress>>,
+    /// Whether the step is held because the engine does not answer: by this attempt, or by an earlier process.
+    pub(crate) is_held_for_engine: bool,
+    /// Whether it is held because the disk is full, likewise.
+    pub(crate) is_held_for_disk: bool,
     /// The app stops.
     pub(crate) stop: CancellationToken,
 }
@@ -93,7 +99,7 @@ impl Attempt {
 
     async fn live(&mut self) -> Result<Driven, Deserted> {
         let mut is_stopped = false;
-        let mut is_engine_lost = false;
+        let mut is_ending = false;
         let mut fruitless = 0;
         let session = loop {
             let provisioning =
@@ -103,7 +109,12 @@ impl Attempt {
                 () = self.stop.cancelled() => return Ok(Driven::Left),
                 order = until_end(&mut self.orders, &mut is_stopped) => {
                     order?;
-                    return self.end_provisioning().await;
+                    if !self.brief.is_executing {
+                        return self.end_provisioning().await;
+                    }
+                    // An agent at work is ended through its guest, so that what it printed meanwhile is not lost.
+                    is_ending = true;
+                    continue;
                 }
                 outcome = provisioning => outcome,
             };
@@ -112,18 +123,9 @@ impl Attempt {
                 Err(Fault::Engine(error)) if is_passing(&error) => {
                     debug!(%error, "the engine does not answer");
                     self.house.link.suspect();
-                    if !is_engine_lost {
-                        is_engine_lost = true;
-                        self.report(Report::Hold(Hold::Engine)).await?;
-                    }
-                    tokio::select! {
-                        () = self.stop.cancelled() => return Ok(Driven::Left),
-                        order = until_end(&mut self.orders, &mut is_stopped) => {
-                            order?;
-                            return self.end_provisioning().await;
-                        }
-                        () = sleep(RECONNECT_DELAY) => {}
-                    }
+                    self.hold_for_engine().await?;
+                    // Orders are taken with the next try.
+                    self.pause(RECONNECT_DELAY).await?;
                 }
                 Err(Fault::Pipe(error)) if !is_broken(&error) && fruitless < FRUITLESS_MAX => {
                     debug!(%error, "the guest cannot be reached yet");
@@ -133,13 +135,50 @@ impl Attempt {
                 Err(fault) => return self.give_up(fault).await,
             }
         };
-        if is_engine_lost {
-            self.report(Report::Release(Hold::Engine)).await?;
-        }
+        self.release_for_engine().await?;
         if !self.brief.is_executing {
             self.report(Report::Provisioned).await?;
         }
-        self.drive(session, is_stopped).await
+        let order = match (is_ending, is_stopped, self.brief.is_executing) {
+            (true, ..) => Some(Order::End),
+            (false, true, _) => Some(Order::Stop),
+            // An earlier process may have written down that it goes on, and not have said so.
+            (false, false, true) => Some(Order::Continue),
+            (false, false, false) => None,
+        };
+        self.drive(session, order).await
+    }
+
+    /// Says once that the engine does not answer.
+    pub(super) async fn hold_for_engine(&mut self) -> Result<(), Deserted> {
+        if std::mem::replace(&mut self.is_held_for_engine, true) {
+            return Ok(());
+        }
+        self.report(Report::Hold(Hold::Engine)).await
+    }
+
+    /// Says that it does again, where the contrary was said.
+    pub(super) async fn release_for_engine(&mut self) -> Result<(), Deserted> {
+        if std::mem::replace(&mut self.is_held_for_engine, false) {
+            return self.report(Report::Release(Hold::Engine)).await;
+        }
+        Ok(())
+    }
+
+    /// Says once that the disk is full.
+    pub(super) async fn hold_for_disk(&mut self) -> Result<(), Deserted> {
+        if std::mem::replace(&mut self.is_held_for_disk, true) {
+            return Ok(());
+        }
+        self.report(Report::Hold(Hold::DiskSpace)).await
+    }
+
+    /// Says that it is not, where the contrary was said.
+    pub(super) async fn release_for_disk(&mut self) -> Result<(), Deserted> {
+        if std::mem::replace(&mut self.is_held_for_disk, false) {
+            return self.report(Report::Release(Hold::DiskSpace)).await;
+        }
+        Ok(())
     }
 
     /// Nothing more can be done with the sandbox as it is.
@@ -196,6 +235,7 @@ impl Attempt {
                 Ok(writer) => {
                     let (attempt, length) = (self.brief.attempt, writer.length());
                     self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
+                    self.release_for_disk().await?;
                     return Ok(writer);
                 }
                 Err(error) => {

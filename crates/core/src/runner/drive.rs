@@ -11,7 +11,7 @@ use pipe::{
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, info, warn};
-use wire::{ErrorCode, ErrorView, Hold, ids::SandboxId};
+use wire::{ErrorCode, ErrorView, ids::SandboxId};
 
 use super::attempt::{
     Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, removed_from_outside, until_end,
@@ -21,6 +21,7 @@ use super::provision::{self, Session};
 use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
 use super::spool;
+use crate::house::House;
 use crate::output::{OutputWriter, SYNC_EVERY};
 use crate::results::ResultsWatch;
 use crate::terminal::Progress;
@@ -32,6 +33,8 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// Between two tries at what the disk or the engine refused.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// A connection that is lost this soon has brought nothing.
+const FRUITLESS_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of output that an error quotes.
 const LAST_LINES: usize = 20;
 
@@ -46,8 +49,12 @@ struct Work {
     ending: Option<Instant>,
     /// No more output is taken.
     is_over_limit: bool,
-    /// Connections in a row that brought nothing.
+    /// Connections in a row that brought nothing and were lost at once.
     fruitless: u32,
+    /// When the connection was made.
+    connected_at: Instant,
+    /// The last order, to be said again over each new connection: it may not have arrived over the last one.
+    ordered: Option<Order>,
     /// The length that the step's row has.
     noted: u64,
     sync: Interval,
@@ -82,7 +89,7 @@ impl Work {
 
 impl Attempt {
     /// Follows an agent until it has ended, or the app stops.
-    pub(super) async fn drive(&mut self, session: Session, is_stopped: bool) -> Result<Driven, Deserted> {
+    pub(super) async fn drive(&mut self, session: Session, order: Option<Order>) -> Result<Driven, Deserted> {
         let Session { container, sandbox, process, guest, output, workspace } = session;
         let writer = self.open_output().await?;
         let results = ResultsWatch::start(&self.house, &self.brief, workspace);
@@ -98,12 +105,14 @@ impl Attempt {
             ending: None,
             is_over_limit: false,
             fruitless: 0,
+            connected_at: Instant::now(),
+            ordered: None,
             noted: u64::MAX,
             sync: every(SYNC_EVERY),
             note: every(NOTE_EVERY),
         };
-        if is_stopped {
-            work.link.call(Order::Stop);
+        if let Some(order) = order {
+            take_order(&mut work, order);
         }
         let end = self.follow(&mut work).await;
         self.house.leave(self.brief.step);
@@ -127,17 +136,18 @@ impl Attempt {
                 biased;
                 () = self.stop.cancelled() => return Ok(End::Left),
                 order = self.orders.recv() => take_order(work, order.ok_or(Deserted)?),
-                event = work.link.next() => {
-                    if let Some(end) = self.take_output(work, event).await? {
-                        return Ok(end);
-                    }
-                }
+                // What comes seldom goes before the output: a flood of it keeps nothing from happening.
+                () = deadline(work.ending), if work.ending.is_some() => self.kill(work).await,
                 _ = work.sync.tick(), if is_sync_useful => self.sync(work).await?,
                 _ = work.note.tick(), if work.noted != work.writer.length() => {
                     work.noted = work.writer.length();
                     self.note(&mut work.writer).await;
                 }
-                () = deadline(work.ending), if work.ending.is_some() => self.kill(work).await,
+                event = work.link.next() => {
+                    if let Some(end) = self.take_output(work, event).await? {
+                        return Ok(end);
+                    }
+                }
             }
         }
     }
@@ -192,7 +202,8 @@ impl Attempt {
         debug!(%error, "the pipe is lost");
         self.house.leave(self.brief.step);
         self.report(Report::Connected(false)).await?;
-        work.fruitless += 1;
+        // An agent may be silent for hours: only a connection that is lost at once says something of the guest.
+        work.fruitless = if work.connected_at.elapsed() < FRUITLESS_WITHIN { work.fruitless + 1 } else { 0 };
         if work.fruitless > FRUITLESS_MAX {
             return Ok(Some(End::Broken(error)));
         }
@@ -202,52 +213,52 @@ impl Attempt {
                 self.house.enter(self.brief.step, work.sandbox, guest.clone());
                 self.report(Report::Connected(true)).await?;
                 work.link = Pumped::start(guest, work.process, None, work.writer.length());
-                if work.ending.is_some() {
-                    work.link.call(Order::End);
+                work.connected_at = Instant::now();
+                if let Some(order) = work.ordered {
+                    work.link.call(order);
                 }
                 Ok(None)
             }
         }
     }
 
+    /// Finds a way to the guest, or why there is none. Orders are noted meanwhile: a guest that cannot be reached is ended all the
+    /// same.
     async fn reach(&mut self, work: &mut Work) -> Result<Reached, Deserted> {
-        let mut is_engine_lost = false;
+        let (house, container) = (self.house.clone(), work.container.clone());
+        let mut is_engine_away = house.link.up().is_err();
         let reached = loop {
-            let up = if let Ok(up) = self.house.link.up() {
-                up
-            } else {
-                if !is_engine_lost {
-                    is_engine_lost = true;
-                    self.report(Report::Hold(Hold::Engine)).await?;
+            if is_engine_away {
+                self.hold_for_engine().await?;
+            }
+            let waiting = async {
+                if is_engine_away {
+                    house.link.wait_up().await;
+                } else {
+                    sleep(RECONNECT_DELAY).await;
                 }
-                tokio::select! {
-                    () = self.stop.cancelled() => return Ok(Reached::End(End::Left)),
-                    up = self.house.link.wait_up() => up,
-                }
+                try_to_reach(&house, work.sandbox, &container).await
             };
-            match sandbox::find(up.engine.as_ref(), work.sandbox).await {
-                Ok(None) => break Reached::End(End::Gone),
-                Ok(Some(found)) if !found.state.is_alive() => break Reached::End(End::Dead(found.state)),
-                Ok(Some(_)) => match provision::connect(up.engine.as_ref(), &work.container).await {
-                    Ok(guest) => break Reached::Again(guest),
-                    Err(fault) => debug!(?fault, "the guest cannot be reached yet"),
-                },
-                Err(error) => {
-                    debug!(%error, "the engine does not answer");
-                    self.house.link.suspect();
-                }
-            }
-            if work.ending.is_some_and(|ending| Instant::now() > ending) {
-                self.kill(work).await;
-            }
-            tokio::select! {
+            let tried = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return Ok(Reached::End(End::Left)),
-                () = sleep(RECONNECT_DELAY) => {}
+                order = self.orders.recv() => {
+                    note_order(work, order.ok_or(Deserted)?);
+                    Tried::NotYet
+                }
+                () = deadline(work.ending), if work.ending.is_some() => {
+                    self.kill(work).await;
+                    Tried::NotYet
+                }
+                tried = waiting => tried,
+            };
+            match tried {
+                Tried::Reached(reached) => break reached,
+                Tried::NoEngine => is_engine_away = true,
+                Tried::NotYet => is_engine_away = house.link.up().is_err(),
             }
         };
-        if is_engine_lost {
-            self.report(Report::Release(Hold::Engine)).await?;
-        }
+        self.release_for_engine().await?;
         Ok(reached)
     }
 
@@ -263,7 +274,7 @@ impl Attempt {
     }
 
     async fn conclude(&mut self, work: Work, results: ResultsWatch, end: End) -> Result<Driven, Deserted> {
-        let Work { container, process, mut writer, link, .. } = work;
+        let Work { container, process, mut writer, link, ending, .. } = work;
         match end {
             End::Left => return Ok(Driven::Left),
             End::Exited(record) => self.finish(writer, &record, results).await?,
@@ -271,7 +282,7 @@ impl Attempt {
                 self.store_all(&mut writer).await?;
                 results.finish().await;
                 self.report(Report::GuestBroken(faults::of_pipe(&error))).await?;
-                return self.wait_for_end(container).await;
+                return self.wait_for_end(container, ending.is_some()).await;
             }
             End::Dead(state) => {
                 results.finish().await;
@@ -368,12 +379,14 @@ impl Attempt {
         }
     }
 
-    /// A broken guest was reported: the order to end comes, and is carried out on the container.
-    async fn wait_for_end(&mut self, container: ContainerId) -> Result<Driven, Deserted> {
+    /// A broken guest was reported: the order to end comes, unless it has come already, and is carried out on the container.
+    async fn wait_for_end(&mut self, container: ContainerId, is_ordered: bool) -> Result<Driven, Deserted> {
         let mut is_stopped = false;
-        tokio::select! {
-            () = self.stop.cancelled() => return Ok(Driven::Left),
-            order = until_end(&mut self.orders, &mut is_stopped) => order?,
+        if !is_ordered {
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(Driven::Left),
+                order = until_end(&mut self.orders, &mut is_stopped) => order?,
+            }
         }
         if !self.take_container_away(&container).await? {
             return Ok(Driven::Left);
@@ -402,21 +415,15 @@ impl Attempt {
 
     /// Writes, and waits with the agent held while the disk is full. `false` where bytes before these are missing.
     async fn write(&mut self, writer: &mut OutputWriter, offset: u64, bytes: &[u8]) -> Result<bool, Deserted> {
-        let mut is_held = false;
         while let Err(error) = writer.append(offset, bytes).await {
             if error.kind() == io::ErrorKind::InvalidData {
                 return Ok(false);
             }
             warn!(%error, step = %self.brief.step, "output cannot be written");
-            if !is_held {
-                is_held = true;
-                self.report(Report::Hold(Hold::DiskSpace)).await?;
-            }
+            self.hold_for_disk().await?;
             self.pause(RETRY_DELAY).await?;
         }
-        if is_held {
-            self.report(Report::Release(Hold::DiskSpace)).await?;
-        }
+        self.release_for_disk().await?;
         let (attempt, length) = (self.brief.attempt, writer.length());
         self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
         Ok(true)
@@ -472,13 +479,51 @@ impl Attempt {
 }
 
 fn take_order(work: &mut Work, order: Order) {
-    match order {
-        Order::End if work.ending.is_some() => {}
-        Order::End => {
-            work.ending = Some(Instant::now() + END_GRACE + END_PATIENCE);
-            work.link.call(Order::End);
+    if note_order(work, order) {
+        work.link.call(order);
+    }
+}
+
+/// Notes an order; `false` where it is none any more, since the agent is being ended.
+fn note_order(work: &mut Work, order: Order) -> bool {
+    if work.ending.is_some() {
+        return false;
+    }
+    if order == Order::End {
+        work.ending = Some(Instant::now() + END_GRACE + END_PATIENCE);
+    }
+    work.ordered = Some(order);
+    true
+}
+
+/// One try to reach a guest.
+enum Tried {
+    Reached(Reached),
+    NoEngine,
+    NotYet,
+}
+
+/// Looks at the container, and connects to its guest where it lives.
+///
+/// # Cancel safety
+/// Safe: a connection that was not handed out is closed.
+async fn try_to_reach(house: &House, sandbox: SandboxId, container: &ContainerId) -> Tried {
+    let Ok(up) = house.link.up() else { return Tried::NoEngine };
+    match sandbox::find(up.engine.as_ref(), sandbox).await {
+        Ok(None) => Tried::Reached(Reached::End(End::Gone)),
+        Ok(Some(found)) if !found.state.is_alive() => Tried::Reached(Reached::End(End::Dead(found.state))),
+        Ok(Some(_)) => match provision::connect(up.engine.as_ref(), container).await {
+            Ok(guest) => Tried::Reached(Reached::Again(guest)),
+            Err(fault) => {
+                debug!(?fault, "the guest cannot be reached yet");
+                Tried::NotYet
+            }
+        },
+        Err(error) => {
+            debug!(%error, "the engine does not answer");
+            house.link.suspect();
+            Tried::NotYet
         }
-        Order::Stop | Order::Continue => work.link.call(order),
     }
 }
 

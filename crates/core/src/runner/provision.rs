@@ -23,6 +23,7 @@ use super::attempt::Brief;
 use super::report::{Found, Report, Stage};
 use crate::clock::new_id;
 use crate::engine_link::Up;
+use crate::gallery::ResolveError;
 use crate::house::House;
 use crate::intake::StagedFile;
 use crate::workspace::Workspace;
@@ -94,16 +95,25 @@ pub(crate) async fn provision(
         Some(placement) => house.store.sandbox(placement.sandbox).await?.stage != SandboxStage::Making,
         None => false,
     };
-    if found.is_none() && (was_ready || brief.is_executing) {
+    if brief.is_executing {
+        return match (placement, found) {
+            (Some(placement), Some(container)) => adopt(&house, &brief, engine, &reports, &placement, &container).await,
+            (Some(_) | None, _) => Err(Fault::Gone),
+        };
+    }
+    if found.is_none() && was_ready {
         return Err(Fault::Gone);
     }
 
     tell(Stage::Image).await;
-    let image = gallery::resolve(&house, &up, &brief.image)
-        .await
-        .map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Image, error))?;
+    let image = gallery::find_or_build(&house, &up, &brief.image).await.map_err(|error| match error {
+        ResolveError::Engine(error) => Fault::Engine(error),
+        ResolveError::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
+    })?;
     let launch = launch(&brief, &image)?;
 
+    // Until the container is made: what is filled goes through containers that reconcile would take for leftovers.
+    let filling = house.filling.read().await;
     tell(Stage::Guest).await;
     let guest_volume = guest_volume(&house, &up).await?;
 
@@ -137,20 +147,48 @@ pub(crate) async fn provision(
         Some(container) => container,
         None => plan.make(engine, &up.facts).await?,
     };
+    drop(filling);
 
     tell(Stage::Start).await;
-    let process = pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes());
+    let process = process_of(&placement);
     let (guest, how) = open(&brief, engine, &container, process, was_ready).await?;
-    let told = Report::Sandbox { sandbox: placement.sandbox, how };
-    let _ = reports.send(told).await;
+    tell_of_sandbox(&brief, &reports, placement.sandbox, how).await;
     if !was_ready {
         house.store.set_sandbox_stage(placement.sandbox, SandboxStage::Ready, Vec::new(), house.time.now()).await?;
     }
 
     tell(Stage::Agent).await;
-    let output =
-        if brief.is_executing { None } else { Some(start_agent(&guest, &brief, launch, &image, process).await?) };
+    let output = Some(start_agent(&guest, &brief, launch, &image, process).await?);
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace })
+}
+
+/// Takes over a sandbox whose agent was started before. Nothing but the container is needed for that: neither the image, which may
+/// be gone or be another by now, nor the volumes, which it has.
+async fn adopt(
+    house: &House,
+    brief: &Brief,
+    engine: &dyn Engine,
+    reports: &mpsc::Sender<Report>,
+    placement: &Placement,
+    container: &Container,
+) -> Result<Session, Fault> {
+    let process = process_of(placement);
+    let (guest, how) = open(brief, engine, container, process, true).await?;
+    tell_of_sandbox(brief, reports, placement.sandbox, how).await;
+    let workspace = prepare_workspace(house, brief, placement.sandbox).await?;
+    let (container, sandbox) = (container.id.clone(), placement.sandbox);
+    Ok(Session { container, sandbox, process, guest, output: None, workspace })
+}
+
+/// Tells which sandbox there is. A guest that is connected to again in the process that made its sandbox was not adopted.
+async fn tell_of_sandbox(brief: &Brief, reports: &mpsc::Sender<Report>, sandbox: SandboxId, how: Found) {
+    let how = if brief.is_resumed { how } else { Found::Made };
+    // The actor may have gone; then this future is about to be dropped.
+    let _ = reports.send(Report::Sandbox { sandbox, how }).await;
+}
+
+fn process_of(placement: &Placement) -> pipe::ProcessId {
+    pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes())
 }
 
 /// What of this machine is never given to a sandbox.

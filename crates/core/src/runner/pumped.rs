@@ -28,6 +28,9 @@ pub(super) struct Pumped {
     calls: JoinSet<Called>,
     pub(super) acknowledged: u64,
     is_acknowledging: bool,
+    is_ordering: bool,
+    /// Carried out after the order that is under way: two at once might arrive in the wrong order.
+    next_order: Option<Order>,
     _pump: JoinSet<()>,
 }
 
@@ -35,7 +38,7 @@ pub(super) struct Pumped {
 enum Called {
     Acknowledged(u64),
     NotAcknowledged,
-    Done,
+    Ordered,
 }
 
 impl Pumped {
@@ -70,7 +73,17 @@ impl Pumped {
                 }
             }
         });
-        Self { guest, process, pieces, calls: JoinSet::new(), acknowledged: 0, is_acknowledging: false, _pump: pump }
+        Self {
+            guest,
+            process,
+            pieces,
+            calls: JoinSet::new(),
+            acknowledged: 0,
+            is_acknowledging: false,
+            is_ordering: false,
+            next_order: None,
+            _pump: pump,
+        }
     }
 
     /// The next piece of output. The outcomes of calls are taken in on the way.
@@ -81,13 +94,14 @@ impl Pumped {
         loop {
             tokio::select! {
                 biased;
-                piece = self.pieces.recv() => {
-                    return piece.unwrap_or_else(|| Err(self.guest.loss().unwrap_or(PipeError::Closed)));
-                }
+                // First, so that no flood of output keeps the acknowledgements away that let it go on.
                 Some(called) = self.calls.join_next() => {
                     if let Ok(called) = called {
                         self.take(called);
                     }
+                }
+                piece = self.pieces.recv() => {
+                    return piece.unwrap_or_else(|| Err(self.guest.loss().unwrap_or(PipeError::Closed)));
                 }
             }
         }
@@ -119,12 +133,24 @@ impl Pumped {
                 self.is_acknowledging = false;
             }
             Called::NotAcknowledged => self.is_acknowledging = false,
-            Called::Done => {}
+            Called::Ordered => {
+                self.is_ordering = false;
+                if let Some(order) = self.next_order.take() {
+                    self.call(order);
+                }
+            }
         }
     }
 
-    /// Carries out an order. What becomes of it is seen at the output.
+    /// Carries out an order, after the one before it. What becomes of it is seen at the output.
     pub(super) fn call(&mut self, order: Order) {
+        // An end waits for nothing: it overrules whatever is under way.
+        if self.is_ordering && order != Order::End {
+            self.next_order = Some(order);
+            return;
+        }
+        self.is_ordering = true;
+        self.next_order = None;
         let (guest, process) = (self.guest.clone(), self.process);
         self.calls.spawn(async move {
             let called = match order {
@@ -135,7 +161,7 @@ impl Pumped {
             if let Err(error) = called {
                 debug!(%error, ?order, "an order did not arrive");
             }
-            Called::Done
+            Called::Ordered
         });
     }
 }

@@ -93,6 +93,7 @@ async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
         info!(%sandbox, "taking away a sandbox that nobody knows");
         sandbox::remove(up.engine.as_ref(), sandbox).await?;
     }
+    remove_fillers(house, up).await?;
     for spool in spools {
         match up.engine.remove_volume(&spool).await {
             Ok(()) => info!(%spool, "took away a spool without a sandbox"),
@@ -100,6 +101,17 @@ async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Containers through which volumes were filled when something went wrong. While one is at work none is taken away.
+async fn remove_fillers(house: &House, up: &Up) -> Result<(), EngineError> {
+    let Ok(_nobody_fills) = house.filling.try_write() else { return Ok(()) };
+    let install = house.install.to_string();
+    for filler in up.engine.containers(&LabelFilter::install(&install).role(Role::Filler)).await? {
+        info!(filler = %filler.id, "taking away a container through which a volume was filled");
+        up.engine.remove(&filler.id).await?;
     }
     Ok(())
 }

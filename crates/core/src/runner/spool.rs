@@ -15,8 +15,10 @@ use tracing::debug;
 
 use crate::guest_volume::SPOOL_FOLDER;
 
-/// The most that is read of a spool: an honest guest keeps 64 MiB per process, and a little more in segments.
+/// The most that is read of a spool, whose files may be sparse and of any size.
 const SPOOL_BYTES_MAX: u64 = 1 << 30;
+/// The most that is kept in memory of one process: an honest guest keeps 64 MiB, and a little more in segments.
+const PROCESS_BYTES_MAX: u64 = 96 << 20;
 
 /// What a spool says of one process.
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ pub(crate) async fn recover(
 }
 
 fn read(archive: impl std::io::Read, process: ProcessId, from: u64) -> Recovered {
-    let mut recovery = Recovery::new(SPOOL_BYTES_MAX);
+    let mut recovery = Recovery::new(PROCESS_BYTES_MAX);
     let mut archive = tar::Archive::new(archive);
     let entries = match archive.entries() {
         Ok(entries) => entries,
@@ -66,16 +68,22 @@ fn read(archive: impl std::io::Read, process: ProcessId, from: u64) -> Recovered
         }
     };
     for entry in entries {
-        let added = entry.map_err(|error| error.to_string()).and_then(|entry| {
-            if !entry.header().entry_type().is_file() {
-                return Ok(());
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                debug!(%error, "the rest of the spool cannot be read");
+                break;
             }
-            let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            recovery.add(&path, entry).map_err(|error| error.to_string())
-        });
-        if let Err(error) = added {
-            debug!(error, "a part of the spool was passed over");
-            break;
+        };
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        // Other processes' output is nothing to the step, and must not take the room of its own.
+        let is_of_process =
+            path.rsplit('/').nth(1).and_then(|folder| folder.parse::<ProcessId>().ok()) == Some(process);
+        if !is_of_process || !entry.header().entry_type().is_file() {
+            continue;
+        }
+        if let Err(error) = recovery.add(&path, entry) {
+            debug!(%error, "a part of the spool was passed over");
         }
     }
     let Some(found) = recovery.finish().remove(&process) else { return Recovered::default() };

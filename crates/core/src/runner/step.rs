@@ -16,10 +16,10 @@ use std::time::Duration;
 use lifecycle::{Advance, Denied, Effect, Failure, Input, StepState, advance};
 use store::{EventFilter, Placement, SandboxStage, StepRecord, StoreError, Transition};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, error, info, instrument, warn};
 use wire::{
-    ErrorCode, ErrorView, EventKind,
+    ErrorCode, ErrorView, EventKind, Hold,
     ids::{AgentId, StepId, TaskId},
     stream::Update,
     task::Launch,
@@ -106,8 +106,9 @@ pub(crate) fn spawn(house: &Arc<House>, record: StepRecord, launch: Launch, prom
     let (snapshot, snapshot_rx) = watch::channel(Snapshot { state: record.state, stage: None, is_connected: false });
     let (progress, progress_rx) = watch::channel(Progress {
         attempt: record.state.attempt(),
-        length: record.output_bytes,
-        is_over: !record.state.phase().is_live() && record.output_bytes > 0,
+        // The file says how much there is: a row may be ahead of it after a loss of power.
+        length: 0,
+        is_over: record.state.phase() == wire::Phase::AwaitingReview || record.state.phase().is_final(),
     });
     let handle = StepHandle {
         task: record.task,
@@ -158,6 +159,30 @@ struct Running {
     task: JoinHandle<()>,
 }
 
+/// The app stops, and what was to be written down was not: the next process finds the step as it was.
+#[derive(Clone, Copy, Debug)]
+struct Unwritten;
+
+/// The end of an attempt; never, where there is none.
+///
+/// # Cancel safety
+/// Safe: an end that is not waited for stays.
+async fn ended(attempt: &mut Option<Running>) -> Result<(), JoinError> {
+    match attempt {
+        Some(attempt) => (&mut attempt.task).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Which process began an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// This one.
+    Now,
+    /// An earlier one.
+    Before,
+}
+
 /// Where an input came from: a person may be told no, an observation is only noted.
 enum Origin {
     Command { comment: String },
@@ -174,14 +199,23 @@ impl Actor {
                 biased;
                 () = stop.cancelled() => break,
                 report = self.reports.recv() => {
-                    if let Some(report) = report {
-                        self.take_report(report).await;
+                    if let Some(report) = report
+                        && self.take_report(report).await.is_err()
+                    {
+                        break;
+                    }
+                }
+                // After the reports: an attempt that ends in order has told of it before.
+                ended = ended(&mut self.attempt) => {
+                    self.attempt = None;
+                    if self.give_attempt_up(ended).await.is_err() {
+                        break;
                     }
                 }
                 command = self.commands.recv() => {
                     // Commands end with the last handle; the house keeps one.
                     let Some(Command { input, comment, answer }) = command else { break };
-                    let answered = self.apply(input, Origin::Command { comment }).await;
+                    let Ok(answered) = self.apply(input, Origin::Command { comment }).await else { break };
                     // Whoever asked may have gone.
                     let _ = answer.send(answered);
                 }
@@ -210,7 +244,7 @@ impl Actor {
     async fn resume(&mut self) {
         let state = self.record.state;
         if state.phase().is_live() {
-            self.begin_attempt().await;
+            self.begin_attempt(Begun::Before).await;
             if state.ending().is_some() {
                 self.order(Order::End).await;
             } else if !state.holds().is_empty() {
@@ -222,18 +256,30 @@ impl Actor {
         }
     }
 
-    async fn take_report(&mut self, report: Report) {
+    /// The attempt ended without a word: a fault of Berth's own.
+    async fn give_attempt_up(&mut self, ended: Result<(), JoinError>) -> Result<(), Unwritten> {
+        error!(?ended, "an attempt ended without saying how");
+        let error = ErrorView::new(ErrorCode::Internal, "Berth lost sight of the sandbox. This is a fault of Berth's.")
+            .hint("What it printed until then is kept. Retry the task; the log in the data folder says more.");
+        self.take_report(Report::SandboxLost(error)).await
+    }
+
+    async fn take_report(&mut self, report: Report) -> Result<(), Unwritten> {
         let (input, events, error) = match report {
-            Report::Stage(stage) => return self.show_stage(stage).await,
+            Report::Stage(stage) => {
+                self.show_stage(stage).await;
+                return Ok(());
+            }
             Report::Connected(is_connected) => {
                 self.snapshot.send_modify(|snapshot| snapshot.is_connected = is_connected);
-                return self.tell();
+                self.tell();
+                return Ok(());
             }
             Report::Sandbox { sandbox, how } => {
                 if how == Found::AtWork {
                     self.append(EventKind::Adopted { sandbox }).await;
                 }
-                return;
+                return Ok(());
             }
             Report::Provisioned => (Input::Provisioned, Vec::new(), None),
             Report::ProvisionFailed(why, error) => (Input::ProvisionFailed(why), Vec::new(), Some(error)),
@@ -247,15 +293,19 @@ impl Actor {
             Report::Hold(hold) => (Input::Hold(hold), Vec::new(), None),
             Report::Release(hold) => (Input::Release(hold), Vec::new(), None),
         };
-        if let Err(denied) = self.apply(input, Origin::Report { events, error }).await {
+        if let Err(denied) = self.apply(input, Origin::Report { events, error }).await? {
             debug!(?input, ?denied, "an observation changes nothing");
         }
+        Ok(())
     }
 
-    /// Asks the lifecycle, writes down, acts.
-    async fn apply(&mut self, input: Input, origin: Origin) -> Result<(), Denied> {
+    /// Asks the lifecycle, writes down, acts. What could not be written down has not happened.
+    async fn apply(&mut self, input: Input, origin: Origin) -> Result<Result<(), Denied>, Unwritten> {
         let before = self.record.state;
-        let Advance { state, effects } = advance(&before, input)?;
+        let Advance { state, effects } = match advance(&before, input) {
+            Ok(advance) => advance,
+            Err(denied) => return Ok(Err(denied)),
+        };
         let (mut events, error) = match origin {
             Origin::Command { comment } => (said(input, comment), None),
             Origin::Report { events, error } => (events, error),
@@ -271,7 +321,7 @@ impl Actor {
             None
         };
         events.extend(tell_of(before, state, input, error.as_ref()));
-        self.write_down(state, error, events).await;
+        self.write_down(state, error, events).await?;
         info!(?input, phase = state.phase().name(), attempt = state.attempt(), "step advanced");
         if before.phase() != state.phase() {
             self.last_stage = None;
@@ -285,11 +335,16 @@ impl Actor {
             self.house.queue_nudge.notify_one();
         }
         self.tell();
-        Ok(())
+        Ok(Ok(()))
     }
 
-    /// Does not return before it is written down: nothing may happen that the store does not know of.
-    async fn write_down(&mut self, state: StepState, error: Option<ErrorView>, events: Vec<EventKind>) {
+    /// Does not return before it is written down, but where the app stops: nothing may happen that the store does not know of.
+    async fn write_down(
+        &mut self,
+        state: StepState,
+        error: Option<ErrorView>,
+        events: Vec<EventKind>,
+    ) -> Result<(), Unwritten> {
         loop {
             let transition = Transition {
                 step: self.record.step,
@@ -313,7 +368,7 @@ impl Actor {
                     warn!(%error, "a step's state cannot be written down yet");
                     self.house.notice("store", Some(format!("Berth cannot write to its data folder: {error}.")));
                     tokio::select! {
-                        () = self.house.stop.cancelled() => break,
+                        () = self.house.stop.cancelled() => return Err(Unwritten),
                         () = tokio::time::sleep(STORE_RETRY) => {}
                     }
                 }
@@ -322,6 +377,7 @@ impl Actor {
         self.house.notice("store", None);
         self.record.state = state;
         self.record.error = error;
+        Ok(())
     }
 
     async fn carry_out(&mut self, effect: Effect) {
@@ -330,12 +386,12 @@ impl Actor {
                 self.progress.send_modify(|progress| progress.is_over = false);
                 self.house.queue_nudge.notify_one();
             }
-            Effect::Provision => self.begin_attempt().await,
+            Effect::Provision => self.begin_attempt(Begun::Now).await,
             Effect::StopAgent => self.order(Order::Stop).await,
             Effect::ContinueAgent => self.order(Order::Continue).await,
             Effect::EndAgent => {
                 if self.attempt.is_none() {
-                    self.begin_attempt().await;
+                    self.begin_attempt(Begun::Now).await;
                 }
                 self.order(Order::End).await;
             }
@@ -377,7 +433,7 @@ impl Actor {
         prompt
     }
 
-    async fn begin_attempt(&mut self) {
+    async fn begin_attempt(&mut self, begun: Begun) {
         let prompt = self.prompt().await;
         let (orders, orders_rx) = mpsc::channel(ORDERS_MAX);
         let brief = Brief {
@@ -392,13 +448,17 @@ impl Actor {
             limits: self.record.limits,
             prompt,
             is_executing: self.record.state.phase() == wire::Phase::Executing,
+            is_resumed: begun == Begun::Before,
         };
+        let holds = self.record.state.holds();
         let attempt = Attempt {
             house: self.house.clone(),
             brief: Arc::new(brief),
             reports: self.reports_tx.clone(),
             orders: orders_rx,
             progress: self.progress.clone(),
+            is_held_for_engine: holds.contains(Hold::Engine),
+            is_held_for_disk: holds.contains(Hold::DiskSpace),
             stop: self.house.stop.clone(),
         };
         let task = self.house.tasks.spawn(Box::pin(attempt.run()));
