@@ -82,7 +82,8 @@ pub struct CertificateProblem(CertificateError);
 impl StartError {
     /// The error for a person.
     pub fn view(&self) -> ErrorView {
-        let view = |code, message: String, hint: &str| ErrorView::new(code, message).hint(hint).detail(faults::chain(self));
+        let view =
+            |code, message: String, hint: &str| ErrorView::new(code, message).hint(hint).detail(faults::chain(self));
         match self {
             Self::InUse { folder } => view(
                 ErrorCode::DataFolderInUse,
@@ -158,6 +159,11 @@ impl App {
         Ok(Self { house, _lock: lock })
     }
 
+    /// What all parts share, for the benchmarks.
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.house
+    }
+
     /// A handle for a skin.
     pub fn api(&self) -> Api {
         Api::new(self.house.clone())
@@ -204,12 +210,8 @@ fn lock(folder: &Utf8Path) -> Result<File, StartError> {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join(LOCK_FILE))
-        .map_err(failed)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StartError::InUse { folder: folder.to_owned() }),

@@ -12,6 +12,7 @@
 mod agents;
 mod api;
 mod app;
+pub mod bench;
 mod certificates;
 mod clock;
 mod config;

@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod list;
 mod results;
+pub mod sample;
 mod sandboxes;
 mod search;
 mod settings;

@@ -8,6 +8,7 @@
 //! Invariant: no I/O, no clock, no randomness, no async. Everything here also compiles to wasm.
 
 pub mod action;
+pub mod bench;
 pub mod call;
 pub mod error;
 pub mod event;
