@@ -247,7 +247,9 @@ impl Page {
     /// # Panics
     /// Where it does not within the bound, or the task ends otherwise.
     pub async fn phase_within(&self, bound: Duration, phase: wire::Phase) {
-        let shown = "return [...document.querySelectorAll(\"[data-test='phase']\")].map(badge => badge.dataset.name)";
+        // The badge on the page of a task, or its row in the list.
+        let shown = "return [...document.querySelectorAll(\"[data-test='phase'], [data-test='task-row']\")]
+            .map(element => element.dataset.name ?? element.dataset.phaseName)";
         until(&format!("{phase:?} on the page"), bound, async || {
             let names = self.script(shown).await;
             let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();

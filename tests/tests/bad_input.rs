@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use berth_tests::{
     TestApp,
     app::{Leftovers, RUN_TIME_MAX},
+    client::Client,
     command::{Ran, run_within},
     docker, sample, until,
 };
@@ -256,16 +257,39 @@ async fn a_file_that_is_not_there_is_refused_by_name() {
 // One data folder, one app.
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_app_on_one_data_folder_is_refused_and_the_first_works_on() {
+async fn a_second_app_on_one_data_folder_leads_to_the_first_which_works_on() {
     let app = TestApp::start().await;
-    let ran = run_within(ANSWER_TIME_MAX, &mut app.berth(["serve", "--json"]), b"").await.bad();
+    let ran = run_within(ANSWER_TIME_MAX, &mut app.berth(["serve"]), b"").await;
     let said = format!("{}{}", ran.text(), ran.complaint());
-    assert!(said.contains(app.home().as_str()), "{said}");
-    let (ran, summary) = {
-        let folder = folder();
-        wait_for(&app, &sample::write(folder.path(), "task.md", sample::script(&["true"]))).await
-    };
+    assert!(said.contains("already runs") && said.contains(&app.client().address), "{ran}");
+    assert_eq!(Client::of(app.home()).pid, app.pid(), "there is one app still");
+    let folder = folder();
+    let (ran, summary) = wait_for(&app, &sample::write(folder.path(), "task.md", sample::script(&["true"]))).await;
     assert_eq!(summary.phase, Phase::Completed, "{ran}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_app_beside_a_command_that_brought_its_own_is_refused() {
+    let app = TestApp::unstarted(&[]).await;
+    let folder = folder();
+    let block = "touch began; while [ ! -e go ]; do sleep 0.05; done";
+    let file = sample::write(folder.path(), "task.md", sample::script(&[block]));
+    let mut alone = app.berth(["run", file.as_str(), "--wait", "--json"]);
+    let works = run_within(RUN_TIME_MAX, &mut alone, b"");
+    let second = async {
+        let began = until("the agent to begin", RUN_TIME_MAX, async || {
+            let workspaces = app.home().join("workspaces").read_dir_utf8().ok()?;
+            workspaces.flatten().map(|entry| entry.path().join("began")).find(|began| began.exists())
+        })
+        .await;
+        let ran = run_within(ANSWER_TIME_MAX, &mut app.berth(["serve"]), b"").await;
+        sample::write(began.parent().unwrap(), "go", "");
+        ran
+    };
+    let (first, second) = tokio::join!(works, second);
+    assert_eq!(first.good().json::<RunSummary>().phase, Phase::Completed);
+    let complaint = second.bad().complaint();
+    assert!(complaint.contains(app.home().as_str()) && complaint.contains("BERTH_HOME"), "{complaint}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
