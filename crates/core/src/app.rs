@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use wire::{ErrorCode, ErrorView};
 
 use crate::api::Api;
-use crate::certificates::{self, CertificateError, HostTrust};
+use crate::certificates::{self, CertificateError, ExtraCertificate, HostTrust};
 use crate::clock::{Clock, SystemClock, Time, new_id};
 use crate::config::Config;
 use crate::engine_link::{Connected, Connector, EngineLink};
@@ -144,11 +144,10 @@ impl App {
         let store = Store::open(&folder.join(STORE_FILE)).await.map_err(in_store)?;
         let install = store.install_id(new_id(), time.now()).await.map_err(in_store)?;
         agents::seed(&store, time.now()).await.map_err(in_store)?;
-        let extra = certificates::find(&config.extra_certificates, &HostTrust::of_this_machine())
-            .map_err(|error| StartError::Certificate(CertificateProblem(error)))?;
+        let (extra, authorities) = trust(config.extra_certificates.clone()).await?;
         let images = Images::new(install.to_string(), extra);
         let link = EngineLink::new(connector, time.clone());
-        let house = House::new(Parts { config, install, time, store, link, images });
+        let house = House::new(Parts { config, install, time, store, link, images, authorities });
         info!(%install, folder = %house.config.data_folder, "Berth starts");
 
         take_up(&house).await.map_err(in_store)?;
@@ -199,6 +198,21 @@ async fn connect(address: Option<String>) -> Result<Connected, EngineError> {
     let docker = DockerEngine::connect_first(&candidates).await?;
     let found = format!("{}, named by {}", docker.found().endpoint, docker.found().source);
     Ok(Connected { engine: Arc::new(docker), found })
+}
+
+/// The certificates that builds trust beside their own, and the bundle for sandboxes.
+async fn trust(configured: Vec<Utf8PathBuf>) -> Result<(Vec<ExtraCertificate>, Option<String>), StartError> {
+    let problem = |error| StartError::Certificate(CertificateProblem(error));
+    let looked = tokio::task::spawn_blocking(move || {
+        let host = HostTrust::of_this_machine();
+        let extra = certificates::find(&configured, &host)?;
+        let authorities = certificates::bundle(&extra, &host);
+        Ok((extra, authorities))
+    });
+    match looked.await {
+        Ok(looked) => looked.map_err(problem),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Makes the data folder, the person's alone, and locks it.

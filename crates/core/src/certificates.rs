@@ -142,6 +142,23 @@ pub(crate) fn find(configured: &[Utf8PathBuf], host: &HostTrust) -> Result<Vec<E
     Ok(extra.into_values().collect())
 }
 
+/// Everything that a program in a sandbox shall trust, as one bundle of PEM: what this machine trusts, with `extra`. `None` where
+/// there is nothing extra: an image's own bundle will do then. Reads files: blocking.
+pub(crate) fn bundle(extra: &[ExtraCertificate], host: &HostTrust) -> Option<String> {
+    if extra.is_empty() {
+        return None;
+    }
+    let mut all = BTreeMap::new();
+    for place in &host.bundles {
+        add(&mut all, read_or_warn(place));
+    }
+    for folder in &host.distribution {
+        add(&mut all, read_folder(folder));
+    }
+    add(&mut all, extra.to_vec());
+    Some(all.into_values().map(|certificate| certificate.pem).collect())
+}
+
 fn add(extra: &mut BTreeMap<String, ExtraCertificate>, found: Vec<ExtraCertificate>) {
     for certificate in found {
         extra.entry(certificate.sha256.clone()).or_insert(certificate);
@@ -371,5 +388,24 @@ mod tests {
         let configured = machine.write("all.pem", all);
         let error = find(&[configured], &machine.host).unwrap_err();
         assert!(matches!(error, CertificateError::TooMany { found } if found == EXTRA_MAX + 1));
+    }
+
+    #[test]
+    fn a_bundle_has_what_the_machine_trusts_and_what_is_extra_each_once() {
+        let machine = Machine::new();
+        machine.write("distribution/a.crt", pem(1));
+        machine.write("bundle.crt", pem(1) + &pem(2));
+        let extra = find(&[machine.write("own.pem", pem(3))], &machine.host).unwrap();
+        let bundle = bundle(&extra, &machine.host).unwrap();
+        for n in [1, 2, 3] {
+            assert_eq!(bundle.matches(&pem(n)).count(), 1, "{n}");
+        }
+    }
+
+    #[test]
+    fn without_anything_extra_there_is_no_bundle() {
+        let machine = Machine::new();
+        machine.write("bundle.crt", pem(1));
+        assert_eq!(bundle(&[], &machine.host), None);
     }
 }

@@ -263,9 +263,10 @@ async fn cancel_run(house: &Arc<House>, call: &CancelRun) -> Result<RunSummary, 
             None => Ok(lifecycle::advance(&record.state, lifecycle::Input::Cancel).map(drop)),
         };
         match answer {
-            Ok(Ok(())) => is_any_cancelled = true,
             // Said twice is said once.
-            Ok(Err(lifecycle::Denied::AlreadyEnding | lifecycle::Denied::AlreadyCancelled)) => is_any_cancelled = true,
+            Ok(Ok(()) | Err(lifecycle::Denied::AlreadyEnding | lifecycle::Denied::AlreadyCancelled)) => {
+                is_any_cancelled = true;
+            }
             Ok(Err(denied)) => last_denied = Some(denied),
             Err(step::Away) => {}
         }
@@ -374,6 +375,19 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
             ErrorView::new(ErrorCode::InvalidArgument, format!("More than one id begins with {prefix}."))
                 .hint("Give more of it.")
         }
-        error => faults::of_storage("read or write its database", error),
+        StoreError::Newer { .. }
+        | StoreError::NotBerth { .. }
+        | StoreError::Locked(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Row { .. }
+        | StoreError::State { .. }
+        | StoreError::Full(_)
+        | StoreError::ReadOnly(_)
+        | StoreError::Io(_)
+        | StoreError::Conflict { .. }
+        | StoreError::NameTaken { .. }
+        | StoreError::Removed { .. }
+        | StoreError::NoSteps
+        | StoreError::Statement(_) => faults::of_storage("read or write its database", error),
     }
 }

@@ -176,7 +176,9 @@ impl EngineLink {
             if !is_same {
                 match &next {
                     Link::Up(up) => info!(version = %up.facts.version, found = %up.found, "the engine answers"),
-                    Link::Down { error, .. } => warn!(error = %error.message, detail = %error.detail, "the engine does not answer"),
+                    Link::Down { error, .. } => {
+                        warn!(error = %error.message, detail = %error.detail, "the engine does not answer");
+                    }
                     Link::Unknown => {}
                 }
                 *link = next;

@@ -148,15 +148,7 @@ impl From<ErrorView> for ResolveError {
 }
 
 /// An image that an agent names: built where it is of the Gallery, found where it is the person's own.
-pub(crate) async fn resolve(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ErrorView> {
-    find_or_build(house, up, name).await.map_err(|error| match error {
-        ResolveError::Engine(error) => faults::of_engine(&error),
-        ResolveError::Unusable(error) => error,
-    })
-}
-
-/// As [`resolve`], for whoever can wait for an engine that does not answer.
-pub(crate) async fn find_or_build(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ResolveError> {
+pub(crate) async fn resolve(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ResolveError> {
     let reference = match find(name) {
         Some(image) => build(house, up, image).await.map_err(|error| match error {
             ImageError::Engine { source, .. } => ResolveError::Engine(source),

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! empty image ── created, never started ──▶ filler container, the volume at /berth
-//!                                            │ PUT  berth-guest (root's, 0111), run/ (where the spool is mounted)
-//!                                            │ GET  berth-guest, compare SHA-256
+//!                                            │ PUT  berth-guest (root's, 0111), authorities.pem, run/ (where the spool is mounted)
+//!                                            │ GET  all of it, compare SHA-256
 //!                                            ▼
 //!                    every sandbox mounts it read-only, and empty volumes stay empty (`no_copy`)
 //! ```
 //!
-//! The name carries the hash of the guest, so that a newer app never changes what an older sandbox runs, and the install, so
+//! The name carries the hash of what is in it, so that a newer app never changes what an older sandbox runs, and the install, so
 //! that nobody else's clean-up takes it away.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -32,21 +33,39 @@ pub(crate) const GUEST_PROGRAM: &str = "/berth/berth-guest";
 const GUEST_FILE: &str = "berth-guest";
 /// Where the spool volume is mounted.
 pub(crate) const SPOOL_FOLDER: &str = "/berth/run";
+/// The authorities that this machine trusts, its extra ones included, for programs of any image.
+pub(crate) const AUTHORITIES_FILE: &str = "/berth/authorities.pem";
 /// The image that holds nothing.
 const EMPTY_IMAGE: &str = "berth/empty:1";
 /// No guest is larger; a file that is, is not one.
 const GUEST_BYTES_MAX: u64 = 64 << 20;
+/// No bundle of authorities is larger, the archive's own bytes included.
+const AUTHORITIES_BYTES_MAX: u64 = 16 << 20;
 
-/// The guest's program, as the app brings it.
+/// What the volume holds: the guest's program, as the app brings it, and the authorities that sandboxes shall trust.
 #[derive(Clone)]
 pub(crate) struct GuestBinary {
+    files: Vec<VolumeFile>,
+}
+
+/// A file of the volume, root's.
+#[derive(Clone)]
+struct VolumeFile {
+    name: &'static str,
+    mode: u32,
     bytes: Vec<u8>,
-    hash: String,
+}
+
+/// What a file is, as far as it can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Print {
+    mode: u32,
+    sha256: String,
 }
 
 impl GuestBinary {
-    /// Reads it.
-    pub(crate) fn read(path: &Utf8Path) -> Result<Self, GuestVolumeError> {
+    /// Reads it. `authorities` is a bundle in PEM, where sandboxes need one.
+    pub(crate) fn read(path: &Utf8Path, authorities: Option<&str>) -> Result<Self, GuestVolumeError> {
         let unreadable = |source| GuestVolumeError::NoGuest { path: path.to_owned(), source };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
@@ -54,13 +73,33 @@ impl GuestBinary {
         if bytes.len() as u64 > GUEST_BYTES_MAX || !bytes.starts_with(b"\x7fELF") {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "not a guest's program")));
         }
-        let hash = hex::encode(Sha256::digest(&bytes));
-        Ok(Self { bytes, hash })
+        let mut files = vec![VolumeFile { name: GUEST_FILE, mode: 0o111, bytes }];
+        files.extend(authorities.map(|pem| VolumeFile {
+            name: AUTHORITIES_FILE.trim_start_matches("/berth/"),
+            mode: 0o444,
+            bytes: pem.as_bytes().to_vec(),
+        }));
+        Ok(Self { files })
+    }
+
+    /// Each file as it should be read back.
+    fn prints(&self) -> BTreeMap<String, Print> {
+        let print = |file: &VolumeFile| Print { mode: file.mode, sha256: hex::encode(Sha256::digest(&file.bytes)) };
+        self.files.iter().map(|file| (file.name.to_owned(), print(file))).collect()
+    }
+
+    /// SHA-256 of the guest alone, or of all hashes where there is more.
+    fn hash(&self) -> String {
+        let hashes: Vec<_> = self.prints().into_values().map(|print| print.sha256).collect();
+        if let [guest] = hashes.as_slice() {
+            return guest.clone();
+        }
+        hex::encode(Sha256::digest(hashes.join("\n")))
     }
 
     fn volume_name(&self, install: InstallId) -> VolumeName {
         let install = install.to_string();
-        VolumeName::parse(format!("berth-guest-{}-{}", &self.hash[..12], &install[install.len() - 8..]))
+        VolumeName::parse(format!("berth-guest-{}-{}", &self.hash()[..12], &install[install.len() - 8..]))
             .expect("invariant: hex digits and dashes are a volume's name")
     }
 }
@@ -131,24 +170,21 @@ async fn fill(
     volume: &VolumeName,
     guest: &GuestBinary,
 ) -> Result<(), GuestVolumeError> {
-    if read_back(engine, filler).await?.as_deref() == Some(guest.hash.as_str()) {
+    let wanted = guest.prints();
+    if read_back(engine, filler).await? == wanted {
         return Ok(());
     }
     engine.put_archive(filler, Utf8Path::new(GUEST_FOLDER), archive_of(guest)).await?;
-    if read_back(engine, filler).await?.as_deref() == Some(guest.hash.as_str()) {
+    if read_back(engine, filler).await? == wanted {
         return Ok(());
     }
     Err(GuestVolumeError::Changed { volume: volume.clone() })
 }
 
-/// The hash of the guest in the volume; `None` where there is none, or one that is not root's or could be read or written.
-async fn read_back(engine: &dyn Engine, filler: &ContainerId) -> Result<Option<String>, GuestVolumeError> {
-    let bytes_max = GUEST_BYTES_MAX + (1 << 20);
-    let stream = match engine.get_archive(filler, Utf8Path::new(GUEST_PROGRAM), bytes_max).await {
-        Ok(stream) => stream,
-        Err(error) if error.is_gone() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+/// What the volume holds. A file that is not root's counts as none.
+async fn read_back(engine: &dyn Engine, filler: &ContainerId) -> Result<BTreeMap<String, Print>, GuestVolumeError> {
+    let bytes_max = GUEST_BYTES_MAX + AUTHORITIES_BYTES_MAX;
+    let stream = engine.get_archive(filler, Utf8Path::new(GUEST_FOLDER), bytes_max).await?;
     let archive: Vec<u8> = stream
         .try_fold(Vec::new(), |mut all, chunk| async move {
             all.extend_from_slice(&chunk);
@@ -158,38 +194,42 @@ async fn read_back(engine: &dyn Engine, filler: &ContainerId) -> Result<Option<S
     let broken = |error: io::Error| {
         EngineError::new(ErrorKind::Broken, "read the guest back", "the archive is malformed").caused_by(error)
     };
+    let mut prints = BTreeMap::new();
     let mut archive = tar::Archive::new(archive.as_slice());
-    if let Some(entry) = archive.entries().map_err(broken)?.next() {
+    for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        // The archive begins with the folder's own name.
+        let name = path.split_once('/').map_or(path.as_str(), |(_, name)| name).to_owned();
         let header = entry.header();
-        let is_ours = header.entry_type().is_file()
-            && header.mode().map_err(broken)? & 0o7777 == 0o111
-            && header.uid().map_err(broken)? == 0;
-        if !is_ours {
-            return Ok(None);
+        if !header.entry_type().is_file() || header.uid().map_err(broken)? != 0 {
+            continue;
         }
+        let mode = header.mode().map_err(broken)? & 0o7777;
         let mut hasher = Sha256::new();
         io::copy(&mut entry, &mut hasher).map_err(broken)?;
-        return Ok(Some(hex::encode(hasher.finalize())));
+        prints.insert(name, Print { mode, sha256: hex::encode(hasher.finalize()) });
     }
-    Ok(None)
+    Ok(prints)
 }
 
 fn archive_of(guest: &GuestBinary) -> ArchiveBody {
-    let mut archive = tar::Builder::new(Vec::with_capacity(guest.bytes.len() + 4096));
-    let mut folder = tar::Header::new_gnu();
-    folder.set_entry_type(tar::EntryType::Directory);
-    folder.set_mode(0o755);
-    folder.set_size(0);
-    let mut program = tar::Header::new_gnu();
-    program.set_mode(0o111);
-    program.set_size(guest.bytes.len() as u64);
-    archive
-        .append_data(&mut folder, "run/", io::empty())
-        .and_then(|()| archive.append_data(&mut program, GUEST_FILE, guest.bytes.as_slice()))
-        .and_then(|()| archive.into_inner())
-        .map(ArchiveBody::from)
-        .expect("invariant: writing a tar into memory does not fail")
+    let mut archive = tar::Builder::new(Vec::new());
+    let written = (|| {
+        let mut folder = tar::Header::new_gnu();
+        folder.set_entry_type(tar::EntryType::Directory);
+        folder.set_mode(0o755);
+        folder.set_size(0);
+        archive.append_data(&mut folder, "run/", io::empty())?;
+        for file in &guest.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(file.mode);
+            header.set_size(file.bytes.len() as u64);
+            archive.append_data(&mut header, file.name, file.bytes.as_slice())?;
+        }
+        archive.into_inner()
+    })();
+    written.map(ArchiveBody::from).expect("invariant: writing a tar into memory does not fail")
 }
 
 async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), EngineError> {
@@ -202,7 +242,7 @@ async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), En
             root: empty_image_tar(),
             tag,
             ownership: Ownership::of_install(install, Role::Image),
-            labels: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
             changes: Vec::new(),
         })
         .await
@@ -236,7 +276,7 @@ pub(crate) fn filler_of(volume: &VolumeName, mount: Mount, image: ImageRef, owne
         name: filler_name(volume),
         image,
         argv: vec![GUEST_PROGRAM.to_owned()],
-        env: std::collections::BTreeMap::new(),
+        env: BTreeMap::new(),
         identity: Identity::user(1000, 1000).expect("invariant: not root"),
         working_dir: "/".into(),
         hostname: "filler".to_owned(),

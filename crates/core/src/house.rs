@@ -40,6 +40,8 @@ pub(crate) struct House {
     pub(crate) outputs: Outputs,
     pub(crate) images: Images,
     pub(crate) builds: Builds,
+    /// The bundle of authorities that sandboxes trust, where this machine trusts more than its distribution does.
+    pub(crate) authorities: Option<String>,
     pub(crate) tickets: Tickets,
     pub(crate) stream_origin: OnceLock<String>,
     /// How many sandboxes work at once, where that does not follow from the engine's machine.
@@ -70,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) link: EngineLink,
     pub(crate) images: Images,
+    pub(crate) authorities: Option<String>,
 }
 
 impl House {
@@ -85,6 +88,7 @@ impl House {
             outputs,
             images: parts.images,
             builds: Builds::default(),
+            authorities: parts.authorities,
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),
             slots: OnceLock::new(),
@@ -133,7 +137,10 @@ impl House {
 
     /// The guest's program for an engine of that architecture.
     pub(crate) fn guest_binary(&self, architecture: &str) -> Result<GuestBinary, GuestVolumeError> {
-        GuestBinary::read(&guest_volume::locate(self.config.guest_binary.as_deref(), architecture)?)
+        GuestBinary::read(
+            &guest_volume::locate(self.config.guest_binary.as_deref(), architecture)?,
+            self.authorities.as_deref(),
+        )
     }
 
     /// Writes down how far a step's output is, and tells of it. A failure is a lagging row, not lost output.

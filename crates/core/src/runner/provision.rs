@@ -106,7 +106,7 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Image).await;
-    let image = gallery::find_or_build(&house, &up, &brief.image).await.map_err(|error| match error {
+    let image = gallery::resolve(&house, &up, &brief.image).await.map_err(|error| match error {
         ResolveError::Engine(error) => Fault::Engine(error),
         ResolveError::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
     })?;
@@ -158,7 +158,7 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
-    let output = Some(start_agent(&guest, &brief, launch, &image, process).await?);
+    let output = Some(start_agent(&house, &guest, &brief, launch, &image, process).await?);
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace })
 }
 
@@ -238,7 +238,8 @@ impl GuestFault {
     fn of(error: guest_volume::GuestVolumeError) -> Self {
         Self(match error {
             guest_volume::GuestVolumeError::Engine(error) => Fault::Engine(error),
-            error => {
+            error @ (guest_volume::GuestVolumeError::NoGuest { .. }
+            | guest_volume::GuestVolumeError::Changed { .. }) => {
                 let view =
                     ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
                         .hint("Install Berth again; in a checkout, run `./dev guest`.")
@@ -368,8 +369,12 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     Ok(argv)
 }
 
-/// The environment of an agent's process: the image's, and what says who and where it is.
-pub(crate) fn environment(brief: &Brief, image: &Image) -> Vec<(String, String)> {
+/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
+const AUTHORITY_VARIABLES: [&str; 6] =
+    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
+
+/// The environment of an agent's process: the image's, what says whom to trust where the image does not, and who and where it is.
+fn environment(brief: &Brief, image: &Image, authorities: Option<&str>) -> Vec<(String, String)> {
     let ours = [
         ("HOME", home::HOME_FOLDER.to_owned()),
         ("USER", "agent".to_owned()),
@@ -383,6 +388,9 @@ pub(crate) fn environment(brief: &Brief, image: &Image) -> Vec<(String, String)>
     let defaults = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
     let mut all: std::collections::BTreeMap<String, String> =
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if authorities.is_some() {
+        all.extend(AUTHORITY_VARIABLES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
+    }
     all.extend(
         image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
     );
@@ -391,6 +399,7 @@ pub(crate) fn environment(brief: &Brief, image: &Image) -> Vec<(String, String)>
 }
 
 async fn start_agent(
+    house: &House,
     guest: &Guest,
     brief: &Brief,
     argv: Vec<String>,
@@ -400,7 +409,7 @@ async fn start_agent(
     let start = Start {
         id: process,
         argv,
-        env: environment(brief, image),
+        env: environment(brief, image, house.authorities.as_deref()),
         cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
         stdio: Stdio::Pipes,
         stdin: Stdin::Bytes(brief.prompt.clone().into_bytes()),
