@@ -1,8 +1,10 @@
 //! What the engine really has, asked with its own command line rather than with any code of ours.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use serde_json::Value;
+
+use crate::wait::settles;
 
 /// The label that says which install an object belongs to.
 const INSTALL_LABEL: &str = "berth.install";
@@ -103,19 +105,29 @@ pub fn name(object: &Value) -> &str {
     object["Id"].as_str().or_else(|| object["Name"].as_str()).unwrap_or("")
 }
 
+/// How long the engine takes to remove what is already being removed.
+const REMOVAL_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// Removes every container, network and volume of an install. Its images stay: they are shared by every install of a
 /// machine, and building one takes longer than any test.
 pub fn remove_all(install: &str) {
-    for kind in [Kind::Container, Kind::Network, Kind::Volume] {
-        for object in objects(kind, install) {
-            let arguments: &[&str] = match kind {
-                Kind::Container => &["container", "rm", "--force", "--volumes", name(&object)],
-                Kind::Volume => &["volume", "rm", "--force", name(&object)],
-                Kind::Network => &["network", "rm", name(&object)],
-            };
-            if let Err(error) = try_docker(arguments) {
-                eprintln!("left behind in the engine: {arguments:?}: {error}");
+    let mut complaints = Vec::new();
+    let is_gone = settles(REMOVAL_TIME_MAX, || {
+        complaints.clear();
+        for kind in [Kind::Container, Kind::Network, Kind::Volume] {
+            for object in objects(kind, install) {
+                let arguments: &[&str] = match kind {
+                    Kind::Container => &["container", "rm", "--force", "--volumes", name(&object)],
+                    Kind::Volume => &["volume", "rm", "--force", name(&object)],
+                    Kind::Network => &["network", "rm", name(&object)],
+                };
+                // An app that was killed may have asked for the same a moment ago; the next look tells.
+                complaints.extend(try_docker(arguments).err());
             }
         }
+        complaints.is_empty()
+    });
+    if !is_gone {
+        eprintln!("left behind in the engine: {complaints:?}");
     }
 }
