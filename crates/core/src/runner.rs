@@ -15,3 +15,4 @@ pub(crate) mod report;
 pub(crate) mod schedule;
 mod spool;
 pub(crate) mod step;
+mod telling;

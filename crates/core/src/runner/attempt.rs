@@ -192,7 +192,10 @@ impl Attempt {
             Fault::Pipe(error) => {
                 self.fail(ProvisionFailure::Guest, faults::of_pipe(&error)).await?;
             }
-            Fault::Gone => self.report(Report::SandboxLost(removed_from_outside())).await?,
+            Fault::Gone => {
+                self.finalize_results().await;
+                self.report(Report::SandboxLost(removed_from_outside())).await?;
+            }
             Fault::Ended { container, state, process, may_have_run } => {
                 if !may_have_run {
                     let error = ErrorView::new(

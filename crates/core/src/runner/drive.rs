@@ -454,7 +454,7 @@ impl Attempt {
         self.house.note_output(&self.brief, writer.length(), writer.last_line()).await;
     }
 
-    async fn finalize_results(&self) {
+    pub(super) async fn finalize_results(&self) {
         crate::results::finalize(&self.house, self.brief.task, self.brief.step).await;
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lifecycle::Input;
 use tracing::debug;
-use wire::{Phase, ids::StepId};
+use wire::{Hold, Phase, ids::StepId, view::EngineView};
 
 use crate::house::House;
 use crate::queue::{Plan, Waiting, default_slots, plan};
@@ -43,6 +43,7 @@ pub(crate) fn look(house: &House) -> Plan {
 pub(crate) async fn run(house: Arc<House>) {
     let mut link = house.link.follow();
     loop {
+        hold_for_engine(&house).await;
         for step in look(&house).start {
             grant(&house, step).await;
         }
@@ -51,6 +52,27 @@ pub(crate) async fn run(house: Arc<House>) {
             () = house.queue_nudge.notified() => {}
             changed = link.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Holds the steps that wait while the engine does not answer, and lets go of them once it does. Those that are at work see it
+/// for themselves.
+async fn hold_for_engine(house: &House) {
+    let input = match house.link.view() {
+        EngineView::Unknown => return,
+        EngineView::Up { .. } => Input::Release(Hold::Engine),
+        EngineView::Down { .. } => Input::Hold(Hold::Engine),
+    };
+    for handle in house.steps() {
+        let state = handle.state();
+        let is_held = state.holds().contains(Hold::Engine);
+        if state.phase() == Phase::Queued && is_held == matches!(input, Input::Release(_)) {
+            match handle.input(input, String::new()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(denied)) => debug!(step = %handle.step, ?denied, "the step is not held or released"),
+                Err(away) => debug!(step = %handle.step, ?away, "the step is over"),
+            }
         }
     }
 }
