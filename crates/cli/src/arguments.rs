@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use wire::Phase;
 
 use crate::{exit::STATUSES, show::Format};
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Agents(Agents),
     /// Look at everything that Berth needs
     Doctor,
+    /// Measure how fast it is, beside what it is built on
+    Bench(Bench),
     /// Print a fresh link to the running Berth and open it
     Open(Open),
     /// Print the version
@@ -210,6 +212,61 @@ pub(crate) struct CreateAgent {
     /// Start this program with these arguments instead of what the image says
     #[arg(last = true, value_name = "PROGRAM")]
     pub(crate) program: Vec<String>,
+}
+
+/// Arguments of `berth bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to measure; all of it where nothing is named
+    #[arg(value_enum, value_name = "ROW")]
+    pub(crate) rows: Vec<Measured>,
+    /// Samples of each row: 30 and more
+    #[arg(short = 'n', long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(30..=10_000))]
+    pub(crate) samples: u32,
+    /// What the sandboxes run in: an image of the Gallery, or any reference that the engine has
+    #[arg(long, value_name = "REF", default_value = "script")]
+    pub(crate) image: String,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measured {
+    /// A step in a sandbox that is warm already
+    Warm,
+    /// A fresh sandbox
+    Fresh,
+    /// Many bytes through the pipe
+    Bulk,
+    /// A keystroke to its echo, at the WebSocket
+    Keystroke,
+    /// A port that opens inside
+    Ports,
+    /// A file written in the workspace
+    Results,
+    /// A hundred thousand past runs
+    Past,
+    /// Twenty idle sandboxes
+    Idle,
+}
+
+impl Measured {
+    /// All of it, in the order in which it is measured.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Warm, Self::Fresh, Self::Bulk, Self::Keystroke, Self::Ports, Self::Results, Self::Past, Self::Idle];
+
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Fresh => "fresh",
+            Self::Bulk => "bulk",
+            Self::Keystroke => "keystroke",
+            Self::Ports => "ports",
+            Self::Results => "results",
+            Self::Past => "past",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// Arguments of `berth open`.

@@ -10,6 +10,7 @@ use crate::{
     show::Printer,
 };
 
+mod bench;
 mod browser;
 mod gallery;
 mod logs;
@@ -48,6 +49,7 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         Command::Agents(agents) => {
             ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await
         }
+        Command::Bench(bench) => bench::bench(&config()?, bench, verbose, printer).await,
         Command::Doctor => ask(verbose, async |connection| gallery::doctor(connection, printer).await).await,
     }
 }

@@ -13,7 +13,7 @@ mod feed;
 mod remote;
 
 pub(crate) use feed::{Broken, Output, Updates};
-pub(crate) use remote::Remote;
+pub(crate) use remote::{Remote, Socket};
 
 /// How long a Berth that holds the lock may take until it answers: it may just be starting.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);

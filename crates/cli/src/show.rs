@@ -17,6 +17,7 @@ macro_rules! put {
     }};
 }
 
+pub(crate) mod bench;
 pub(crate) mod gallery;
 pub(crate) mod ink;
 pub(crate) mod results;

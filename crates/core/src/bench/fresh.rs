@@ -76,10 +76,14 @@ async fn berth_run(rig: &Rig, agent: &str) -> Result<f64, BenchError> {
     let (task, run) = rig.task(agent).await?;
     let handle = rig.house().steps().into_iter().find(|step| step.task == task);
     let Some(mut handle) = handle else { return Err(rig.why_ended(run).await?) };
-    let printed = timeout(SAMPLE_WAIT_MAX, handle.progress.wait_for(|progress| progress.length > 0)).await;
+    let printed = async {
+        // The value that it gives is a lock that the runner would wait for.
+        handle.progress.wait_for(|progress| progress.length > 0).await.map(drop)
+    };
+    let printed = timeout(SAMPLE_WAIT_MAX, printed).await;
     let at = rig.house().time.now();
     match printed {
-        Ok(Ok(_)) => {}
+        Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(rig.why_ended(run).await?),
         Err(_) => return Err(BenchError::Timeout { what: "the output of an agent" }),
     }

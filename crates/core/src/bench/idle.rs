@@ -31,6 +31,7 @@ const LIMITS: Limits =
 /// # Errors
 /// Whatever kept it from being measured.
 pub async fn idle(rig: &Rig, n: u32) -> Result<Vec<BenchRow>, BenchError> {
+    let before = Windows::watch(n).await?;
     let mut started = Vec::new();
     for _ in 0..SANDBOXES {
         let agent = rig.agent(&["/bin/sleep", "infinity"], LIMITS).await?;
@@ -40,51 +41,71 @@ pub async fn idle(rig: &Rig, n: u32) -> Result<Vec<BenchRow>, BenchError> {
     for (task, run) in started {
         sandboxes.push(rig.at_work(task, run).await?);
     }
-    let rows = measure(rig, &sandboxes, n).await;
+    let rows = measure(rig, &sandboxes, &before, n).await;
     for sandbox in sandboxes {
         rig.end(sandbox).await?;
     }
     rows
 }
 
-async fn measure(rig: &Rig, sandboxes: &[Warm], n: u32) -> Result<Vec<BenchRow>, BenchError> {
-    sleep(SETTLE).await;
-    let mut rows = cpu(rig, sandboxes, n).await?;
+async fn measure(rig: &Rig, sandboxes: &[Warm], before: &Windows, n: u32) -> Result<Vec<BenchRow>, BenchError> {
+    let guests_before = guests_cpu_ns(rig, sandboxes).await?;
+    let begun = Instant::now();
+    let windows = Windows::watch(n).await?;
+    let wall = begun.elapsed();
+    let guests = Duration::from_nanos(guests_cpu_ns(rig, sandboxes).await?.saturating_sub(guests_before));
+
+    let row = |what: &str, of: fn(&Windows) -> Vec<f64>| {
+        BenchRow::new("idle", what, BenchUnit::PercentOfCore, figures(None, &of(&windows)))
+            .beside("the same just before, without a sandbox", figures(None, &of(before)))
+    };
+    let of_app = format!("the app's processor time with {SANDBOXES} idle sandboxes");
+    let mut rows = vec![
+        row(&of_app, |windows| windows.app.clone()).note("No window is open here: WebKit's processes are not in it."),
+    ];
+    if windows.sees_engine {
+        rows.push(row("the engine's own, whoever else uses it meanwhile", |windows| windows.engine.clone()));
+        rows.push(row("both together", Windows::together).held_to(BenchBar::MeanBelow { value: CPU_BAR }));
+    } else {
+        rows[0].notes.push("The engine's processes cannot be seen from here.".to_owned());
+    }
+    let guests = figures(None, &[percent(guests, wall)]);
+    let what = format!("all {SANDBOXES} guests together, over the whole time");
+    rows.push(BenchRow::new("idle", &what, BenchUnit::PercentOfCore, guests));
     rows.push(memory(rig, sandboxes).await?);
     Ok(rows)
 }
 
-async fn cpu(rig: &Rig, sandboxes: &[Warm], n: u32) -> Result<Vec<BenchRow>, BenchError> {
-    let guests_before = guests_cpu_ns(rig, sandboxes).await?;
-    let begun = Instant::now();
-    let mut ticks = interval(WINDOW);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
-    let (mut app, mut engine) = (Vec::new(), Vec::new());
-    let mut before = (CpuClock::read()?, Instant::now());
-    for _ in 0..n.max(SAMPLES_MIN) {
+/// Processor time, window by window.
+struct Windows {
+    app: Vec<f64>,
+    engine: Vec<f64>,
+    sees_engine: bool,
+}
+
+impl Windows {
+    async fn watch(n: u32) -> Result<Self, BenchError> {
+        sleep(SETTLE).await;
+        let mut ticks = interval(WINDOW);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        let now = (CpuClock::read()?, Instant::now());
-        let wall = now.1 - before.1;
-        app.push(percent(now.0.own.saturating_sub(before.0.own), wall));
-        engine.push(percent(now.0.engine_since(&before.0), wall));
-        before = now;
+        let mut windows = Self { app: Vec::new(), engine: Vec::new(), sees_engine: false };
+        let mut before = (CpuClock::read()?, Instant::now());
+        for _ in 0..n.max(SAMPLES_MIN) {
+            ticks.tick().await;
+            let now = (CpuClock::read()?, Instant::now());
+            let wall = now.1 - before.1;
+            windows.app.push(percent(now.0.own.saturating_sub(before.0.own), wall));
+            windows.engine.push(percent(now.0.engine_since(&before.0), wall));
+            windows.sees_engine = now.0.has_engine();
+            before = now;
+        }
+        Ok(windows)
     }
-    let wall = begun.elapsed();
-    let guests = Duration::from_nanos(guests_cpu_ns(rig, sandboxes).await?.saturating_sub(guests_before));
-    let together: Vec<f64> = app.iter().zip(&engine).map(|(app, engine)| app + engine).collect();
-    let row = |what: &str, sample: &[f64]| BenchRow::new("idle", what, BenchUnit::PercentOfCore, figures(None, sample));
-    let is_seen = before.0.has_engine();
-    let of_app = format!("the app's processor time with {SANDBOXES} idle sandboxes");
-    let mut rows = vec![row(&of_app, &app).note("No window is open here: WebKit's processes are not in it.")];
-    if is_seen {
-        rows.push(row("the engine's own, whoever else uses it", &engine));
-        rows.push(row("both together", &together).held_to(BenchBar::MeanBelow { value: CPU_BAR }));
-    } else {
-        rows[0].notes.push("The engine's processes cannot be seen from here.".to_owned());
+
+    fn together(&self) -> Vec<f64> {
+        self.app.iter().zip(&self.engine).map(|(app, engine)| app + engine).collect()
     }
-    rows.push(row(&format!("all {SANDBOXES} guests together, over the whole time"), &[percent(guests, wall)]));
-    Ok(rows)
 }
 
 fn percent(cpu: Duration, wall: Duration) -> f64 {

@@ -40,7 +40,7 @@ pub async fn ports(rig: &Rig, n: u32) -> Result<Vec<BenchRow>, BenchError> {
     let row =
         BenchRow::new("ports", "port opened inside to connected through the pipe", BenchUnit::Milliseconds, figures?)
             .held_to(BenchBar::P95AtMost { value: BAR })
-            .note("Counted from the word to open it, which goes through the pipe as well.");
+            .note("Counted from the word to open it, which goes through the pipe as well. Each begins right after a look of the guest's, so that it waits for all of its next one: the longest case.");
     Ok(vec![row])
 }
 
