@@ -387,7 +387,8 @@ async fn a_workspace_that_is_swapped_for_links_while_it_is_read_gives_nothing_aw
         let content = app.call(ReadResult { run: run.clone(), key: "d/passwd".to_owned(), offset: 0, length: 0 }).await;
         if let Ok(content) = content {
             read += 1;
-            assert_eq!(content.size_bytes, 2, "only the file of the workspace itself: {content:?}");
+            // It is empty between being made and being written.
+            assert!(matches!(content.size_bytes, 0 | 2), "only the file of the workspace itself: {content:?}");
         }
         workspace.join("done").exists().then_some(())
     })

@@ -100,11 +100,16 @@ fn guest(house: &House) -> CheckView {
 
 fn engine(house: &House) -> CheckView {
     match house.link.view() {
-        EngineView::Unknown => check("Engine", Verdict::Warning, "The engine was not asked yet.", "Ask again in a moment."),
+        EngineView::Unknown => {
+            check("Engine", Verdict::Warning, "The engine was not asked yet.", "Ask again in a moment.")
+        }
         EngineView::Up { product, version, api_version, found } => {
             check("Engine", Verdict::Good, &format!("{product} {version}, API {api_version}, {found}"), "")
         }
-        EngineView::Down { error, .. } => check("Engine", Verdict::Bad, &error.message, &error.hint),
+        EngineView::Down { error, .. } => {
+            let message = format!("{} {}", error.message, error.detail.replace('\n', ": "));
+            check("Engine", Verdict::Bad, message.trim_end(), &error.hint)
+        }
     }
 }
 
@@ -118,7 +123,9 @@ fn image_check(name: &str, state: &ImageState) -> CheckView {
         ImageState::Building { number, of, .. } => {
             check(&title, Verdict::Good, &format!("Being built, step {number} of {of}."), "")
         }
-        ImageState::Ready { size_bytes } => check(&title, Verdict::Good, &format!("Ready, {}.", bytes(*size_bytes)), ""),
+        ImageState::Ready { size_bytes } => {
+            check(&title, Verdict::Good, &format!("Ready, {}.", bytes(*size_bytes)), "")
+        }
         ImageState::Failed { error } => check(&title, Verdict::Bad, &error.message, &error.hint),
     }
 }

@@ -44,9 +44,12 @@ pub(crate) fn of_storage(doing: &str, error: &(dyn std::error::Error + 'static))
 
 /// The guest does not do as a guest does.
 pub(crate) fn of_pipe(error: &PipeError) -> ErrorView {
-    ErrorView::new(ErrorCode::GuestBroken, "The sandbox broke the protocol that Berth speaks with it, so the step was ended.")
-        .hint("What it printed until then is kept. Retry the task; if it happens again, the image is not one to trust.")
-        .detail(chain(error))
+    ErrorView::new(
+        ErrorCode::GuestBroken,
+        "The sandbox broke the protocol that Berth speaks with it, so the step was ended.",
+    )
+    .hint("What it printed until then is kept. Retry the task; if it happens again, the image is not one to trust.")
+    .detail(chain(error))
 }
 
 /// A fault of Berth's own.
