@@ -49,9 +49,9 @@ pub(super) async fn bench(config: &Config, arguments: Bench, verbose: u8, printe
     }
     let closed = rig.close().await;
     let exit = match measured {
-        Some(report) => {
+        Some((report, exit)) => {
             printer.reply(&report, |ink| show::bench::report(&report, ink))?;
-            Exit::Done
+            exit
         }
         None => Exit::Interrupted,
     };
@@ -59,21 +59,27 @@ pub(super) async fn bench(config: &Config, arguments: Bench, verbose: u8, printe
     Ok(exit)
 }
 
-/// One row after the other. One that fails is a gap, and the others are measured all the same.
-async fn measure(rig: &Rig, rows: &[Measured], samples: u32, printer: Printer) -> BenchReport {
+/// One row after the other. One that fails is a gap and no success; the others are measured all the same. A bar that is
+/// missed is a number like any other.
+async fn measure(rig: &Rig, rows: &[Measured], samples: u32, printer: Printer) -> (BenchReport, Exit) {
+    let mut exit = Exit::Done;
     let mut report = BenchReport { machine: rig.machine(), rows: Vec::new(), not_measured: Vec::new() };
     for &row in rows {
         printer.aside(&format!("Measuring {}.", row.name()));
         match Box::pin(one(rig, row, samples)).await {
             Ok(measured) => report.rows.extend(measured),
             Err(error) => {
-                report.not_measured.push(BenchGap { what: row.name().to_owned(), why: format!("{error:#}.") });
+                exit = Exit::Failed;
+                let why = format!("{error:#}");
+                let why = format!("{}.", why.trim_end_matches('.'));
+                show::warn(&format!("{} was not measured: {why}", row.name()));
+                report.not_measured.push(BenchGap { what: row.name().to_owned(), why });
             }
         }
     }
     let elsewhere = ELSEWHERE.map(|(what, why)| BenchGap { what: what.to_owned(), why: why.to_owned() });
     report.not_measured.extend(elsewhere);
-    report
+    (report, exit)
 }
 
 async fn one(rig: &Rig, row: Measured, samples: u32) -> anyhow::Result<Vec<BenchRow>> {

@@ -3,12 +3,13 @@
 use std::process::Stdio;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use store::EventFilter;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 use wire::{
-    EventKind, Limits, Phase,
+    EventKind, EventView, Limits, Phase,
     bench::{BenchBar, BenchFigures, BenchRow, BenchUnit},
     ids::TaskId,
 };
@@ -32,15 +33,16 @@ pub async fn fresh(rig: &Rig, n: u32) -> Result<Vec<BenchRow>, BenchError> {
     let agent = rig.agent(&ECHO, Limits::default()).await?;
     let has_docker = has_docker().await;
     let mut samples: [Vec<f64>; 4] = Default::default();
+    let mut stages = Stages::default();
     // The first of each is the cold one.
     for _ in 0..=n.max(SAMPLES_MIN) {
-        samples[0].push(berth_run(rig, &agent).await?);
+        samples[0].push(berth_run(rig, &agent, &mut stages).await?);
         if has_docker {
             samples[1].push(docker_run(rig, Network::Usual).await?);
             samples[2].push(docker_run(rig, Network::None).await?);
         }
         let newcomer = rig.agent(&ECHO, Limits::default()).await?;
-        samples[3].push(berth_run(rig, &newcomer).await?);
+        samples[3].push(berth_run(rig, &newcomer, &mut Stages::default()).await?);
     }
     let [berth, usual, none, newcomers] = samples.map(|samples| split(&samples));
     let row = |what: &str, figures| BenchRow::new("fresh", what, BenchUnit::Milliseconds, figures);
@@ -48,7 +50,7 @@ pub async fn fresh(rig: &Rig, n: u32) -> Result<Vec<BenchRow>, BenchError> {
     let first = "slot granted to first byte, fresh sandbox";
     let mut rows = match (berth, usual, none) {
         (Some(berth), Some(usual), Some(none)) => vec![
-            row(first, berth).beside("docker run", usual).held_to(bar),
+            row(first, berth).beside("docker run", usual).held_to(bar).note(stages.words()),
             row("the same", berth).beside("docker run --network none", none),
         ],
         (berth, _, _) => berth
@@ -72,7 +74,7 @@ fn split(samples: &[f64]) -> Option<BenchFigures> {
 }
 
 /// One task from its slot to the first byte on the host; returns when nothing of it is left.
-async fn berth_run(rig: &Rig, agent: &str) -> Result<f64, BenchError> {
+async fn berth_run(rig: &Rig, agent: &str, stages: &mut Stages) -> Result<f64, BenchError> {
     let (task, run) = rig.task(agent).await?;
     let handle = rig.house().steps().into_iter().find(|step| step.task == task);
     let Some(mut handle) = handle else { return Err(rig.why_ended(run).await?) };
@@ -87,20 +89,57 @@ async fn berth_run(rig: &Rig, agent: &str) -> Result<f64, BenchError> {
         Ok(Err(_)) => return Err(rig.why_ended(run).await?),
         Err(_) => return Err(BenchError::Timeout { what: "the output of an agent" }),
     }
-    let elapsed = at.duration_since(granted_at(rig, task).await?);
+    let elapsed = stages.take(&events_of(rig, task).await?, at)?;
     let placement = rig.house().store.placement_of(handle.step).await?;
     let sandbox = placement.ok_or(BenchError::Ended { what: "a run" })?.sandbox;
     rig.until_removed(sandbox).await?;
-    Ok(elapsed.as_secs_f64() * 1e3)
+    Ok(elapsed)
 }
 
-/// When the step was given its slot, by the event that says so: its time was taken before its commit, so that the commit counts.
-async fn granted_at(rig: &Rig, task: TaskId) -> Result<jiff::Timestamp, BenchError> {
+async fn events_of(rig: &Rig, task: TaskId) -> Result<Vec<EventView>, BenchError> {
     let filter = EventFilter { task: Some(task), after_seq: 0, limit: EVENTS_MAX };
-    let events = rig.house().store.events(filter).await?;
-    let granted =
-        events.iter().find(|event| matches!(&event.kind, EventKind::PhaseChanged { to: Phase::Provisioning, .. }));
-    granted.map(|event| event.at).ok_or(BenchError::Ended { what: "a run" })
+    Ok(rig.house().store.events(filter).await?)
+}
+
+/// How long each stage took, in the order of the stages, as the events tell.
+#[derive(Default)]
+struct Stages {
+    stages: Vec<(String, Vec<f64>)>,
+}
+
+impl Stages {
+    /// Takes the times of one run out of its events; from the slot to `end`, in milliseconds. The time of an event is taken
+    /// before its commit, so that the commit of the slot counts.
+    fn take(&mut self, events: &[EventView], end: Timestamp) -> Result<f64, BenchError> {
+        let is_slot =
+            |event: &&EventView| matches!(event.kind, EventKind::PhaseChanged { to: Phase::Provisioning, .. });
+        let slot = events.iter().find(is_slot).ok_or(BenchError::Ended { what: "a run" })?.at;
+        let mut begun = vec![("slot", slot)];
+        begun.extend(events.iter().filter_map(|event| {
+            let EventKind::Provisioned { stage, .. } = &event.kind else { return None };
+            Some((stage.as_str(), event.at))
+        }));
+        let ends = begun.iter().skip(1).map(|(_, at)| *at).chain([end]);
+        for ((name, begun), end) in begun.iter().zip(ends) {
+            let took = milliseconds(*begun, end);
+            match self.stages.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sample)) => sample.push(took),
+                None => self.stages.push(((*name).to_owned(), vec![took])),
+            }
+        }
+        Ok(milliseconds(slot, end))
+    }
+
+    /// The medians, for a person.
+    fn words(&self) -> String {
+        let median = |(name, sample): &(String, Vec<f64>)| format!("{name} {:.0}", figures(None, sample).p50);
+        let medians: Vec<_> = self.stages.iter().map(median).collect();
+        format!("Medians of the stages in ms: {}.", medians.join(", "))
+    }
+}
+
+fn milliseconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64() * 1e3
 }
 
 #[derive(Clone, Copy)]
