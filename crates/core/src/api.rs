@@ -120,7 +120,12 @@ impl Api {
                     }
                 }
                 for update in batch {
-                    if sender.send(update).await.is_err() {
+                    // A skin that takes nothing keeps no app from ending.
+                    let sent = tokio::select! {
+                        () = stop.cancelled() => return,
+                        sent = sender.send(update) => sent,
+                    };
+                    if sent.is_err() {
                         return;
                     }
                 }

@@ -224,14 +224,34 @@ fn lock(folder: &Utf8Path) -> Result<File, StartError> {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE)).map_err(failed)?;
+    let file = open_private(&folder.join(LOCK_FILE)).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // What SQLite puts beside its file has the same mode.
+            open_private(&folder.join(STORE_FILE)).map_err(failed)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(StartError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => {
             warn!(%source, "the data folder cannot be locked");
             Err(failed(source))
         }
+    }
+}
+
+/// Opens a file, makes it where it is missing, and makes it the person's alone.
+fn open_private(path: &Utf8Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        let file = options.mode(0o600).open(path)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    {
+        options.open(path)
     }
 }

@@ -191,7 +191,7 @@ async fn list_tasks(house: &House, call: &ListTasks) -> Result<TaskList, ErrorVi
         offset: call.offset,
     };
     let page = house.store.list_tasks(&filter).await.map_err(|error| of_store(&error))?;
-    Ok(TaskList { rows: page.rows.into_iter().map(|listed| views::row(house, listed)).collect(), total: page.total })
+    Ok(TaskList { rows: views::rows(house, page.rows), total: page.total })
 }
 
 async fn act(house: &Arc<House>, call: &Act) -> Result<StepView, ErrorView> {
@@ -301,6 +301,7 @@ async fn build_image(house: &Arc<House>, call: &BuildImage) -> Result<ImageView,
         return Err(ErrorView::new(ErrorCode::NotFound, format!("The Gallery has no image named `{shown}`."))
             .hint("`berth images` lists those there are."));
     };
+    house.link.looked_for().await;
     let up = house.link.up()?;
     gallery::ensure(house, &up, image).await?;
     Ok(gallery::view(house, Some(&up), image).await)

@@ -14,6 +14,7 @@ const FREE_BYTES_LOW: u64 = 5 << 30;
 
 /// Makes every check.
 pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
+    house.link.looked_for().await;
     let mut checks = vec![data_folder(house), guest(house), engine(house)];
     if let Ok(up) = house.link.up() {
         if up.facts.is_rootless {

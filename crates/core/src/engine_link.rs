@@ -22,6 +22,8 @@ use crate::faults;
 
 /// How often an engine that answers is asked whether it still does.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a person who asks for it waits for the first look.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before looking for one again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
@@ -93,6 +95,14 @@ impl EngineLink {
             // The sender lives in `self`.
             let _ = follow.changed().await;
         }
+    }
+
+    /// The link once it was looked for, or as it is after [`FIRST_LOOK_MAX`]: right after the start nobody knows yet.
+    pub(crate) async fn looked_for(&self) {
+        let mut follow = self.link.subscribe();
+        let known = follow.wait_for(|link| !matches!(link, Link::Unknown));
+        // Not known in time is an answer, too; the sender lives in `self`.
+        let _ = tokio::time::timeout(FIRST_LOOK_MAX, known).await;
     }
 
     /// Something did not answer: look again now.

@@ -220,11 +220,15 @@ fn archive_of(guest: &GuestBinary) -> ArchiveBody {
         folder.set_entry_type(tar::EntryType::Directory);
         folder.set_mode(0o755);
         folder.set_size(0);
+        folder.set_uid(0);
+        folder.set_gid(0);
         archive.append_data(&mut folder, "run/", io::empty())?;
         for file in &guest.files {
             let mut header = tar::Header::new_gnu();
             header.set_mode(file.mode);
             header.set_size(file.bytes.len() as u64);
+            header.set_uid(0);
+            header.set_gid(0);
             archive.append_data(&mut header, file.name, file.bytes.as_slice())?;
         }
         archive.into_inner()

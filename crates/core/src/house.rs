@@ -49,6 +49,8 @@ pub(crate) struct House {
     pub(crate) updates: broadcast::Sender<Update>,
     /// Something changed that may let a step start.
     pub(crate) queue_nudge: Notify,
+    /// A step is over: what it left half-way can be looked for.
+    pub(crate) compare_nudge: Notify,
     /// Read while volumes are filled, through containers that belong to nothing that is written down; whoever takes such
     /// containers away for leftovers has it for writing.
     pub(crate) filling: RwLock<()>,
@@ -94,6 +96,7 @@ impl House {
             slots: OnceLock::new(),
             updates: broadcast::channel(UPDATES_MAX).0,
             queue_nudge: Notify::new(),
+            compare_nudge: Notify::new(),
             filling: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

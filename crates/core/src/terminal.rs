@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use wire::{
@@ -22,6 +23,9 @@ const FRAMES_MAX: usize = 16;
 const FRAME_BYTES: usize = 64 << 10;
 /// How long a skin may leave everything undrawn before its stream is closed: it has gone.
 const ACK_WAIT_MAX: Duration = Duration::from_mins(10);
+
+/// How long the last frame may wait for the skin.
+const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Both directions of a terminal. Flow control is done on this side of the channels: a skin only pumps frames.
 /// Dropping it closes the stream.
@@ -103,9 +107,9 @@ impl TerminalEnd {
         }
     }
 
-    /// Says why nothing follows.
+    /// Says why nothing follows. A skin that takes nothing for a while is not waited for.
     pub(crate) async fn end(mut self, reason: &str) {
-        let _ = self.frame(TerminalOutput::End { reason: reason.to_owned() }).await;
+        let _ = timeout(END_WAIT_MAX, self.frame(TerminalOutput::End { reason: reason.to_owned() })).await;
     }
 }
 
@@ -126,21 +130,40 @@ pub(crate) async fn stream_output(
     step: StepId,
     attempt: u32,
     from: u64,
-    mut progress: Option<watch::Receiver<Progress>>,
+    progress: Option<watch::Receiver<Progress>>,
     mut end: TerminalEnd,
     closing: CancellationToken,
 ) {
+    let streamed = tokio::select! {
+        biased;
+        () = closing.cancelled() => Ok("Berth was closed; the step works on."),
+        streamed = stream_until_over(&outputs, step, attempt, from, progress, &mut end) => streamed,
+    };
+    if let Ok(reason) = streamed {
+        end.end(reason).await;
+    }
+}
+
+/// Returns why nothing follows.
+async fn stream_until_over(
+    outputs: &Outputs,
+    step: StepId,
+    attempt: u32,
+    from: u64,
+    mut progress: Option<watch::Receiver<Progress>>,
+    end: &mut TerminalEnd,
+) -> Result<&'static str, Gone> {
     let mut attempt = attempt;
     let mut from = from;
     let mut is_live_said = false;
     let mut reader = None;
-    let reason = loop {
+    loop {
         if reader.is_none() {
             reader = match outputs.read(step, attempt, from).await {
                 Ok(reader) => reader,
                 Err(error) => {
                     debug!(%error, "output cannot be read");
-                    break "The output cannot be read: the data folder does not give it.";
+                    return Ok("The output cannot be read: the data folder does not give it.");
                 }
             };
         }
@@ -151,67 +174,56 @@ pub(crate) async fn stream_output(
                 Ok(Some((offset, bytes))) => {
                     is_at_end = false;
                     from = offset + bytes.len() as u64;
-                    if end.send(offset, bytes).await.is_err() {
-                        return;
-                    }
+                    end.send(offset, bytes).await?;
                 }
                 Ok(None) => {}
                 Err(error) => {
                     debug!(%error, "output cannot be read");
-                    break "The output cannot be read: the data folder does not give it.";
+                    return Ok("The output cannot be read: the data folder does not give it.");
                 }
             }
         }
         if !is_at_end {
-            match wait_for_credit(&mut end, &closing).await {
-                Ok(()) => continue,
-                Err(Gone) => return,
-            }
+            wait_for_credit(end).await?;
+            continue;
         }
-        let Some(follow) = &mut progress else { break "The step has ended." };
+        let Some(follow) = &mut progress else { return Ok("The step has ended.") };
         let now = *follow.borrow_and_update();
         if now.attempt > attempt {
             // Another attempt has begun: its output is one of its own.
             attempt = now.attempt;
             from = 0;
             reader = None;
-            if end.frame(TerminalOutput::Gap { from: 0, to: 0 }).await.is_err() {
-                return;
-            }
+            end.frame(TerminalOutput::Gap { from: 0, to: 0 }).await?;
             continue;
         }
         if now.length > from {
             continue;
         }
         if now.is_over {
-            break "The agent has ended.";
+            return Ok("The agent has ended.");
         }
         if !is_live_said {
             is_live_said = true;
-            if end.frame(TerminalOutput::Live).await.is_err() {
-                return;
-            }
+            end.frame(TerminalOutput::Live).await?;
         }
         let changed = tokio::select! {
-            () = closing.cancelled() => break "Berth was closed; the step works on.",
             changed = follow.changed() => Some(changed),
             typed = end.typed() => match typed {
                 Ok(_) => None,
-                Err(Gone) => return,
+                Err(Gone) => return Err(Gone),
             },
         };
         if let Some(Err(_)) = changed {
             // The step's actor is gone: look once more, then end.
             progress = None;
         }
-    };
-    end.end(reason).await;
+    }
 }
 
-async fn wait_for_credit(end: &mut TerminalEnd, stop: &CancellationToken) -> Result<(), Gone> {
+async fn wait_for_credit(end: &mut TerminalEnd) -> Result<(), Gone> {
     while !end.has_credit() {
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
             typed = end.typed() => { typed?; }
             () = tokio::time::sleep(ACK_WAIT_MAX) => return Err(Gone),
         }

@@ -1,9 +1,12 @@
 //! Builds what the skins show from what the store and the actors know.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use store::{ListedTask, ResultRecord, RunRecord, StepRecord, StoreError, TaskRecord};
 use wire::{
     Phase,
-    ids::RunId,
+    ids::{RunId, StepId},
     view::{
         LiveStep, ResultList, ResultView, RunSummary, RunView, SandboxView, StatusView, StepView, TaskRow, TaskView,
     },
@@ -53,9 +56,18 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
     })
 }
 
+/// What those wait for that wait for a slot. Planned once for a whole list, and only where a task of it waits.
+type Waits = OnceCell<HashMap<StepId, Wait>>;
+
+/// Rows of the list.
+pub(crate) fn rows(house: &House, listed: Vec<ListedTask>) -> Vec<TaskRow> {
+    let waits = Waits::new();
+    listed.into_iter().map(|listed| row(house, listed, &waits)).collect()
+}
+
 /// One row of the list.
-pub(crate) fn row(house: &House, listed: ListedTask) -> TaskRow {
-    let note = note(house, &listed);
+fn row(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
+    let note = note(house, &listed, waits);
     TaskRow {
         task: listed.task,
         number: listed.number,
@@ -77,9 +89,9 @@ pub(crate) fn row(house: &House, listed: ListedTask) -> TaskRow {
 }
 
 /// How a task stands, in a line.
-fn note(house: &House, listed: &ListedTask) -> String {
+fn note(house: &House, listed: &ListedTask, waits: &Waits) -> String {
     match listed.phase {
-        Phase::Queued => waiting(house, listed),
+        Phase::Queued => waiting(house, listed, waits),
         Phase::Provisioning => house
             .step(listed.step)
             .and_then(|handle| handle.snapshot.borrow().stage_view())
@@ -100,16 +112,15 @@ fn note(house: &House, listed: &ListedTask) -> String {
     }
 }
 
-fn waiting(house: &House, listed: &ListedTask) -> String {
+fn waiting(house: &House, listed: &ListedTask, waits: &Waits) -> String {
     if let Some(hold) = listed.holds.iter().next() {
         return format!("Held: {}", hold.word());
     }
     if house.link.up().is_err() {
         return "Waits for the engine".to_owned();
     }
-    let plan = schedule::look(house);
-    let wait = plan.wait.iter().find(|(step, _)| *step == listed.step).map(|(_, wait)| *wait);
-    match wait {
+    let waits = waits.get_or_init(|| schedule::look(house).wait.into_iter().collect());
+    match waits.get(&listed.step).copied() {
         Some(Wait::Home) => format!("Waits for {}'s home, which is in use", listed.agent_name),
         Some(Wait::Slot { before: 0 }) => "Next when a slot is free".to_owned(),
         Some(Wait::Slot { before }) => format!("{before} before it in line"),
@@ -124,7 +135,7 @@ pub(crate) async fn task(house: &House, record: TaskRecord) -> Result<TaskView, 
     for run in house.store.runs_of(record.task).await? {
         runs.push(self::run(house, run).await?);
     }
-    Ok(TaskView { row: row(house, listed), prompt: record.prompt, runs })
+    Ok(TaskView { row: row(house, listed, &Waits::new()), prompt: record.prompt, runs })
 }
 
 /// A run with its steps.

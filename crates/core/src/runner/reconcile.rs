@@ -40,6 +40,7 @@ pub(crate) async fn run(house: Arc<House>) {
         tokio::select! {
             () = house.stop.cancelled() => return,
             changed = link.changed() => if changed.is_err() { return },
+            () = house.compare_nudge.notified() => {}
             () = tokio::time::sleep(COMPARE_EVERY) => {}
         }
     }

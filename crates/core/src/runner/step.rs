@@ -234,6 +234,7 @@ impl Actor {
             steps.remove(&self.record.step);
             drop(steps);
             self.house.queue_nudge.notify_one();
+            self.house.compare_nudge.notify_one();
         }
     }
 

@@ -1,0 +1,365 @@
+//! The sandbox's end of the pipe without processes: what an agent prints, and how it ends, is what a test says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use engine::{ContainerId, Duplex, Signal as Outside};
+use pipe::{
+    PipeError, PipeStream, ProcessId,
+    guest::{Connection, Facts, Options, read_ask, write},
+    message::{
+        Answer, Ask, ExitRecord, ExitStatus, OutOfMemory, Refusal, RefusalCode, Signal, StartAsk, Started, StartedHow,
+        StdinAsk,
+    },
+    record::{self, Record},
+};
+use serde::Serialize;
+use testkit::Process;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The longest piece that is sent at once, in bytes.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// What a guest does that none should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misdeed {
+    /// Output with bytes left out.
+    Hole,
+    /// An end that is not where the output ends.
+    WrongEnd,
+    /// Output dropped that nobody acknowledged.
+    Gap,
+    /// Bytes that are no record.
+    Garbage,
+    /// Output without end.
+    Flood,
+    /// An order to end is taken and never answered.
+    IgnoreEnd,
+}
+
+/// Every guest of a scripted engine, by its container.
+#[derive(Clone, Default)]
+pub(crate) struct Guests {
+    inner: Arc<Mutex<HashMap<ContainerId, Guest>>>,
+}
+
+impl Guests {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, Guest>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The guest of a container.
+    pub(crate) fn of(&self, container: &ContainerId) -> Guest {
+        self.lock().entry(container.clone()).or_default().clone()
+    }
+
+    /// Those in which an agent was started, in no order.
+    pub(crate) fn all(&self) -> Vec<Guest> {
+        self.lock().values().filter(|guest| guest.agent().is_some()).cloned().collect()
+    }
+
+    /// What `berth-guest` does in a scripted container.
+    pub(crate) async fn run(self, process: Process) -> i64 {
+        let guest = self.of(&process.container);
+        let is_init = process.argv.get(1).is_some_and(|command| command == "init");
+        guest.clone().serve(process.stdio).await;
+        if !is_init {
+            return 0;
+        }
+        let mut signals = process.signals;
+        loop {
+            match signals.recv().await {
+                Some(Outside::Term) => return 143,
+                Some(Outside::Kill | Outside::Hangup | Outside::Interrupt) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// One guest: it outlives its connections, as PID 1 does.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: watch::Sender<State>,
+    /// Counts up each time that connections are cut.
+    cut: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    agents: HashMap<ProcessId, Agent>,
+    last: Option<ProcessId>,
+    misdeed: Option<Misdeed>,
+    is_silent: bool,
+}
+
+/// What was started.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    /// What was asked for.
+    pub(crate) start: StartAsk,
+    /// What it got on standard input.
+    pub(crate) prompt: String,
+    /// How often it was made: more than once is a fault.
+    pub(crate) made: usize,
+    /// The signals it got.
+    pub(crate) signals: Vec<Signal>,
+    /// How often it was told to end.
+    pub(crate) ends: usize,
+    /// The first offset that is not acknowledged.
+    pub(crate) acknowledged: u64,
+    output: Vec<u8>,
+    exit: Option<ExitRecord>,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self { inner: Arc::new(Inner { state: watch::Sender::default(), cut: watch::Sender::default() }) }
+    }
+}
+
+impl Guest {
+    /// The agent, once it was started.
+    pub(crate) fn agent(&self) -> Option<Agent> {
+        let state = self.inner.state.borrow();
+        state.last.and_then(|last| state.agents.get(&last).cloned())
+    }
+
+    /// The id of the agent's process.
+    pub(crate) fn process(&self) -> Option<ProcessId> {
+        self.inner.state.borrow().last
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Agent)) {
+        self.inner.state.send_modify(|state| {
+            let last = state.last.expect("an agent was started");
+            change(state.agents.get_mut(&last).expect("it is there"));
+        });
+    }
+
+    /// The agent prints.
+    pub(crate) fn print(&self, bytes: impl AsRef<[u8]>) {
+        self.change(|agent| agent.output.extend_from_slice(bytes.as_ref()));
+    }
+
+    /// The agent ends.
+    pub(crate) fn exit(&self, status: ExitStatus, report: Option<&str>) {
+        self.change(|agent| {
+            let end = agent.output.len() as u64;
+            let report = report.map(|report| report.as_bytes().to_vec());
+            agent.exit = Some(ExitRecord { status, end, ran_ms: 1, out_of_memory: OutOfMemory::No, report });
+        });
+    }
+
+    /// The agent ends with that code.
+    pub(crate) fn exit_with(&self, code: i32) {
+        self.exit(ExitStatus::Exited { code }, None);
+    }
+
+    /// From now on it does what none should.
+    pub(crate) fn misbehave(&self, misdeed: Misdeed) {
+        self.inner.state.send_modify(|state| state.misdeed = Some(misdeed));
+    }
+
+    /// From now on new connections get no hello.
+    pub(crate) fn fall_silent(&self) {
+        self.inner.state.send_modify(|state| state.is_silent = true);
+    }
+
+    /// All connections end; what runs goes on.
+    pub(crate) fn cut(&self) {
+        self.inner.cut.send_modify(|count| *count += 1);
+    }
+
+    async fn serve(self, stdio: Duplex) {
+        // The newest connection wins.
+        self.cut();
+        let mut cut = self.inner.cut.subscribe();
+        if self.inner.state.borrow().is_silent {
+            std::future::pending::<()>().await;
+        }
+        let facts = Facts { version: "scripted".to_owned(), boot: "1".to_owned() };
+        let accepted = tokio::select! {
+            _ = cut.changed() => return,
+            accepted = Connection::accept(stdio, &facts, Options::default()) => accepted,
+        };
+        let Ok(mut connection) = accepted else { return };
+        let mut handlers = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = cut.changed() => return,
+                Some(_) = handlers.join_next(), if !handlers.is_empty() => {}
+                stream = connection.next() => match stream {
+                    Some(stream) => {
+                        let guest = self.clone();
+                        // The loss of a stream is the host's to see.
+                        handlers.spawn(async move { drop(guest.handle(stream).await) });
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn handle(self, mut stream: PipeStream) -> Result<(), PipeError> {
+        match read_ask(&mut stream).await? {
+            Ask::Start { start, attach } => {
+                let mut prompt = Vec::new();
+                if let StdinAsk::Bytes { bytes } = start.stdin {
+                    (&mut stream).take(bytes).read_to_end(&mut prompt).await?;
+                }
+                let (id, how) = self.start(start, prompt);
+                write(&mut stream, &Answer::Done(Started { how })).await?;
+                if attach { self.send_output(id, 0, stream).await } else { finish(stream).await }
+            }
+            Ask::Attach { id, from } => {
+                let end = self.inner.state.borrow().agents.get(&id).map(|agent| agent.output.len() as u64);
+                match end {
+                    Some(end) if from <= end => {
+                        write(&mut stream, &Answer::Done(())).await?;
+                        self.send_output(id, from, stream).await
+                    }
+                    Some(_) => refuse(stream, RefusalCode::BeyondEnd).await,
+                    None => refuse(stream, RefusalCode::UnknownProcess).await,
+                }
+            }
+            Ask::Acknowledge { id, offset } => {
+                self.change_one(id, |agent| agent.acknowledged = agent.acknowledged.max(offset));
+                done(stream, ()).await
+            }
+            Ask::Signal { id, signal } => {
+                self.change_one(id, |agent| agent.signals.push(signal));
+                done(stream, ()).await
+            }
+            Ask::End { id, .. } => {
+                let is_ignored = self.inner.state.borrow().misdeed == Some(Misdeed::IgnoreEnd);
+                self.change_one(id, |agent| agent.ends += 1);
+                if is_ignored {
+                    std::future::pending::<()>().await;
+                }
+                self.exit(ExitStatus::Signaled { number: 15 }, None);
+                done(stream, ()).await
+            }
+            Ask::Control
+            | Ask::AcknowledgeExit { .. }
+            | Ask::Stdin { .. }
+            | Ask::CloseStdin { .. }
+            | Ask::Resize { .. }
+            | Ask::Count { .. }
+            | Ask::Processes
+            | Ask::Dial { .. }
+            | Ask::Events
+            | Ask::Stats
+            | Ask::Finish
+            | Ask::Unknown => refuse(stream, RefusalCode::UnknownAsk).await,
+        }
+    }
+
+    fn change_one(&self, id: ProcessId, change: impl FnOnce(&mut Agent)) {
+        self.inner.state.send_modify(|state| {
+            if let Some(agent) = state.agents.get_mut(&id) {
+                change(agent);
+            }
+        });
+    }
+
+    fn start(&self, start: StartAsk, prompt: Vec<u8>) -> (ProcessId, StartedHow) {
+        let id = start.id;
+        let mut how = StartedHow::Existing;
+        self.inner.state.send_modify(|state| {
+            state.last = Some(id);
+            state.agents.entry(id).or_insert_with(|| {
+                how = StartedHow::New;
+                Agent {
+                    start,
+                    prompt: String::from_utf8(prompt).expect("a prompt is text"),
+                    made: 1,
+                    signals: Vec::new(),
+                    ends: 0,
+                    acknowledged: 0,
+                    output: Vec::new(),
+                    exit: None,
+                }
+            });
+        });
+        (id, how)
+    }
+
+    async fn send_output(&self, id: ProcessId, from: u64, mut stream: PipeStream) -> Result<(), PipeError> {
+        let mut changes = self.inner.state.subscribe();
+        let mut next = from;
+        loop {
+            let (piece, exit, misdeed) = {
+                let state = changes.borrow_and_update();
+                let Some(agent) = state.agents.get(&id) else { return Ok(()) };
+                let at = usize::try_from(next).expect("a test's output is short");
+                let rest = agent.output.get(at..).unwrap_or_default();
+                let piece = Bytes::copy_from_slice(&rest[..rest.len().min(PIECE_BYTES)]);
+                (piece, agent.exit.clone(), state.misdeed)
+            };
+            match misdeed {
+                Some(Misdeed::Hole) => {
+                    let bytes = Bytes::from_static(b"after a hole");
+                    record::write(&mut stream, &Record::Data { offset: next + 7, bytes }).await?;
+                }
+                Some(Misdeed::WrongEnd) => {
+                    let status = ExitStatus::Exited { code: 0 };
+                    let out_of_memory = OutOfMemory::No;
+                    let exit = ExitRecord { status, end: next + 9, ran_ms: 1, out_of_memory, report: None };
+                    record::write(&mut stream, &Record::Exit(exit)).await?;
+                }
+                Some(Misdeed::Gap) => {
+                    record::write(&mut stream, &Record::Gap { from: next, to: next + 100 }).await?;
+                }
+                Some(Misdeed::Garbage) => stream.write_all(&[0xee; 64]).await?,
+                Some(Misdeed::Flood) => {
+                    let bytes = Bytes::from_static(&[b'x'; PIECE_BYTES]);
+                    let length = bytes.len() as u64;
+                    record::write(&mut stream, &Record::Data { offset: next, bytes }).await?;
+                    next += length;
+                    self.change_one(id, |agent| {
+                        let longer = agent.output.len().max(usize::try_from(next).unwrap_or(usize::MAX));
+                        agent.output.resize(longer, b'x');
+                    });
+                    continue;
+                }
+                Some(Misdeed::IgnoreEnd) | None if !piece.is_empty() => {
+                    let offset = next;
+                    next += piece.len() as u64;
+                    record::write(&mut stream, &Record::Data { offset, bytes: piece }).await?;
+                    continue;
+                }
+                Some(Misdeed::IgnoreEnd) | None => {
+                    if let Some(exit) = exit {
+                        record::write(&mut stream, &Record::Exit(exit)).await?;
+                        return finish(stream).await;
+                    }
+                }
+            }
+            // The state lives as long as the guest.
+            let _ = changes.changed().await;
+        }
+    }
+}
+
+async fn done<A: Serialize + Sync>(mut stream: PipeStream, answer: A) -> Result<(), PipeError> {
+    write(&mut stream, &Answer::Done(answer)).await?;
+    finish(stream).await
+}
+
+async fn refuse(mut stream: PipeStream, code: RefusalCode) -> Result<(), PipeError> {
+    write(&mut stream, &Answer::<()>::Refused(Refusal::new(code, ""))).await?;
+    finish(stream).await
+}
+
+async fn finish(mut stream: PipeStream) -> Result<(), PipeError> {
+    stream.shutdown().await?;
+    Ok(())
+}

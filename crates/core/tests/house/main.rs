@@ -1,0 +1,13 @@
+//! The runner, from a call of the API to the last row, on an engine in memory with a guest that does as it is told.
+//!
+//! Everything but the engine and what runs in its containers is real: the store, the queue, the actors, the pipe. What the real guest
+//! and a real engine do beyond this is tested with them, in `tests/`.
+
+mod faults;
+mod guest;
+mod hostile;
+mod life;
+mod lost;
+mod queue;
+mod review;
+mod scene;

@@ -1,0 +1,235 @@
+//! A Berth on a scripted engine, and the questions that tests ask it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_core::{Api, App, Config, Connected, Connector, Stream, SystemClock};
+use camino_tempfile::Utf8TempDir;
+use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
+use futures::FutureExt;
+use testkit::{ScriptedEngine, until};
+use wire::{
+    Action, ErrorView, EventKind, LimitsPatch, Phase,
+    call::{Act, CancelRun, CreateAgent, CreateTask, ListEvents, ShowRun, TaskCreated},
+    ids::StepId,
+    stream::{StreamTarget, TerminalInput, TerminalOutput},
+    task::{Launch, NewTask, ReviewGate},
+    view::{RunView, StepView},
+};
+
+use crate::guest::{Guest, Guests};
+
+/// Everything that a test waits for comes within this.
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
+
+/// A Berth on a scripted engine.
+pub(crate) struct Scene {
+    pub(crate) engine: Arc<ScriptedEngine>,
+    pub(crate) guests: Guests,
+    config: Config,
+    app: Option<App>,
+    _folder: Utf8TempDir,
+}
+
+impl Scene {
+    /// One with an image `own/image:1` and an agent `own` that runs in it and asks for no review.
+    pub(crate) async fn start() -> Self {
+        let scene = Self::without_agent().await;
+        scene.agent("own", ReviewGate::Skip).await;
+        scene
+    }
+
+    pub(crate) async fn without_agent() -> Self {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let guest_binary = folder.path().join("berth-guest");
+        std::fs::write(&guest_binary, b"\x7fELF of a script").unwrap();
+        let config = Config {
+            data_folder: folder.path().join("data"),
+            engine_address: None,
+            extra_certificates: Vec::new(),
+            guest_binary: Some(guest_binary),
+        };
+        let engine = ScriptedEngine::new();
+        let import = ImportRequest {
+            root: empty_image_tar(),
+            tag: ImageRef::parse("own/image:1").unwrap(),
+            ownership: Ownership::of_install("somebody-else", Role::Image),
+            labels: BTreeMap::new(),
+            changes: vec!["ENV COLOUR=blue".to_owned()],
+        };
+        engine.import(import).await.unwrap();
+        let guests = Guests::default();
+        let all = guests.clone();
+        engine.program("/berth/berth-guest", move |process| all.clone().run(process));
+        let app = App::start_with(config.clone(), connector(&engine), SystemClock).await.unwrap();
+        Self { engine, guests, config, app: Some(app), _folder: folder }
+    }
+
+    pub(crate) async fn agent(&self, name: &str, review: ReviewGate) {
+        let create = CreateAgent {
+            name: name.to_owned(),
+            image: "own/image:1".to_owned(),
+            launch: Launch::Command { argv: vec!["agent".to_owned()] },
+            limits: wire::Limits::default(),
+            review,
+        };
+        self.api().call(create).await.unwrap();
+    }
+
+    pub(crate) fn api(&self) -> Api {
+        self.app.as_ref().expect("the app runs").api()
+    }
+
+    /// Ends the app in order; what it started works on.
+    pub(crate) async fn stop(&mut self) {
+        let app = self.app.take().expect("the app runs");
+        tokio::time::timeout(BOUND, app.shutdown()).await.expect("an app ends in bounded time");
+    }
+
+    /// Starts it again, on the same folder.
+    pub(crate) async fn start_again(&mut self) {
+        let app = App::start_with(self.config.clone(), connector(&self.engine), SystemClock).await.unwrap();
+        self.app = Some(app);
+    }
+
+    /// Hands in a task for the agent `own`.
+    pub(crate) async fn task(&self, prompt: &str) -> TaskCreated {
+        self.task_of("own", prompt, None).await
+    }
+
+    pub(crate) async fn task_of(&self, agent: &str, prompt: &str, limits: Option<LimitsPatch>) -> TaskCreated {
+        let task = NewTask {
+            title: None,
+            prompt: prompt.to_owned(),
+            agent: Some(agent.to_owned()),
+            project: None,
+            limits,
+            review: None,
+            attachments: Vec::new(),
+        };
+        self.api().call(CreateTask { task }).await.unwrap()
+    }
+
+    pub(crate) async fn run(&self, task: &TaskCreated) -> RunView {
+        self.api().call(ShowRun { run: task.run.to_string() }).await.unwrap()
+    }
+
+    pub(crate) async fn step(&self, task: &TaskCreated) -> StepView {
+        self.run(task).await.steps.remove(0)
+    }
+
+    /// Waits for a phase; a step that is over in another one fails at once.
+    pub(crate) async fn until_phase(&self, task: &TaskCreated, phase: Phase) -> StepView {
+        let mut found = None;
+        until(&format!("a step that is {}", phase.word()), BOUND, async || {
+            let step = self.step(task).await;
+            assert!(
+                step.phase == phase || !step.phase.is_final(),
+                "the step is {} instead of {}: {:?}",
+                step.phase.word(),
+                phase.word(),
+                step.error
+            );
+            let is_there = step.phase == phase;
+            found = Some(step);
+            is_there
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// The only guest in which an agent works, once it was started and the step executes.
+    pub(crate) async fn at_work(&self, task: &TaskCreated) -> Guest {
+        self.until_phase(task, Phase::Executing).await;
+        until("a connected guest", BOUND, async || {
+            self.step(task).await.sandbox.is_some_and(|sandbox| sandbox.connected)
+        })
+        .await;
+        let container = self.step(task).await.sandbox.unwrap().container;
+        let found = self.engine.inspect(&container.parse_id()).await.unwrap().unwrap();
+        let shown = self.engine.raw_inspect(&found.id).await.unwrap();
+        assert_eq!(engine::contract::hardening::violations(&shown), [""; 0]);
+        let guest = self.guests.of(&found.id);
+        assert!(guest.agent().is_some(), "the agent was started");
+        guest
+    }
+
+    pub(crate) async fn act(&self, step: StepId, action: Action, comment: &str) -> Result<StepView, ErrorView> {
+        self.api().call(Act { step, action, comment: comment.to_owned() }).await
+    }
+
+    pub(crate) async fn cancel(&self, task: &TaskCreated) {
+        self.api().call(CancelRun { run: task.run.to_string() }).await.unwrap();
+    }
+
+    /// What happened to a task.
+    pub(crate) async fn events(&self, task: &TaskCreated) -> Vec<EventKind> {
+        let list = ListEvents { task: Some(task.task), after_seq: 0, limit: 1_000 };
+        self.api().call(list).await.unwrap().into_iter().map(|event| event.kind).collect()
+    }
+
+    /// A step's output from an offset to its end, acknowledged as it comes, and whether its end was told.
+    pub(crate) async fn output(&self, step: StepId, from: u64) -> Vec<u8> {
+        let Stream::Terminal(mut terminal) = self.api().open_stream(StreamTarget::Output { step, from }).await.unwrap()
+        else {
+            panic!("an output is a terminal");
+        };
+        let reading = async {
+            let mut bytes = Vec::new();
+            loop {
+                match terminal.output.recv().await {
+                    Some(TerminalOutput::Output { offset, bytes: piece }) => {
+                        assert_eq!(offset, from + bytes.len() as u64, "pieces follow one another");
+                        bytes.extend_from_slice(&piece);
+                        let offset = from + bytes.len() as u64;
+                        // A stream that is at its end takes no more acks.
+                        let _ = terminal.input.send(TerminalInput::Ack { offset }).await;
+                    }
+                    Some(TerminalOutput::Live) => {}
+                    Some(TerminalOutput::End { .. }) => return bytes,
+                    Some(TerminalOutput::Gap { from, to }) => panic!("a gap from {from} to {to}"),
+                    None => panic!("a stream that ends without saying so"),
+                }
+            }
+        };
+        tokio::time::timeout(BOUND, reading).await.expect("an output ends in bounded time")
+    }
+
+    /// Waits until nothing of any sandbox is left.
+    pub(crate) async fn nothing_is_left(&self) {
+        let any = LabelFilter::any_install;
+        until("no container is left", BOUND, async || {
+            self.engine.containers(&any()).await.is_ok_and(|containers| containers.is_empty())
+        })
+        .await;
+        until("no spool is left", BOUND, async || {
+            self.engine.volumes(&any().role(Role::Spool)).await.is_ok_and(|volumes| volumes.is_empty())
+        })
+        .await;
+    }
+}
+
+/// A container's name as the engine takes it.
+trait ParseId {
+    fn parse_id(&self) -> engine::ContainerId;
+}
+
+impl ParseId for String {
+    fn parse_id(&self) -> engine::ContainerId {
+        engine::ContainerName::parse(self.clone()).unwrap().into()
+    }
+}
+
+fn connector(engine: &Arc<ScriptedEngine>) -> Connector {
+    let engine = engine.clone();
+    Arc::new(move || {
+        let engine = engine.clone();
+        async move {
+            // As a real one is asked whether it is there.
+            engine.ping().await?;
+            Ok(Connected { engine, found: "a script".to_owned() })
+        }
+        .boxed()
+    })
+}
