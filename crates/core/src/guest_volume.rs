@@ -155,9 +155,7 @@ pub(crate) async fn ensure(
     ensure_empty_image(engine, &install).await?;
 
     let spec = filler(&install, &volume);
-    // One that a crash left behind.
-    engine.remove(&spec.name.clone().into()).await?;
-    let filler = engine.create(&spec).await?;
+    let filler = make_filler(engine, &spec).await?;
     let outcome = fill(engine, &filler, &volume, guest).await;
     engine.remove(&filler).await?;
     outcome?;
@@ -271,6 +269,17 @@ pub(crate) fn empty_image() -> ImageRef {
 /// The name of the container through which a volume is filled.
 pub(crate) fn filler_name(volume: &VolumeName) -> ContainerName {
     ContainerName::parse(format!("{volume}-filler")).expect("invariant: a volume's name and letters")
+}
+
+/// Makes that container, in the place of one that a crash left behind.
+pub(crate) async fn make_filler(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+    let name: ContainerId = spec.name.clone().into();
+    engine.remove(&name).await?;
+    match engine.create(spec).await {
+        // Made by a first try whose answer was lost.
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(name),
+        created => created,
+    }
 }
 
 /// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:

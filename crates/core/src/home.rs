@@ -21,7 +21,7 @@ use engine::{
 };
 use wire::ids::{AgentId, InstallId};
 
-use crate::guest_volume::filler_of;
+use crate::guest_volume::{filler_of, make_filler};
 use crate::owner::Owner;
 
 /// Where it is mounted.
@@ -57,9 +57,7 @@ pub(crate) async fn lay_out(
         first_use: FirstUse::CopyImage,
     };
     let spec = filler_of(&volume, mount, image, ownership(install, agent, Role::Filler));
-    // One that a crash left behind.
-    engine.remove(&spec.name.clone().into()).await?;
-    let filler = engine.create(&spec).await?;
+    let filler = make_filler(engine, &spec).await?;
     let archive = layout(agent_name, owner).expect("invariant: writing a tar into memory does not fail");
     let outcome = engine.put_archive(&filler, Utf8Path::new("/"), archive).await;
     engine.remove(&filler).await?;

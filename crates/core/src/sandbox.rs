@@ -23,7 +23,7 @@ use wire::{
 };
 
 use crate::{
-    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_name, filler_of},
+    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_name, filler_of, make_filler},
     home::HOME_FOLDER,
     owner::Owner,
 };
@@ -155,9 +155,7 @@ impl Plan {
             first_use: FirstUse::Empty,
         };
         let filler = filler_of(&spool, mount, empty_image(), self.ownership(Role::Filler));
-        // One that a crash left behind.
-        engine.remove(&filler.name.clone().into()).await?;
-        let id = engine.create(&filler).await?;
+        let id = make_filler(engine, &filler).await?;
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = self.owner.folder_header();
         header.set_mode(0o700);
