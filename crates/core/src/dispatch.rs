@@ -8,6 +8,7 @@ use serde::Serialize;
 use store::{
     AttachmentRecord, EventFilter, IdPrefix, NewRun, NewStep, RunRecord, StepRecord, StoreError, TaskFilter, TaskRecord,
 };
+use tracing::warn;
 use wire::{
     Action, Call, ErrorCode, ErrorView, EventKind, Request,
     call::{
@@ -42,7 +43,8 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             reply(&call, intake::preview(source).await)
         }
         Request::CreateTask(call) => {
-            let created = create_task(house, &call).await;
+            let (owner, task) = (house.clone(), call.clone());
+            let created = whole(house, async move { create_task(&owner, &task).await }).await;
             reply(&call, created)
         }
         Request::ListTasks(call) => reply(&call, list_tasks(house, &call).await),
@@ -62,7 +64,8 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             reply(&call, view)
         }
         Request::Act(call) => {
-            let acted = act(house, &call).await;
+            let (owner, action) = (house.clone(), call.clone());
+            let acted = whole(house, async move { act(&owner, &action).await }).await;
             reply(&call, acted)
         }
         Request::CancelRun(call) => {
@@ -103,6 +106,17 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
     }
 }
 
+/// Carries out what must not stop half-way because its caller has gone: a row without its actor would wait for the next start.
+async fn whole<T: Send + 'static>(
+    house: &House,
+    work: impl Future<Output = Result<T, ErrorView>> + Send + 'static,
+) -> Result<T, ErrorView> {
+    match house.tasks.spawn(work).await {
+        Ok(done) => done,
+        Err(error) => Err(faults::internal("carry out the call", &error)),
+    }
+}
+
 /// Ties a reply to its call's type, and writes it as JSON.
 fn reply<C: Call>(_call: &C, reply: Result<C::Reply, ErrorView>) -> Result<serde_json::Value, ErrorView>
 where
@@ -133,7 +147,13 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
     let files = if attachments.is_empty() {
         Vec::new()
     } else {
-        intake::copy_attachments(attachments, staging.clone()).await?
+        match intake::copy_attachments(attachments, staging.clone()).await {
+            Ok(files) => files,
+            Err(error) => {
+                discard(&staging).await;
+                return Err(error);
+            }
+        }
     };
     let stored = format!("attachments/{id}");
     let attachments = files
@@ -167,10 +187,25 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
         events: vec![EventKind::TaskCreated { title }],
         at: house.time.now(),
     };
-    let added = house.store.create_task(new).await.map_err(|error| of_store(&error))?;
+    let added = match house.store.create_task(new).await {
+        Ok(added) => added,
+        Err(error) => {
+            discard(&staging).await;
+            return Err(of_store(&error));
+        }
+    };
     begin(house, &run, agent.launch, &prompt).await?;
     house.tell(Update::Task { task: id });
     Ok(TaskCreated { task: id, number: added.number, run: run.run })
+}
+
+/// Takes away what was copied for a task that did not come about.
+async fn discard(staging: &camino::Utf8Path) {
+    if let Err(error) = tokio::fs::remove_dir_all(staging).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        warn!(%error, %staging, "copied attachments could not be taken away");
+    }
 }
 
 /// Begins the actors of a new run.
@@ -203,17 +238,30 @@ async fn act(house: &Arc<House>, call: &Act) -> Result<StepView, ErrorView> {
         return Err(ErrorView::new(ErrorCode::InvalidArgument, "Changes were requested without saying which.")
             .hint("Write what the agent shall do differently."));
     }
-    let answer = match house.step(call.step) {
-        Some(handle) => handle.input(input, call.comment.clone()).await,
-        None => Ok(lifecycle::advance(&record.state, input).map(drop)),
-    };
-    match answer {
+    match put(house, call.step, input, call.comment.clone()).await? {
         Ok(Ok(())) => step_view(house, call.step).await,
         Ok(Err(denied)) => Err(refused(denied)),
         Err(step::Away) => {
             Err(ErrorView::new(ErrorCode::NotNow, "The step ended at this very moment.").hint("Look at it again."))
         }
     }
+}
+
+/// Puts an input to a step. One without an actor is over, or is being let go of: then nothing can change it.
+async fn put(
+    house: &House,
+    step: wire::ids::StepId,
+    input: lifecycle::Input,
+    comment: String,
+) -> Result<Result<Result<(), lifecycle::Denied>, step::Away>, ErrorView> {
+    if let Some(handle) = house.step(step) {
+        return Ok(handle.input(input, comment).await);
+    }
+    let record = house.store.step(step).await.map_err(|error| of_store(&error))?;
+    Ok(match lifecycle::advance(&record.state, input) {
+        Err(denied) => Ok(Err(denied)),
+        Ok(_) => Err(step::Away),
+    })
 }
 
 fn refused(denied: lifecycle::Denied) -> ErrorView {
@@ -258,11 +306,7 @@ async fn cancel_run(house: &Arc<House>, call: &CancelRun) -> Result<RunSummary, 
     let mut last_denied = None;
     let mut is_any_cancelled = false;
     for record in house.store.steps_of(run.run).await.map_err(|error| of_store(&error))? {
-        let answer = match house.step(record.step) {
-            Some(handle) => handle.input(lifecycle::Input::Cancel, String::new()).await,
-            None => Ok(lifecycle::advance(&record.state, lifecycle::Input::Cancel).map(drop)),
-        };
-        match answer {
+        match put(house, record.step, lifecycle::Input::Cancel, String::new()).await? {
             // Said twice is said once.
             Ok(Ok(()) | Err(lifecycle::Denied::AlreadyEnding | lifecycle::Denied::AlreadyCancelled)) => {
                 is_any_cancelled = true;

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use newtype_uuid::GenericUuid as _;
 use pipe::host::{Guest, Keep, Output, OutputEvent, Report, Start, StartError, Stdin, Stdio};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use wire::{
@@ -24,6 +26,8 @@ use crate::{dispatch, escape, faults, home, sandbox};
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 /// Pieces of output between the pipe and the stream.
 const PIECES_MAX: usize = 8;
+/// Pieces of input that may wait for a program that does not read.
+const KEYS_MAX: usize = 16;
 /// Between TERM and KILL, when its stream is closed.
 const END_GRACE: Duration = Duration::from_millis(500);
 
@@ -83,66 +87,18 @@ async fn start(guest: &Guest, stdio: Stdio) -> Result<(pipe::ProcessId, Output),
 }
 
 async fn serve(guest: Guest, process: pipe::ProcessId, output: Output, mut end: TerminalEnd, stop: CancellationToken) {
-    let (sender, mut pieces) = mpsc::channel(PIECES_MAX);
-    let pump = async move {
-        let mut output = output;
-        while let Ok(Some(event)) = output.next().await {
-            if sender.send(event).await.is_err() {
-                return;
-            }
-        }
-    };
-    let terminal = async {
-        if end.frame(TerminalOutput::Live).await.is_err() {
-            return None;
-        }
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Some("Berth was closed."),
-                typed = end.typed() => match typed {
-                    Ok(Some(Typed::Input(bytes))) => {
-                        if guest.write_stdin(process, &bytes).await.is_err() {
-                            return Some("The shell has ended.");
-                        }
-                    }
-                    Ok(Some(Typed::Resize { columns, rows })) => {
-                        if let Err(error) = guest.resize(process, columns, rows).await {
-                            debug!(%error, "a shell was not resized");
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(Gone) => return None,
-                },
-                piece = pieces.recv(), if end.has_credit() => {
-                    let sent = match piece {
-                        Some(OutputEvent::Chunk { offset, bytes }) => {
-                            let to = offset + bytes.len() as u64;
-                            let sent = end.send(offset, bytes).await;
-                            // Nobody attaches to a shell again: what is drawn is done with.
-                            if let Err(error) = guest.acknowledge(process, to).await {
-                                debug!(%error, "an acknowledgement did not arrive");
-                            }
-                            sent
-                        }
-                        Some(OutputEvent::Gap { from, to }) => end.frame(TerminalOutput::Gap { from, to }).await,
-                        Some(OutputEvent::Exited(_)) => return Some("The shell has ended."),
-                        None => return Some("The sandbox cannot be reached any more."),
-                    };
-                    if sent.is_err() {
-                        return None;
-                    }
-                }
-            }
-        }
-    };
-    let reason = {
-        let (pump, mut terminal) = (std::pin::pin!(pump), std::pin::pin!(terminal));
-        tokio::select! {
-            reason = &mut terminal => reason,
-            // What was read last is still to be drawn.
-            () = pump => terminal.await,
-        }
-    };
+    // Whatever may wait for the sandbox has a task of its own: neither a program that reads no keys nor a slow guest holds back
+    // what is drawn. All end with this future.
+    let mut around = JoinSet::new();
+    let (sender, pieces) = mpsc::channel(PIECES_MAX);
+    around.spawn(pump(output, sender));
+    let (keys, typed) = mpsc::channel(KEYS_MAX);
+    around.spawn(type_in(guest.clone(), process, typed));
+    let (drawn, acknowledged) = watch::channel(0);
+    around.spawn(acknowledge(guest.clone(), process, acknowledged));
+
+    let reason = draw(&guest, process, pieces, keys, drawn, &mut end, &stop).await;
+    drop(around);
     if let Some(reason) = reason {
         end.end(reason).await;
     }
@@ -151,5 +107,86 @@ async fn serve(guest: Guest, process: pipe::ProcessId, output: Output, mut end: 
     }
     if let Err(error) = guest.acknowledge_exit(process).await {
         debug!(%error, "the end of a shell was not acknowledged");
+    }
+}
+
+/// Reads what the shell prints, which is not cancel safe.
+async fn pump(mut output: Output, pieces: mpsc::Sender<OutputEvent>) {
+    while let Ok(Some(event)) = output.next().await {
+        if pieces.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Types one piece of input after the other.
+async fn type_in(guest: Guest, process: pipe::ProcessId, mut typed: mpsc::Receiver<Bytes>) {
+    while let Some(bytes) = typed.recv().await {
+        if let Err(error) = guest.write_stdin(process, &bytes).await {
+            debug!(%error, "keys were not taken");
+            return;
+        }
+    }
+}
+
+/// Tells the guest what is drawn, the latest only: nobody attaches to a shell again.
+async fn acknowledge(guest: Guest, process: pipe::ProcessId, mut drawn: watch::Receiver<u64>) {
+    while drawn.changed().await.is_ok() {
+        let offset = *drawn.borrow_and_update();
+        if let Err(error) = guest.acknowledge(process, offset).await {
+            debug!(%error, "an acknowledgement did not arrive");
+        }
+    }
+}
+
+/// Passes output and keys on until one side ends; says why, where the skin is still there to hear it.
+async fn draw(
+    guest: &Guest,
+    process: pipe::ProcessId,
+    mut pieces: mpsc::Receiver<OutputEvent>,
+    keys: mpsc::Sender<Bytes>,
+    drawn: watch::Sender<u64>,
+    end: &mut TerminalEnd,
+    stop: &CancellationToken,
+) -> Option<&'static str> {
+    if end.frame(TerminalOutput::Live).await.is_err() {
+        return None;
+    }
+    loop {
+        let has_credit = end.has_credit();
+        tokio::select! {
+            () = stop.cancelled() => return Some("Berth was closed."),
+            // With that many keys unread, even acks wait.
+            typed = end.typed(), if keys.capacity() > 0 || keys.is_closed() => match typed {
+                Ok(Some(Typed::Input(bytes))) => {
+                    if keys.try_send(bytes).is_err() {
+                        return Some("The shell has ended.");
+                    }
+                }
+                Ok(Some(Typed::Resize { columns, rows })) => {
+                    if let Err(error) = guest.resize(process, columns, rows).await {
+                        debug!(%error, "a shell was not resized");
+                    }
+                }
+                Ok(None) => {}
+                Err(Gone) => return None,
+            },
+            piece = pieces.recv(), if has_credit => {
+                let sent = match piece {
+                    Some(OutputEvent::Chunk { offset, bytes }) => {
+                        let to = offset + bytes.len() as u64;
+                        let sent = end.send(offset, bytes).await;
+                        drawn.send_replace(to);
+                        sent
+                    }
+                    Some(OutputEvent::Gap { from, to }) => end.frame(TerminalOutput::Gap { from, to }).await,
+                    Some(OutputEvent::Exited(_)) => return Some("The shell has ended."),
+                    None => return Some("The sandbox cannot be reached any more."),
+                };
+                if sent.is_err() {
+                    return None;
+                }
+            }
+        }
     }
 }

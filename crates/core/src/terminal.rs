@@ -3,6 +3,7 @@
 //! Flow control is here: nothing is sent past [`UNACKNOWLEDGED_BYTES_MAX`] beyond what the skin says it has drawn, so that a
 //! slow window holds back its own terminal and nothing else.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub struct Terminal {
 pub(crate) struct TerminalEnd {
     output: mpsc::Sender<TerminalOutput>,
     input: mpsc::Receiver<TerminalInput>,
+    /// What was typed while a frame waited to be sent; at most [`FRAMES_MAX`].
+    backlog: VecDeque<Typed>,
     acknowledged: u64,
     sent: u64,
 }
@@ -60,7 +63,10 @@ pub(crate) struct Gone;
 pub(crate) fn pair(from: u64) -> (Terminal, TerminalEnd) {
     let (output, output_rx) = mpsc::channel(FRAMES_MAX);
     let (input_tx, input) = mpsc::channel(FRAMES_MAX);
-    (Terminal { output: output_rx, input: input_tx }, TerminalEnd { output, input, acknowledged: from, sent: from })
+    (
+        Terminal { output: output_rx, input: input_tx },
+        TerminalEnd { output, input, backlog: VecDeque::new(), acknowledged: from, sent: from },
+    )
 }
 
 impl TerminalEnd {
@@ -82,12 +88,29 @@ impl TerminalEnd {
         Ok(())
     }
 
-    /// Sends any other frame.
+    /// Sends any other frame. Acks are taken in meanwhile: a skin that waits for its ack to be taken before it takes the next
+    /// frame must not be waited for in turn.
     pub(crate) async fn frame(&mut self, frame: TerminalOutput) -> Result<(), Gone> {
         if let TerminalOutput::Gap { to, .. } = frame {
             self.sent = to;
         }
-        self.output.send(frame).await.map_err(|_| Gone)
+        let mut is_input_open = true;
+        loop {
+            let has_room = is_input_open && self.backlog.len() < FRAMES_MAX;
+            let input = tokio::select! {
+                biased;
+                permit = self.output.reserve() => {
+                    permit.map_err(|_| Gone)?.send(frame);
+                    return Ok(());
+                }
+                input = self.input.recv(), if has_room => input,
+            };
+            match input.map(|input| self.take(input)) {
+                Some(Some(typed)) => self.backlog.push_back(typed),
+                Some(None) => {}
+                None => is_input_open = false,
+            }
+        }
     }
 
     /// The next thing typed. Acks are taken in on the way, and `Ok(None)` says that one came.
@@ -95,14 +118,23 @@ impl TerminalEnd {
     /// # Cancel safety
     /// Safe: nothing is taken from the channel unless it is returned.
     pub(crate) async fn typed(&mut self) -> Result<Option<Typed>, Gone> {
-        match self.input.recv().await.ok_or(Gone)? {
-            TerminalInput::Input(bytes) => Ok(Some(Typed::Input(bytes))),
+        if let Some(typed) = self.backlog.pop_front() {
+            return Ok(Some(typed));
+        }
+        let input = self.input.recv().await.ok_or(Gone)?;
+        Ok(self.take(input))
+    }
+
+    /// Notes an ack; gives back anything else.
+    fn take(&mut self, input: TerminalInput) -> Option<Typed> {
+        match input {
+            TerminalInput::Input(bytes) => Some(Typed::Input(bytes)),
             TerminalInput::Resize { columns, rows } => {
-                Ok(Some(Typed::Resize { columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) }))
+                Some(Typed::Resize { columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) })
             }
             TerminalInput::Ack { offset } => {
                 self.acknowledged = self.acknowledged.max(offset.min(self.sent));
-                Ok(None)
+                None
             }
         }
     }
@@ -229,4 +261,39 @@ async fn wait_for_credit(end: &mut TerminalEnd) -> Result<(), Gone> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_skin_that_acks_every_small_frame_before_it_takes_the_next_is_not_waited_for_in_turn() {
+        let frames = 20 * FRAMES_MAX as u64;
+        let bound = Duration::from_secs(10);
+        let (mut terminal, mut end) = pair(0);
+        let sending = async {
+            for offset in 0..frames {
+                end.send(offset, Bytes::from_static(b"x")).await.unwrap();
+            }
+            while end.typed().await.is_ok() {}
+        };
+        let drawing = async {
+            for _ in 0..frames {
+                let Some(TerminalOutput::Output { offset, .. }) = terminal.output.recv().await else {
+                    panic!("no output")
+                };
+                for _ in 0..2 {
+                    terminal.input.send(TerminalInput::Ack { offset: offset + 1 }).await.unwrap();
+                }
+            }
+        };
+        let both = async {
+            tokio::select! {
+                () = sending => panic!("the skin has gone"),
+                () = drawing => {}
+            }
+        };
+        timeout(bound, both).await.unwrap();
+    }
 }

@@ -34,7 +34,7 @@ async fn meets(op: Op, nth: usize, fault: Fault) -> bool {
     let task = scene.task("Work").await;
     let mut is_told = false;
     tokio::time::timeout(
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         until(&name, BOUND, async || {
             for guest in scene.guests.all() {
                 if !is_told && guest.agent().is_some() {

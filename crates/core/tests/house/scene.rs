@@ -21,7 +21,7 @@ use wire::{
 use crate::guest::{Guest, Guests};
 
 /// Everything that a test waits for comes within this.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
 /// A Berth on a scripted engine.
 pub(crate) struct Scene {
