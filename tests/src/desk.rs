@@ -3,6 +3,7 @@
 //! Any number of them stand side by side. Nothing here needs a window manager.
 
 use std::{
+    fs::File,
     process::{Command as Blocking, Stdio},
     time::Duration,
 };
@@ -39,7 +40,10 @@ impl Desk {
     pub async fn new() -> Self {
         let mut x = Command::new("Xvfb");
         x.args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp"]);
-        let (x, number) = up(x).await;
+        let (x, number) = {
+            let _turn = turn().await;
+            up(x).await
+        };
         let mut bus = Command::new("dbus-daemon");
         bus.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
         let (bus, address) = up(bus).await;
@@ -115,6 +119,17 @@ impl Desk {
             eprintln!("no picture of the screen: is imagemagick installed?");
         }
     }
+}
+
+/// One X server comes up at a time, of all test programs: two that find the same lock of a dead one take it away from each other,
+/// and then share a display.
+async fn turn() -> File {
+    let locked = tokio::task::spawn_blocking(|| {
+        let file = File::create(std::env::temp_dir().join("berth-tests-display.lock"))?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    locked.await.expect("locking does not panic").expect("a file for a lock can be made")
 }
 
 /// Starts a program that says on its first line where it is.
