@@ -127,9 +127,11 @@ impl Plan {
     /// Makes the volumes and the container, or finds what an earlier try has made. The container does not run yet, unless
     /// the earlier try had come that far.
     pub(crate) async fn make(&self, engine: &dyn Engine, facts: &EngineFacts) -> Result<Container, EngineError> {
-        self.make_spool(engine).await?;
         let spec = self.spec(facts);
-        let id = match engine.create(&spec).await {
+        engine.create_volume(&spool_name(self.sandbox), &self.ownership(Role::Spool)).await?;
+        let (owned, created) = tokio::join!(self.own_spool(engine), engine.create(&spec));
+        owned?;
+        let id = match created {
             Ok(id) => id,
             Err(error) if error.kind() == ErrorKind::Conflict => spec.name.clone().into(),
             Err(error) => return Err(error),
@@ -139,15 +141,10 @@ impl Plan {
         })
     }
 
-    /// Makes the volume in which the guest keeps output, and gives it to the sandbox's user: through a container that never runs,
-    /// since an engine refuses an archive for what is mounted below the guest's own read-only volume.
-    async fn make_spool(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+    /// Gives the volume in which the guest keeps output to the sandbox's user: through a container that never runs, since an engine
+    /// refuses an archive for what is mounted below the guest's own read-only volume. To be done before the sandbox starts.
+    pub(crate) async fn own_spool(&self, engine: &dyn Engine) -> Result<(), EngineError> {
         let spool = spool_name(self.sandbox);
-        if engine.volume(&spool).await?.is_some() && find(engine, self.sandbox).await?.is_some() {
-            // The volume's owner was set before the container was made.
-            return Ok(());
-        }
-        engine.create_volume(&spool, &self.ownership(Role::Spool)).await?;
         let mount = Mount::Volume {
             name: spool.clone(),
             target: SPOOL_IN_FILLER.into(),

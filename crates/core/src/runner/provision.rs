@@ -144,7 +144,13 @@ pub(crate) async fn provision(
         owner: house.owner,
     };
     let container = match found {
-        Some(container) => container,
+        Some(container) => {
+            if container.state == ContainerState::Created {
+                // Whoever made it may not have come that far.
+                plan.own_spool(engine).await?;
+            }
+            container
+        }
         None => plan.make(engine, &up.facts).await?,
     };
     drop(filling);
