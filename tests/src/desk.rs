@@ -39,7 +39,9 @@ impl Desk {
     /// Where `Xvfb` or `dbus-daemon` is not installed or does not come up.
     pub async fn new() -> Self {
         let mut x = Command::new("Xvfb");
-        x.args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp"]);
+        // Without `-noreset` the server starts anew whenever its last client leaves, and turns away whoever comes just then: here
+        // `xdotool`, which looks for a window, and the app that is about to open it.
+        x.args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp", "-noreset"]);
         let (x, number) = {
             let _turn = turn().await;
             up(x).await
