@@ -19,10 +19,11 @@ need_engine() {
     [[ $(uname -s) == Linux ]] || die "no container engine answers: start Docker Desktop (or colima), then call ./dev again"
     can_be_root || die "no container engine answers, and starting one needs root:
     sudo systemctl start docker"
+    # A client may be there alone.
+    need daemon
     if [[ -d /run/systemd/system ]]; then
         work "Starting the engine" as_root systemctl start docker
     else
-        has dockerd || die "no container engine answers, and there is no dockerd to start"
         say "Starting the engine (log: $DEV/log/dockerd.log)"
         # Its own session and no inherited descriptor, so that it outlives this call and holds nothing of it.
         as_root setsid --fork dockerd --log-level=warn >"$DEV/log/dockerd.log" 2>&1 </dev/null

@@ -17,6 +17,7 @@ build  | cmd:node                       | nodejs                        | nodejs
 build  | cmd:npm                        | npm                           | nodejs-npm                         | npm                     | node
 engine | cmd:docker                     | docker.io                     | moby-engine                        | docker                  | docker
 engine | cmd:iptables                   | iptables                      | iptables-nft                       | iptables                | -
+daemon | cmd:dockerd                    | docker.io                     | moby-engine                        | docker                  | -
 test   | cmd:git                        | git                           | git                                | git                     | git
 test   | cmd:python3                    | python3                       | python3                            | python                  | python
 test   | py:markdown_it                 | python3-markdown-it           | python3-markdown-it-py             | python-markdown-it-py   | -
