@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # What is needed from the system, by purpose: how to see that it is there, and what it is called where.
 #
-# On Debian what is missing is installed; elsewhere, or without root, the exact command is printed. Rust is never installed
-# behind a person's back: only its targets are added.
+# On Debian what is missing is installed, Rust too; elsewhere, or without root, the exact command is printed.
 
 # purpose | how to see it | Debian | Fedora | Arch | macOS (brew); `-` where the system has it or has no use for it
 NEEDS='
+rust   | cmd:curl                       | curl                           | curl                               | curl                    | -
 build  | cmd:timeout                    | coreutils                     | coreutils                          | coreutils               | coreutils
 build  | cmd:sha256sum                  | coreutils                     | coreutils                          | coreutils               | coreutils
 build  | file:/etc/ssl/certs            | ca-certificates               | ca-certificates                    | ca-certificates         | -
@@ -37,6 +37,8 @@ base   | cmd:debootstrap                | debootstrap                   | deboot
 '
 
 NODE_MAJOR_MIN=18
+# Where rustup puts what it installs.
+RUST_BIN=${CARGO_HOME:-$HOME/.cargo}/bin
 # The system's own, whose modules are packages; another that comes first in PATH would not have them.
 PYTHON=python3
 [[ ! -x /usr/bin/python3 ]] || PYTHON=/usr/bin/python3
@@ -127,12 +129,40 @@ guest_target() {
     esac
 }
 
+# fetch URL FILE
+fetch() { curl --proto '=https' --tlsv1.2 --fail --silent --show-error --location --retry 3 --output "$2" "$1"; }
+
+# The installer of https://rustup.rs, run only if it is the very file that is published beside its hash.
+fetch_rustup() {
+    local folder=$1 url
+    url=${RUSTUP_UPDATE_ROOT:-https://static.rust-lang.org/rustup}/dist/$(uname -m)-unknown-linux-gnu/rustup-init
+    mkdir -p "$folder" &&
+        fetch "$url" "$folder/rustup-init" &&
+        fetch "$url.sha256" "$folder/rustup-init.sha256" &&
+        # The published file may name the program by another path: only the hash counts.
+        printf '%s  rustup-init\n' "$(cut -c1-64 "$folder/rustup-init.sha256")" >"$folder/rustup-init.check" &&
+        (cd "$folder" && sha256sum --check --strict rustup-init.check) &&
+        chmod +x "$folder/rustup-init"
+}
+
+install_rust() {
+    say "Rust is missing: installing its stable toolchain with rustup, as https://rustup.rs does: into ${CARGO_HOME:-$HOME/.cargo}
+    and ${RUSTUP_HOME:-$HOME/.rustup}, with a line in your shell's profile that puts it on the path"
+    need rust
+    work "Fetching rustup" fetch_rustup "$DEV/rustup"
+    work "Installing Rust" "$DEV/rustup/rustup-init" -y --profile minimal --component rustfmt,clippy \
+        --target "wasm32-unknown-unknown,$(guest_target)"
+}
+
 need_rust() {
     local wanted found target libdir
-    export PATH=$DEV/tools/bin:$PATH:$HOME/.cargo/bin
+    export PATH=$DEV/tools/bin:$PATH:$RUST_BIN
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-    has cargo || die "missing: Rust $wanted or newer. Get it from https://rustup.rs, then call ./dev again:
+    if ! has cargo; then
+        [[ $(system) == debian ]] || die "missing: Rust $wanted or newer. Get it from https://rustup.rs, then call ./dev again:
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
+        install_rust
+    fi
     found=$(rustc --version | cut -d' ' -f2)
     [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) == "$wanted" ]] ||
         die "Rust $found is too old: $wanted is needed. Update it, then call ./dev again:

@@ -125,7 +125,7 @@ suite() {
         declare -F "part_$part" >/dev/null || die "there is no part \`$part\`; there are: ${PARTS[*]}"
     done
     BERTH_GUEST=$PWD/target/$(guest_target)/guest/berth-guest
-    export BERTH_GUEST PATH=$DEV/tools/bin:$PATH:$HOME/.cargo/bin
+    export BERTH_GUEST PATH=$DEV/tools/bin:$PATH:$RUST_BIN
     printf -v table '%-10s %8s %8s %8s\n' part seconds passed failed
     for part in "${parts[@]}"; do
         say "Part $part"
