@@ -3,7 +3,7 @@
 //! Made for 100,000 tasks: numbers are found in narrow indexes first, and only the rows of the page are read.
 
 use jiff::Timestamp;
-use sqlx::{FromRow, Sqlite, Transaction};
+use sqlx::{Executor, FromRow, Sqlite, Transaction};
 use wire::{
     ErrorView, Phase,
     ids::{RunId, StepId, TaskId},
@@ -19,8 +19,10 @@ use crate::{
 use lifecycle::Holds;
 
 const TABLE: &str = "tasks";
+/// A page without a row, as JSON.
+const NONE: &str = "[]";
 
-/// Up to how many finds of a search are counted; past it a person refines the search rather than reads on.
+/// Up to how many finds of a search are counted and can be paged to; past it a person refines the search rather than reads on.
 pub const SEARCH_TOTAL_MAX: u32 = 10_000;
 
 /// Which tasks.
@@ -152,16 +154,15 @@ impl Store {
     /// A page of the task list, newest first.
     pub async fn list_tasks(&self, filter: &TaskFilter) -> Result<TaskPage, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let phases = if filter.phases.is_empty() { &Phase::ALL[..] } else { &filter.phases };
+        let counts = counts(&mut *snapshot).await?;
         let (numbers, total) = match search::parse(&filter.search) {
-            Search::Everything => (page(&mut snapshot, phases, filter).await?, total(&mut snapshot, phases).await?),
-            Search::Nothing => (Vec::new(), 0),
-            Search::Query(query) if filter.phases.is_empty() => found(&mut snapshot, &query, filter).await?,
-            Search::Query(query) => found_in(&mut snapshot, &query, filter).await?,
+            Search::Everything => page(&mut snapshot, &counts, filter).await?,
+            Search::Nothing => (NONE.to_owned(), 0),
+            Search::Query(query) => found(&mut snapshot, &query, &counts, filter).await?,
         };
         let rows: Vec<ListedRow> =
             sqlx::query_as(select_listed!("json_each(?1) AS page CROSS JOIN tasks ON tasks.number = page.value"))
-                .bind(column::to_json(TABLE, &numbers)?)
+                .bind(numbers)
                 .fetch_all(&mut *snapshot)
                 .await?;
         let rows = rows.into_iter().map(ListedRow::into_record).collect::<Result<Vec<_>, _>>()?;
@@ -180,108 +181,118 @@ impl Store {
 
     /// How many tasks are in each phase, every phase once.
     pub async fn phase_counts(&self) -> Result<Vec<PhaseCount>, StoreError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT phase, tasks FROM phase_counts").fetch_all(self.read()).await?;
-        let mut counts = Phase::ALL.map(|phase| PhaseCount { phase, count: 0 });
-        for (name, tasks) in rows {
-            let phase = column::phase("phase_counts", &name)?;
-            for count in counts.iter_mut().filter(|count| count.phase == phase) {
-                count.count = column::to_u64("phase_counts", tasks)?;
-            }
-        }
-        Ok(counts.to_vec())
+        Ok(counts(self.read()).await?.to_vec())
     }
 }
 
-/// The numbers of a page without a search. Each arm reads an index in order, and SQLite merges them, so that only the
-/// entries up to the end of the page are looked at.
+async fn counts(reader: impl Executor<'_, Database = Sqlite>) -> Result<[PhaseCount; Phase::ALL.len()], StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as("SELECT phase, tasks FROM phase_counts").fetch_all(reader).await?;
+    let mut counts = Phase::ALL.map(|phase| PhaseCount { phase, count: 0 });
+    for (name, tasks) in rows {
+        let phase = column::phase("phase_counts", &name)?;
+        for count in counts.iter_mut().filter(|count| count.phase == phase) {
+            count.count = column::to_u64("phase_counts", tasks)?;
+        }
+    }
+    Ok(counts)
+}
+
+impl TaskFilter {
+    fn has(&self, phase: Phase) -> bool {
+        self.phases.is_empty() || self.phases.contains(&phase)
+    }
+}
+
+/// Each arm reads an index in order, and SQLite merges them, so that only the entries up to the end of the page are looked at.
+macro_rules! select_numbers {
+    ($order:literal) => {
+        concat!(
+            "SELECT json_group_array(number) FROM (
+                 SELECT number FROM tasks WHERE phase = ?1 UNION ALL SELECT number FROM tasks WHERE phase = ?2
+                 UNION ALL SELECT number FROM tasks WHERE phase = ?3 UNION ALL SELECT number FROM tasks WHERE phase = ?4
+                 UNION ALL SELECT number FROM tasks WHERE phase = ?5 UNION ALL SELECT number FROM tasks WHERE phase = ?6
+                 UNION ALL SELECT number FROM tasks WHERE phase = ?7
+                 ORDER BY number ",
+            $order,
+            " LIMIT ?8 OFFSET ?9)"
+        )
+    };
+}
+
+/// The numbers of a page without a search, and how many tasks there are. What comes before a page has to be walked over: a page
+/// in the older half is reached from the oldest.
 async fn page(
     snapshot: &mut Transaction<'_, Sqlite>,
-    phases: &[Phase],
+    counts: &[PhaseCount],
     filter: &TaskFilter,
-) -> Result<Vec<i64>, StoreError> {
-    let mut query = sqlx::query_scalar(
-        "SELECT number FROM tasks WHERE phase = ?1 UNION ALL SELECT number FROM tasks WHERE phase = ?2
-         UNION ALL SELECT number FROM tasks WHERE phase = ?3 UNION ALL SELECT number FROM tasks WHERE phase = ?4
-         UNION ALL SELECT number FROM tasks WHERE phase = ?5 UNION ALL SELECT number FROM tasks WHERE phase = ?6
-         UNION ALL SELECT number FROM tasks WHERE phase = ?7
-         ORDER BY number DESC LIMIT ?8 OFFSET ?9",
-    );
+) -> Result<(String, u64), StoreError> {
+    let total = counts.iter().filter(|count| filter.has(count.phase)).map(|count| count.count).sum::<u64>();
+    let rows = u64::from(filter.limit).min(total.saturating_sub(filter.offset));
+    if rows == 0 {
+        return Ok((NONE.to_owned(), total));
+    }
+    let older = total - filter.offset - rows;
+    let (numbers, passed_over) =
+        if older < filter.offset { (select_numbers!("ASC"), older) } else { (select_numbers!("DESC"), filter.offset) };
+    let mut query = sqlx::query_scalar(numbers);
     // An arm without a phase finds nothing.
     for phase in Phase::ALL {
-        query = query.bind(phases.contains(&phase).then_some(phase.name()));
+        query = query.bind(filter.has(phase).then_some(phase.name()));
     }
-    Ok(query.bind(filter.limit).bind(column::from_u64(filter.offset)).fetch_all(&mut **snapshot).await?)
+    let query = query.bind(column::from_u64(rows)).bind(column::from_u64(passed_over));
+    Ok((query.fetch_one(&mut **snapshot).await?, total))
 }
 
-async fn total(snapshot: &mut Transaction<'_, Sqlite>, phases: &[Phase]) -> Result<u64, StoreError> {
-    let total: i64 = sqlx::query_scalar(
-        "SELECT coalesce(sum(tasks), 0) FROM phase_counts WHERE phase IN (SELECT value FROM json_each(?1))",
-    )
-    .bind(names(phases)?)
-    .fetch_one(&mut **snapshot)
-    .await?;
-    column::to_u64("phase_counts", total)
+/// The finds are gone through once, for the page and for how many there are.
+macro_rules! select_found {
+    ($condition:literal) => {
+        concat!(
+            "WITH found (number) AS MATERIALIZED (
+                 SELECT rowid FROM task_search WHERE task_search MATCH ?1 ",
+            $condition,
+            " ORDER BY rowid DESC LIMIT ?2)
+             SELECT (SELECT json_group_array(number) FROM (SELECT number FROM found LIMIT ?3 OFFSET ?4)),
+                    (SELECT count(*) FROM found)"
+        )
+    };
 }
 
 /// The numbers of a page of a search, and how many it finds.
+///
+/// Whether a find is in the phases asked for is looked up in a list of numbers made for the question: of the tasks that are in
+/// them, or of those that are not, whichever are fewer. The `+` keeps SQLite from searching anew for each number of the list.
 async fn found(
     snapshot: &mut Transaction<'_, Sqlite>,
     query: &str,
+    counts: &[PhaseCount],
     filter: &TaskFilter,
-) -> Result<(Vec<i64>, u64), StoreError> {
-    let numbers = sqlx::query_scalar(
-        "SELECT rowid FROM task_search WHERE task_search MATCH ?1 ORDER BY rowid DESC LIMIT ?2 OFFSET ?3",
-    )
-    .bind(query)
-    .bind(filter.limit)
-    .bind(column::from_u64(filter.offset))
-    .fetch_all(&mut **snapshot)
-    .await?;
-    let total: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM task_search WHERE task_search MATCH ?1 LIMIT ?2)")
-            .bind(query)
-            .bind(SEARCH_TOTAL_MAX)
-            .fetch_one(&mut **snapshot)
-            .await?;
+) -> Result<(String, u64), StoreError> {
+    let (within, beyond): (Vec<_>, Vec<_>) = counts.iter().partition(|count| filter.has(count.phase));
+    let size = |part: &[&PhaseCount]| part.iter().map(|count| count.count).sum::<u64>();
+    let (statement, listed) = if beyond.is_empty() {
+        (select_found!(""), &beyond)
+    } else if size(&within) <= size(&beyond) {
+        (
+            select_found!("AND +rowid IN (SELECT number FROM tasks WHERE phase IN (SELECT value FROM json_each(?5)))"),
+            &within,
+        )
+    } else {
+        (
+            select_found!(
+                "AND +rowid NOT IN (SELECT number FROM tasks WHERE phase IN (SELECT value FROM json_each(?5)))"
+            ),
+            &beyond,
+        )
+    };
+    let listed: Vec<_> = listed.iter().map(|count| count.phase.name()).collect();
+    let mut found = sqlx::query_as::<_, (String, i64)>(statement)
+        .bind(query)
+        .bind(SEARCH_TOTAL_MAX)
+        .bind(filter.limit)
+        .bind(column::from_u64(filter.offset));
+    if !listed.is_empty() {
+        found = found.bind(column::to_json(TABLE, &listed)?);
+    }
+    let (numbers, total) = found.fetch_one(&mut **snapshot).await?;
     Ok((numbers, column::to_u64("task_search", total)?))
-}
-
-/// The same among the tasks in some phases.
-async fn found_in(
-    snapshot: &mut Transaction<'_, Sqlite>,
-    query: &str,
-    filter: &TaskFilter,
-) -> Result<(Vec<i64>, u64), StoreError> {
-    let phases = names(&filter.phases)?;
-    let numbers = sqlx::query_scalar(
-        "SELECT task_search.rowid FROM task_search
-         WHERE task_search MATCH ?1
-           AND (SELECT phase FROM tasks WHERE number = task_search.rowid) IN (SELECT value FROM json_each(?2))
-         ORDER BY task_search.rowid DESC LIMIT ?3 OFFSET ?4",
-    )
-    .bind(query)
-    .bind(&phases)
-    .bind(filter.limit)
-    .bind(column::from_u64(filter.offset))
-    .fetch_all(&mut **snapshot)
-    .await?;
-    let total: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM (
-             SELECT 1 FROM task_search
-             WHERE task_search MATCH ?1
-               AND (SELECT phase FROM tasks WHERE number = task_search.rowid) IN (SELECT value FROM json_each(?2))
-             LIMIT ?3)",
-    )
-    .bind(query)
-    .bind(&phases)
-    .bind(SEARCH_TOTAL_MAX)
-    .fetch_one(&mut **snapshot)
-    .await?;
-    Ok((numbers, column::to_u64("task_search", total)?))
-}
-
-fn names(phases: &[Phase]) -> Result<String, StoreError> {
-    let names: Vec<_> = phases.iter().map(|phase| phase.name()).collect();
-    column::to_json(TABLE, &names)
 }

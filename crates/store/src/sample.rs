@@ -7,7 +7,10 @@ use camino::Utf8Path;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use wire::Phase;
 
-use crate::{error::StoreError, list::TaskFilter};
+use crate::{
+    error::StoreError,
+    list::{SEARCH_TOTAL_MAX, TaskFilter},
+};
 
 /// A page as the window asks for it.
 const PAGE: u32 = 200;
@@ -50,6 +53,7 @@ impl QuestionKind {
 /// What the window asks for with that many tasks in the store, from the commonest to the worst.
 pub fn questions(tasks: u32) -> Vec<Question> {
     let last_page = u64::from(tasks.saturating_sub(PAGE));
+    let finds = u64::from(tasks.clamp(PAGE, SEARCH_TOTAL_MAX));
     let base = TaskFilter { limit: PAGE, ..TaskFilter::default() };
     let of = |kind| move |name, filter| Question { name, kind, filter };
     let (list, filter, search) = (of(QuestionKind::List), of(QuestionKind::Filter), of(QuestionKind::Search));
@@ -57,24 +61,28 @@ pub fn questions(tasks: u32) -> Vec<Question> {
     let words = |words: &str| TaskFilter { search: words.to_owned(), ..base.clone() };
     let both = |word: &str, phase| TaskFilter { search: word.to_owned(), ..phases(&[phase]) };
     let open = [Phase::Queued, Phase::Provisioning, Phase::Executing, Phase::AwaitingReview];
-    let closed = TaskFilter { offset: last_page * 9 / 10, ..phases(&[Phase::Completed, Phase::Failed]) };
+    let closed = |offset| TaskFilter { offset, ..phases(&[Phase::Completed, Phase::Failed]) };
     vec![
         list("first page", base.clone()),
+        list("middle page", TaskFilter { offset: last_page / 2, ..base.clone() }),
         list("last page", TaskFilter { offset: last_page, ..base.clone() }),
         filter("executing", phases(&[Phase::Executing])),
         filter("all that is not over", phases(&open)),
         filter("completed", phases(&[Phase::Completed])),
-        filter("completed or failed, last page", closed),
+        filter("completed or failed, middle page", closed(last_page / 2)),
+        filter("completed or failed, last page", closed(last_page * 49 / 50)),
         search("a rare word", words("w3999")),
         search("two words", words("w12 w80")),
         search("a word of every fourth task", words("w3")),
         search("an agent's name", words("agent")),
         search("a word that all have", words("please")),
         search("one letter", words("w")),
-        search("a word that all have, last page", TaskFilter { offset: last_page, ..words("please") }),
+        search("a word that all have, last page", TaskFilter { offset: finds - u64::from(PAGE), ..words("please") }),
         search("a rare word, failed", both("w3999", Phase::Failed)),
         search("a word that all have, completed", both("please", Phase::Completed)),
+        search("a word that all have, failed", both("please", Phase::Failed)),
         search("a word that all have, executing", both("please", Phase::Executing)),
+        search("a word of every fourth task, failed", both("w3", Phase::Failed)),
     ]
 }
 

@@ -1,5 +1,5 @@
 use lifecycle::{Exit, Input};
-use store::{OutputProgress, TaskFilter, TaskPage};
+use store::{ListedTask, OutputProgress, TaskFilter, TaskPage};
 use wire::{Hold, Phase};
 
 use crate::fixture::{Fixture, agent, at, fixture};
@@ -47,6 +47,37 @@ async fn pages_are_newest_first_and_know_how_many_there_are() {
     assert_eq!(titles(&page(6, 3).await), ["t1"]);
     let beyond = page(7, 3).await;
     assert_eq!((beyond.rows.len(), beyond.total), (0, 7));
+}
+
+#[tokio::test]
+async fn pages_put_together_are_the_whole_list_under_every_filter() {
+    let fixture = fixture().await;
+    let work = [Input::SlotGranted, Input::Provisioned, Input::AgentExited(Exit::Success)];
+    for number in 1..=23 {
+        let (_, step, _) = fixture.task(&format!("odd{} all{number}", number % 2)).await;
+        // Two thirds go on, so that some phases have more than half of the tasks and some have less.
+        fixture.advance_all(step, 10, &work[..number % 3]).await;
+    }
+    let (few, many) = ([Phase::Queued], [Phase::Provisioning, Phase::Executing]);
+    for (phases, search) in [(&[][..], ""), (&few, ""), (&many, ""), (&[], "all"), (&few, "odd1"), (&many, "odd1")] {
+        let whole = list(&fixture, phases, search).await;
+        assert!(whole.rows.len() > 2, "{phases:?} {search}: there is something to page through");
+        let mut rows = Vec::new();
+        for offset in (0..whole.total).step_by(3) {
+            let (phases, search) = (phases.to_vec(), search.to_owned());
+            let filter = TaskFilter { phases, search, limit: 3, offset };
+            let page = fixture.store.list_tasks(&filter).await.unwrap();
+            assert_eq!(page.total, whole.total, "{offset}");
+            rows.extend(page.rows);
+        }
+        assert_eq!(rows, whole.rows, "{phases:?} {search}");
+        let is_wanted =
+            |row: &ListedTask| (phases.is_empty() || phases.contains(&row.phase)) && row.title.contains(search);
+        assert!(whole.rows.iter().all(is_wanted));
+        assert!(whole.rows.is_sorted_by(|one, other| one.number > other.number), "newest first");
+        let everything = list(&fixture, &[], "").await.rows;
+        assert_eq!(everything.iter().filter(|row| is_wanted(row)).count() as u64, whole.total);
+    }
 }
 
 #[tokio::test]
