@@ -31,6 +31,9 @@ test   | cmd:openbox                    | openbox                       | openbo
 test   | cmd:import                     | imagemagick                   | ImageMagick                        | imagemagick             | -
 test   | cmd:WebKitWebDriver            | webkit2gtk-driver             | webkit2gtk-driver                  | webkit2gtk-4.1          | -
 test   | cmd:dbus-daemon                | dbus                          | dbus-daemon                        | dbus                    | -
+test   | cmd:gnome-keyring-daemon       | gnome-keyring                 | gnome-keyring                      | gnome-keyring           | -
+test   | cmd:secret-tool                | libsecret-tools               | libsecret                          | libsecret               | -
+test   | cmd:gdbus                      | libglib2.0-bin                | glib2                              | glib2                   | -
 test   | gi:Gtk:3.0                     | python3-gi gir1.2-gtk-3.0     | python3-gobject gtk3               | python-gobject gtk3     | -
 test   | file:/usr/share/fonts          | fonts-dejavu-core             | dejavu-sans-mono-fonts             | ttf-dejavu              | -
 base   | cmd:debootstrap                | debootstrap                   | debootstrap                        | debootstrap             | -

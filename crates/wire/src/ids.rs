@@ -34,6 +34,8 @@ kinds! {
     RunKind, RunId, "run";
     /// A container that serves one step, or one after another.
     SandboxKind, SandboxId, "sandbox";
+    /// A value in the OS keyring, known by name.
+    SecretKind, SecretId, "secret";
     /// One agent's part of a run.
     StepKind, StepId, "step";
     /// What a person asked for.
