@@ -25,7 +25,8 @@ use wire::{
 use crate::{
     client::Client,
     command::{Ran, berth, run},
-    docker::{self, Kind},
+    docker::{self, Docker, Kind},
+    own_engine::OwnEngine,
     slot::Slot,
     wait::{settles, until},
 };
@@ -62,6 +63,8 @@ pub struct Serving {
 pub struct TestApp {
     home: Utf8TempDir,
     environment: Vec<(String, String)>,
+    /// For the engine that its containers are on.
+    docker: Docker,
     serving: Option<(Child, Serving, Client)>,
     leftovers: Leftovers,
     install: OnceLock<String>,
@@ -81,6 +84,14 @@ impl TestApp {
         app
     }
 
+    /// Starts one on an engine of the test's own, which has to outlive it.
+    pub async fn start_on(engine: &OwnEngine) -> Self {
+        let mut app = Self::unstarted(&[("BERTH_ENGINE", &engine.address())]).await;
+        app.docker = engine.docker();
+        app.restart().await;
+        app
+    }
+
     /// Its data folder, with nothing running on it yet.
     ///
     /// # Panics
@@ -91,7 +102,8 @@ impl TestApp {
         let private = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(home.path(), private).expect("the folder is the test's own");
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { home, environment, serving: None, leftovers: Leftovers::None, install: OnceLock::new(), _slot: slot }
+        let (docker, leftovers) = (Docker::of_this_machine(), Leftovers::None);
+        Self { home, environment, docker, serving: None, leftovers, install: OnceLock::new(), _slot: slot }
     }
 
     /// Its data folder.
@@ -299,12 +311,12 @@ impl TestApp {
 
     /// The containers of this install, as `docker inspect` shows them.
     pub fn containers(&self) -> Vec<Value> {
-        self.install().map(|install| docker::objects(Kind::Container, install)).unwrap_or_default()
+        self.install().map(|install| self.docker.objects(Kind::Container, install)).unwrap_or_default()
     }
 
     /// The volumes of this install, as `docker inspect` shows them.
     pub fn volumes(&self) -> Vec<Value> {
-        self.install().map(|install| docker::objects(Kind::Volume, install)).unwrap_or_default()
+        self.install().map(|install| self.docker.objects(Kind::Volume, install)).unwrap_or_default()
     }
 
     /// What is in the engine and serves one sandbox only: it has to go with it.
@@ -340,7 +352,7 @@ impl Drop for TestApp {
             let _gone = settles(STOP_TIME_MAX, || matches!(child.try_wait(), Ok(Some(_)) | Err(_)));
         }
         if let Some(install) = self.install() {
-            docker::remove_all(install);
+            self.docker.remove_all(install);
         }
         assert!(swept, "left behind in the engine: {left:?}");
     }

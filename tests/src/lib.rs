@@ -20,6 +20,7 @@ pub mod client;
 pub mod command;
 pub mod desk;
 pub mod docker;
+pub mod own_engine;
 pub mod page;
 pub mod sample;
 pub mod slot;
@@ -28,4 +29,5 @@ pub mod window;
 
 pub use app::TestApp;
 pub use command::{Ran, berth};
+pub use own_engine::OwnEngine;
 pub use wait::until;
