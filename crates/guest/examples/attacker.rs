@@ -1,5 +1,13 @@
 //! What a hostile agent with the guest's own uid tries; the container tests run it inside a sandbox.
 //!
+//! ```text
+//! attacker               tries all of it on the guest and on the shim above itself
+//! attacker against PID   tries to get at one process
+//! attacker victim        says its pid and waits until its input ends: a program that does nothing for its own safety
+//! attacker impostor      takes the guest's socket where nobody has it
+//! attacker init          does nothing, as PID 1 of a container that has no guest
+//! ```
+//!
 //! One line per attempt: `held <name>` where it was refused, `BROKEN <name>` where it succeeded. It kills nothing of
 //! its own, so that each attempt is made.
 
@@ -12,18 +20,47 @@ use std::time::Duration;
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::{Pid, Uid, getppid, setuid};
+use nix::unistd::{Pid, Uid, getppid, pause, setuid};
 
 const GUEST: &str = "/berth/berth-guest";
 
 fn main() {
-    let mut lines = Vec::new();
-    let mut tried = |name: String, has_succeeded: bool| {
-        lines.push(format!("{} {name}", if has_succeeded { "BROKEN" } else { "held" }));
-    };
-    // PID 1, and the shim above this process.
-    for pid in [Pid::from_raw(1), getppid()] {
-        let who = if pid.as_raw() == 1 { "guest" } else { "shim" };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => try_everything(),
+        ["against", pid] => {
+            let mut attempts = Attempts::default();
+            attempts.on_process("victim", Pid::from_raw(pid.parse().expect("a pid")));
+            attempts.tell();
+        }
+        ["victim"] => {
+            let text = format!("{}\n", std::process::id());
+            std::io::stdout().write_all(text.as_bytes()).expect("standard output is open");
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        }
+        ["impostor"] => {
+            let _taken = UnixListener::bind_addr(&socket()).expect("nobody has the name");
+            pause();
+        }
+        ["init"] => pause(),
+        _ => std::process::exit(2),
+    }
+}
+
+/// What was tried, a line each.
+#[derive(Default)]
+struct Attempts {
+    lines: Vec<String>,
+}
+
+impl Attempts {
+    fn add(&mut self, name: impl AsRef<str>, has_succeeded: bool) {
+        self.lines.push(format!("{} {}", if has_succeeded { "BROKEN" } else { "held" }, name.as_ref()));
+    }
+
+    fn on_process(&mut self, who: &str, pid: Pid) {
+        let mut tried = |name: String, has_succeeded: bool| self.add(name, has_succeeded);
         tried(format!("{who}: read memory"), File::open(format!("/proc/{pid}/mem")).is_ok());
         let writing = OpenOptions::new().write(true).open(format!("/proc/{pid}/mem"));
         tried(format!("{who}: write memory"), writing.is_ok());
@@ -37,25 +74,41 @@ fn main() {
         tried(format!("{who}: copy memory"), copied.is_ok());
     }
 
-    let name = SocketAddr::from_abstract_name("berth-guest").expect("a valid name");
-    tried("take the socket's name".into(), UnixListener::bind_addr(&name).is_ok());
-    tried("speak over the socket".into(), is_answered(&name));
-    tried("become the connector".into(), setuid(Uid::from_raw(64_000)).is_ok());
+    fn tell(&self) {
+        let text = self.lines.join("\n") + "\n";
+        std::io::stdout().write_all(text.as_bytes()).expect("standard output is open");
+    }
+}
 
-    tried("read the guest's program".into(), File::open(GUEST).is_ok());
-    tried("write the guest's program".into(), OpenOptions::new().write(true).open(GUEST).is_ok());
-    tried("remove the guest's program".into(), fs::remove_file(GUEST).is_ok());
-    tried("move the guest's program".into(), fs::rename(GUEST, "/berth/x").is_ok());
-    tried("add a file beside it".into(), File::create("/berth/x").is_ok());
-    tried("move the folder".into(), fs::rename("/berth", "/x").is_ok());
+fn socket() -> SocketAddr {
+    SocketAddr::from_abstract_name("berth-guest").expect("a valid name")
+}
+
+fn try_everything() {
+    let mut attempts = Attempts::default();
+    attempts.on_process("guest", Pid::from_raw(1));
+    // The shim above this process.
+    attempts.on_process("shim", getppid());
+
+    let name = socket();
+    let mut tried = |name: &str, has_succeeded: bool| attempts.add(name, has_succeeded);
+    tried("take the socket's name", UnixListener::bind_addr(&name).is_ok());
+    tried("speak over the socket", is_answered(&name));
+    tried("become the connector", setuid(Uid::from_raw(64_000)).is_ok());
+
+    tried("read the guest's program", File::open(GUEST).is_ok());
+    tried("write the guest's program", OpenOptions::new().write(true).open(GUEST).is_ok());
+    tried("remove the guest's program", fs::remove_file(GUEST).is_ok());
+    tried("move the guest's program", fs::rename(GUEST, "/berth/x").is_ok());
+    tried("add a file beside it", File::create("/berth/x").is_ok());
+    tried("move the folder", fs::rename("/berth", "/x").is_ok());
 
     // What these do is seen from outside: the guest must still answer.
     for signal in Signal::iterator() {
         let _ = kill(Pid::from_raw(1), signal);
     }
-    lines.push("signalled the guest".into());
-    let text = lines.join("\n") + "\n";
-    std::io::stdout().write_all(text.as_bytes()).expect("standard output is open");
+    attempts.lines.push("signalled the guest".into());
+    attempts.tell();
 }
 
 /// Sends the beginning of a multiplexed conversation and waits for a single byte.

@@ -13,12 +13,13 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::{fresh_id, read_all, read_until, run, shell, until, until_async};
+use common::{BOUND, fresh_id, read_all, read_until, run, shell, until, until_async};
 use pipe::PipeError;
-use pipe::host::{ExitStatus, Guest, Options, OutOfMemory, OutputEvent, Start, StartError};
+use pipe::host::{ExitStatus, Guest, Options, OutOfMemory, OutputEvent, Start, StartError, Stdin};
 use pipe::spool::{Piece, Recovery};
 use sha2::{Digest, Sha256};
 use tokio::process::{Child, Command as AsyncCommand};
+use tokio::time::timeout;
 
 const IMAGE: &str = "debian:bookworm-slim";
 const GUEST: &str = "/berth/berth-guest";
@@ -83,6 +84,11 @@ struct Sandbox {
 impl Sandbox {
     /// `image`: `None` is an empty one, without a shell or anything else.
     fn create(image: Option<&str>, more: &[&str]) -> Self {
+        Self::create_with(image, more, &[("berth-guest", 0o111, &programs().guest)])
+    }
+
+    /// With these programs beside each other in the guest's volume, root's, of those modes.
+    fn create_with(image: Option<&str>, more: &[&str], in_volume: &[(&str, u32, &Path)]) -> Self {
         let programs = programs();
         let name = format!("berth-test-{}", fresh_id());
         let label = format!("berth.install={name}");
@@ -110,8 +116,10 @@ impl Sandbox {
             "x",
         ]);
         let mut archive = tar::Builder::new(Vec::new());
-        let guest = std::fs::read(&programs.guest).unwrap();
-        entry(&mut archive, "berth/berth-guest", tar::EntryType::Regular, 0o111, 0, &guest);
+        for (program, mode, file) in in_volume {
+            let bytes = std::fs::read(file).unwrap();
+            entry(&mut archive, &format!("berth/{program}"), tar::EntryType::Regular, *mode, 0, &bytes);
+        }
         entry(&mut archive, "berth/run/", tar::EntryType::Directory, 0o755, 0, &[]);
         entry(&mut archive, "spool/", tar::EntryType::Directory, 0o700, 1000, &[]);
         docker_with_input(&["cp", "-", &format!("{filler}:/")], &archive.into_inner().unwrap());
@@ -208,7 +216,92 @@ async fn an_attacker_of_the_guests_uid_gets_nowhere() {
     assert!(guest.loss().is_none());
     let later = sandbox.enter().await;
     assert_eq!(later.hello().boot, boot, "it is the same guest");
-    assert_eq!(run(&later, &shell("grep State /proc/1/status; id -u")).await.text(), "State:\tS (sleeping)\n1000\n");
+    let state = run(&later, &shell("grep State /proc/1/status; id -u")).await.text();
+    // Awake or asleep, but neither stopped nor traced.
+    assert!(["State:\tS (sleeping)\n1000\n", "State:\tR (running)\n1000\n"].contains(&state.as_str()), "{state}");
+}
+
+/// The lines of an attacker that say what it could do.
+fn broken(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("BROKEN ")).collect()
+}
+
+/// `PR_SET_DUMPABLE` by itself: this guest's file is open to everyone, so that nothing else makes it undumpable.
+#[tokio::test]
+async fn a_guest_whose_program_may_be_read_closes_its_memory_itself() {
+    let mut sandbox = Sandbox::create_with(Some(IMAGE), &[], &[("berth-guest", 0o755, &programs().guest)]);
+    let guest = sandbox.start().await;
+    let text = run(&guest, &Start::new(fresh_id(), ["/attacker"], "/")).await.text();
+    // Of a file that may be read, and of nothing else.
+    assert_eq!(broken(&text), ["read the guest's program"], "{text}");
+    // The kernel gives what it keeps of a process to root where the process cannot be dumped (proc(5)).
+    let owners = run(&guest, &shell("stat -c %u /proc/1/environ /proc/$PPID/environ /proc/self/environ")).await.text();
+    assert_eq!(owners, "0\n0\n1000\n", "guest, shim, and the program itself");
+    let later = sandbox.enter().await;
+    let connectors =
+        "for one in $(grep -lE '^Uid:.64000' /proc/[0-9]*/status); do stat -c %u ${one%status}environ; done";
+    let owners = run(&later, &shell(connectors)).await.text();
+    assert!(!owners.is_empty() && owners.lines().all(|owner| owner == "0"), "connect: {owners}");
+}
+
+/// Mode 0111 by itself: these programs do nothing for their own safety, and one of them may not be read.
+#[tokio::test]
+async fn a_program_that_may_not_be_read_is_closed_from_its_first_instruction() {
+    let Programs { guest, attacker } = programs();
+    let in_volume: [(&str, u32, &Path); 3] =
+        [("berth-guest", 0o111, guest), ("hidden", 0o111, attacker), ("shown", 0o755, attacker)];
+    let mut sandbox = Sandbox::create_with(Some(IMAGE), &[], &in_volume);
+    let guest = sandbox.start().await;
+    let attack = async |program: &str| {
+        let mut victim = Start::new(fresh_id(), [program, "victim"], "/");
+        victim.stdin = Stdin::Open;
+        let (_, mut output) = guest.start_attached(&victim).await.unwrap();
+        let pid = read_until(&mut output, "\n").await;
+        let text = run(&guest, &Start::new(fresh_id(), ["/attacker", "against", pid.trim()], "/")).await.text();
+        guest.close_stdin(victim.id).await.unwrap();
+        text
+    };
+    let hidden = attack("/berth/hidden").await;
+    assert!(broken(&hidden).is_empty() && hidden.lines().count() >= 7, "{hidden}");
+    // What the attacker gets of one that may be read: that it is held above is the mode's doing.
+    assert!(broken(&attack("/berth/shown").await).contains(&"victim: read environment"));
+}
+
+#[tokio::test]
+async fn who_took_the_sockets_name_before_the_guest_is_not_spoken_to() {
+    // No guest here: something else is PID 1, and what has the name is not even that.
+    let sandbox = Sandbox::create(Some(IMAGE), &["--entrypoint", "/attacker"]);
+    docker(&["start", &sandbox.name]);
+    docker(&["exec", "-d", &sandbox.name, "/attacker", "impostor"]);
+    let listens = || {
+        let mut look = Command::new("docker");
+        look.args(["exec", &sandbox.name, "grep", "@berth-guest", "/proc/net/unix"]).stdout(Stdio::null());
+        look.status().unwrap().success()
+    };
+    until("the impostor listens", listens).await;
+    let refused = Command::new("docker")
+        .args(["exec", "-i", "--user", "64000:64000", &sandbox.name, GUEST, "connect"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("not to PID 1"), "{said}");
+}
+
+#[tokio::test]
+async fn no_signal_from_inside_ends_the_guest_however_its_sender_is_forged() {
+    let mut sandbox = Sandbox::create(Some(IMAGE), &[]);
+    let guest = sandbox.start().await;
+    // rt_sigqueueinfo(2), 129 on x86_64: a siginfo whose sender has no pid here, as one from outside has none.
+    let forged = "for my $signal (1, 2, 10, 12, 15, 17) {\
+                  \n  my $info = pack('i6', $signal, 0, -1, 0, 0, 0) . (\"\\0\" x 104);\
+                  \n  print syscall(129, 1, $signal, $info), ' ';\n}";
+    let sent = run(&guest, &Start::new(fresh_id(), ["/usr/bin/perl", "-e", forged], "/")).await.text();
+    assert_eq!(sent, "0 ".repeat(6), "each was queued");
+    assert_eq!(run(&guest, &shell("kill -TERM 1; kill -KILL 1; echo alive")).await.text(), "alive\n");
+    assert_eq!(sandbox.inspect("{{.State.Running}}"), "true");
+    assert!(guest.loss().is_none());
 }
 
 #[tokio::test]
@@ -260,7 +353,7 @@ async fn the_newest_connection_wins_and_the_output_goes_on_where_it_was() {
     }
     let mut left = sandbox.attached.take();
     let second = sandbox.enter().await;
-    let reason = first.closed().await;
+    let reason = timeout(BOUND, first.closed()).await.expect("the older connection is closed");
     assert!(matches!(reason, PipeError::PeerClosed | PipeError::Io(_)), "{reason}");
     // The host of the second goes without a word; a third comes.
     let mut killed = sandbox.attached.take().unwrap();

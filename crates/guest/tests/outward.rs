@@ -86,3 +86,23 @@ async fn what_the_host_refuses_is_refused_with_its_reason() {
     let (refused, ()) = timeout(BOUND, async { tokio::join!(outwards.carry("x:1", inside), refusing) }).await.unwrap();
     assert!(matches!(refused, Err(OutwardRefused::Refused(refusal)) if refusal.detail == "not on the list"));
 }
+
+#[tokio::test]
+async fn a_flood_inside_is_held_to_the_bound_that_the_pipe_has_room_for() {
+    let outwards = Outwards::default();
+    let mut tasks = JoinSet::new();
+    let beyond = 100;
+    for _ in 0..pipe::limits::OUTWARD_MAX + beyond {
+        let (outwards, (program, inside)) = (outwards.clone(), duplex(64));
+        tasks.spawn(async move {
+            let ended = outwards.carry("x:1", inside).await;
+            drop(program);
+            ended
+        });
+    }
+    for _ in 0..beyond {
+        let refused = timeout(BOUND, tasks.join_next()).await.unwrap().unwrap().unwrap();
+        assert!(matches!(refused, Err(OutwardRefused::TooMany)), "{refused:?}");
+    }
+    assert_eq!(tasks.len(), pipe::limits::OUTWARD_MAX, "the rest is held");
+}

@@ -23,6 +23,9 @@ use tokio::task::JoinSet;
 /// The longest piece that is sent at once, in bytes.
 const PIECE_BYTES: usize = 16 << 10;
 
+/// As whom a connector runs: nothing inside can become that.
+const CONNECT_IDENTITY: &str = "64000:64000";
+
 /// What a guest does that none should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misdeed {
@@ -65,6 +68,10 @@ impl Guests {
     pub(crate) async fn run(self, process: Process) -> i64 {
         let guest = self.of(&process.container);
         let is_init = process.argv.get(1).is_some_and(|command| command == "init");
+        // The real one lets nobody else in.
+        if !is_init && process.identity.to_string() != CONNECT_IDENTITY {
+            return 2;
+        }
         guest.clone().serve(process.stdio).await;
         if !is_init {
             return 0;

@@ -12,3 +12,4 @@ mod lost;
 mod queue;
 mod review;
 mod scene;
+mod way_in;

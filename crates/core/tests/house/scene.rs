@@ -139,6 +139,11 @@ impl Scene {
         found.unwrap()
     }
 
+    /// The container of a task's sandbox.
+    pub(crate) async fn container(&self, task: &TaskCreated) -> engine::ContainerId {
+        self.step(task).await.sandbox.unwrap().container.parse_id()
+    }
+
     /// The only guest in which an agent works, once it was started and the step executes.
     pub(crate) async fn at_work(&self, task: &TaskCreated) -> Guest {
         self.until_phase(task, Phase::Executing).await;
