@@ -11,6 +11,7 @@ PROCESSES = "processes"  # crates/guest/tests/processes.rs
 OUTPUT = "output"  # crates/guest/tests/output.rs
 OUTWARD = "outward"  # crates/guest/tests/outward.rs
 HOSTILE = "hostile"  # crates/pipe/tests/hostile.rs
+MEMORY = "memory"  # crates/pipe/tests/memory.rs
 STREAMS = "streams"  # crates/pipe/tests/streams.rs
 HOUSE = "house"  # crates/core/tests/house
 DOCKER = "docker"  # crates/engine/tests/docker.rs
@@ -166,12 +167,12 @@ MUTANTS = [
         tests=[(STREAMS, "streams_that_never_say_where_to_are_reset_beyond_the_bound")],
     ),
     Mutant(
-        name="frames-flood",
-        takes_away="the bound on tiny frames",
+        name="frames-unread",
+        takes_away="the bound on tiny frames that nobody reads",
         file="crates/pipe/src/guard.rs",
-        old="            return Err(\"tiny frames\");\n",
-        new="",
-        tests=[(HOSTILE, "a_flood_of_pings_ends_the_connection")],
+        old="state.total <= TINY_FRAMES_UNREAD_MAX",
+        new="true",
+        tests=[(MEMORY, "single_bytes_on_streams_that_nobody_reads_end_the_connection_before_they_cost_much")],
     ),
     Mutant(
         name="subreaper",

@@ -2,8 +2,10 @@
 //!
 //! yamux bounds bytes but not frames: a peer that sends its window in one-byte frames makes the receiver allocate
 //! thousands of times what it sent, and opening streams costs it 12 bytes each. So the guard follows the 12-byte
-//! headers as they pass and lets a bounded rate of tiny frames and of openings through. It changes nothing.
+//! headers as they pass and lets a bounded rate of tiny frames and of openings through, and a bounded number of tiny frames lie
+//! on streams that nobody reads. It changes nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::limits::{OPENS_BURST, OPENS_PER_SECOND, TINY_FRAME_BYTES, TINY_FRAMES_BURST, TINY_FRAMES_PER_SECOND};
+use crate::limits::{
+    OPENS_BURST, OPENS_PER_SECOND, TINY_FRAME_BYTES, TINY_FRAMES_BURST, TINY_FRAMES_PER_SECOND, TINY_FRAMES_UNREAD_MAX,
+};
 
 const HEADER_BYTES: usize = 12;
 const TAG_DATA: u8 = 0;
@@ -44,11 +48,41 @@ impl Seen {
     }
 }
 
+/// The tiny frames that have come on each stream since it was last read empty. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unread(Arc<Mutex<UnreadState>>);
+
+#[derive(Debug, Default)]
+struct UnreadState {
+    by_stream: BTreeMap<u32, u32>,
+    /// Invariant: the sum of all in `by_stream`.
+    total: u32,
+}
+
+impl Unread {
+    /// A stream was read empty, or has gone.
+    pub(crate) fn clear(&self, stream: u32) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = state.by_stream.remove(&stream) {
+            state.total -= count;
+        }
+    }
+
+    /// One more; `false` where there are too many.
+    fn add(&self, stream: u32) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state.by_stream.entry(stream).or_default() += 1;
+        state.total += 1;
+        state.total <= TINY_FRAMES_UNREAD_MAX
+    }
+}
+
 /// A byte stream whose reads are watched.
 #[derive(Debug)]
 pub(crate) struct Guarded<T> {
     io: T,
     seen: Seen,
+    unread: Unread,
     header: [u8; HEADER_BYTES],
     header_filled: usize,
     body_left: u64,
@@ -57,18 +91,19 @@ pub(crate) struct Guarded<T> {
 }
 
 impl<T> Guarded<T> {
-    pub(crate) fn new(io: T) -> (Self, Seen) {
-        let seen = Seen::new();
+    pub(crate) fn new(io: T) -> (Self, Seen, Unread) {
+        let (seen, unread) = (Seen::new(), Unread::default());
         let guarded = Self {
             io,
             seen: seen.clone(),
+            unread: unread.clone(),
             header: [0; HEADER_BYTES],
             header_filled: 0,
             body_left: 0,
             tiny: Allowance::new(TINY_FRAMES_BURST, TINY_FRAMES_PER_SECOND),
             opens: Allowance::new(OPENS_BURST, OPENS_PER_SECOND),
         };
-        (guarded, seen)
+        (guarded, seen, unread)
     }
 
     fn follow(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), &'static str> {
@@ -93,8 +128,8 @@ impl<T> Guarded<T> {
 
     /// The header: version, tag, flags (2), stream (4), length (4), all big-endian (yamux specification).
     fn on_header(&mut self, now: Instant) -> Result<(), &'static str> {
-        let [_, tag, flags_high, flags_low, _, _, _, _, a, b, c, d] = self.header;
-        let length = u32::from_be_bytes([a, b, c, d]);
+        let [_, tag, flags_high, flags_low, s1, s2, s3, s4, a, b, c, d] = self.header;
+        let (stream, length) = (u32::from_be_bytes([s1, s2, s3, s4]), u32::from_be_bytes([a, b, c, d]));
         if tag == TAG_DATA {
             self.body_left = u64::from(length);
         }
@@ -103,6 +138,10 @@ impl<T> Guarded<T> {
         }
         if (tag != TAG_DATA || length < TINY_FRAME_BYTES) && !self.tiny.take(now) {
             return Err("tiny frames");
+        }
+        // One without a body leaves nothing behind.
+        if tag == TAG_DATA && (1..TINY_FRAME_BYTES).contains(&length) && !self.unread.add(stream) {
+            return Err("tiny frames that nobody reads");
         }
         Ok(())
     }
@@ -188,7 +227,7 @@ mod tests {
 
     #[test]
     fn headers_are_found_however_the_bytes_are_cut() {
-        let (mut guarded, _) = Guarded::new(());
+        let (mut guarded, ..) = Guarded::new(());
         let mut bytes = header(TAG_DATA, 0, 5);
         bytes.extend_from_slice(b"12345");
         bytes.extend_from_slice(&header(TAG_DATA, FLAG_SYN, 1));
@@ -204,11 +243,30 @@ mod tests {
 
     #[test]
     fn a_flood_of_tiny_frames_ends_and_a_pause_earns_new_ones() {
-        let (mut guarded, _) = Guarded::new(());
+        let (mut guarded, ..) = Guarded::new(());
         let now = Instant::now();
         let frame = header(1, 0, 0);
         let passed = (0..=TINY_FRAMES_BURST).take_while(|_| guarded.follow(&frame, now).is_ok()).count();
         assert_eq!(passed, TINY_FRAMES_BURST as usize);
         assert_eq!(guarded.follow(&frame, now + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn tiny_frames_pile_up_to_a_bound_and_those_that_were_read_do_not_count() {
+        let (mut guarded, _, unread) = Guarded::new(());
+        let now = Instant::now();
+        let mut frame = header(TAG_DATA, 0, 1);
+        frame.push(0);
+        for _ in 0..TINY_FRAMES_UNREAD_MAX {
+            assert_eq!(guarded.follow(&frame, now), Ok(()));
+        }
+        unread.clear(1);
+        assert_eq!(guarded.follow(&frame, now), Ok(()), "the stream was read");
+        for _ in 1..TINY_FRAMES_UNREAD_MAX - 1 {
+            assert_eq!(guarded.follow(&frame, now), Ok(()));
+        }
+        unread.clear(3);
+        assert_eq!(guarded.follow(&frame, now), Ok(()));
+        assert_eq!(guarded.follow(&frame, now), Err("tiny frames that nobody reads"));
     }
 }

@@ -49,6 +49,9 @@ pub const TINY_FRAMES_BURST: u32 = 524_288;
 /// Tiny frames per second that a peer may send for ever. Dialled connections that play ping-pong with single bytes stay
 /// well below it, and outputs are gathered ([`GATHER_WAIT`]).
 pub const TINY_FRAMES_PER_SECOND: u32 = 131_072;
+/// Tiny frames that may lie unread on all streams of a connection: each costs some 60 bytes beyond what it carries. One stream's
+/// window full of single bytes has room.
+pub const TINY_FRAMES_UNREAD_MAX: u32 = 262_144;
 /// Streams that a guest may open in one go.
 pub const OPENS_BURST: u32 = 1_024;
 /// Streams per second that a guest may open for ever.

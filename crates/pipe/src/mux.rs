@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::guard::{Guarded, Seen};
+use crate::guard::{Guarded, Seen, Unread};
 use crate::limits::{CLOSE_WAIT_MAX, CONTROL_BYTES_MAX, SPLIT_BYTES, STREAMS_MAX, WINDOW_BYTES_MAX};
 use crate::message::Control;
 use crate::{PipeError, frame};
@@ -36,13 +36,33 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub struct PipeStream {
     inner: Compat<yamux::Stream>,
+    id: u32,
+    unread: Unread,
     /// Keeps the count of own streams below the bound at which yamux would end the connection.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+impl PipeStream {
+    fn new(stream: yamux::Stream, unread: Unread, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let id = stream.id().val();
+        Self { inner: stream.compat(), id, unread, _permit: permit }
+    }
+}
+
+impl Drop for PipeStream {
+    fn drop(&mut self) {
+        self.unread.clear(self.id);
+    }
+}
+
 impl AsyncRead for PipeStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer)
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        if read.is_pending() {
+            this.unread.clear(this.id);
+        }
+        read
     }
 }
 
@@ -67,6 +87,7 @@ type Opening = oneshot::Sender<yamux::Stream>;
 pub(crate) struct Opener {
     openings: mpsc::Sender<Opening>,
     permits: Arc<Semaphore>,
+    unread: Unread,
 }
 
 impl Opener {
@@ -76,7 +97,7 @@ impl Opener {
         let (sender, receiver) = oneshot::channel();
         self.openings.send(sender).await.ok()?;
         let stream = receiver.await.ok()?;
-        Some(PipeStream { inner: stream.compat(), _permit: Some(permit) })
+        Some(PipeStream::new(stream, self.unread.clone(), Some(permit)))
     }
 }
 
@@ -87,6 +108,7 @@ pub(crate) struct Driver<T> {
     openings: mpsc::Receiver<Opening>,
     inbound: mpsc::Sender<PipeStream>,
     seen: Seen,
+    unread: Unread,
 }
 
 /// What a driver serves.
@@ -110,13 +132,13 @@ where
         End::Host => yamux::Mode::Client,
         End::Guest => yamux::Mode::Server,
     };
-    let (guarded, seen) = Guarded::new(io);
+    let (guarded, seen, unread) = Guarded::new(io);
     let connection = yamux::Connection::new(guarded.compat(), config, mode);
     let (openings_sender, openings) = mpsc::channel(OPENS_QUEUE_MAX);
     let (inbound_sender, inbound) = mpsc::channel(INBOUND_QUEUE_MAX);
     let permits = Arc::new(Semaphore::new(own_streams_max));
-    let driver = Driver { connection, openings, inbound: inbound_sender, seen: seen.clone() };
-    Mux { driver, opener: Opener { openings: openings_sender, permits }, inbound, seen }
+    let driver = Driver { connection, openings, inbound: inbound_sender, seen: seen.clone(), unread: unread.clone() };
+    Mux { driver, opener: Opener { openings: openings_sender, permits, unread }, inbound, seen }
 }
 
 impl<T> Driver<T>
@@ -150,7 +172,7 @@ where
             match self.connection.poll_next_inbound(cx) {
                 Poll::Ready(Some(Ok(stream))) => {
                     has_moved = true;
-                    let stream = PipeStream { inner: stream.compat(), _permit: None };
+                    let stream = PipeStream::new(stream, self.unread.clone(), None);
                     if self.inbound.try_send(stream).is_err() {
                         tracing::debug!("a stream of the peer was reset: too many wait");
                     }
