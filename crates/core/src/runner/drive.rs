@@ -17,7 +17,7 @@ use super::attempt::{
     Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, removed_from_outside, until_end,
 };
 use super::exit::{self, Verdict, verdict};
-use super::provision::{self, Session};
+use super::provision::{self, Fault, Session};
 use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
 use super::spool;
@@ -254,6 +254,12 @@ impl Attempt {
             };
             match tried {
                 Tried::Reached(reached) => break reached,
+                Tried::Broken(error) => {
+                    work.fruitless += 1;
+                    if work.fruitless > FRUITLESS_MAX {
+                        break Reached::End(End::Broken(error));
+                    }
+                }
                 Tried::NoEngine => is_engine_away = true,
                 Tried::NotYet => is_engine_away = house.link.up().is_err(),
             }
@@ -499,6 +505,8 @@ fn note_order(work: &mut Work, order: Order) -> bool {
 /// One try to reach a guest.
 enum Tried {
     Reached(Reached),
+    /// What answers does what no guest does.
+    Broken(PipeError),
     NoEngine,
     NotYet,
 }
@@ -514,6 +522,7 @@ async fn try_to_reach(house: &House, sandbox: SandboxId, container: &ContainerId
         Ok(Some(found)) if !found.state.is_alive() => Tried::Reached(Reached::End(End::Dead(found.state))),
         Ok(Some(_)) => match provision::connect(up.engine.as_ref(), container).await {
             Ok(guest) => Tried::Reached(Reached::Again(guest)),
+            Err(Fault::Pipe(error)) if is_broken(&error) => Tried::Broken(error),
             Err(fault) => {
                 debug!(?fault, "the guest cannot be reached yet");
                 Tried::NotYet

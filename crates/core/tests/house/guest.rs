@@ -41,12 +41,110 @@ pub(crate) enum Misdeed {
     Flood,
     /// An order to end is taken and never answered.
     IgnoreEnd,
+    /// A connection that is none, or that keeps no rule of the pipe.
+    Wire(Wire),
+}
+
+/// What comes over a connection instead of the pipe's protocol, from its first byte on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// A shell's complaint.
+    Text,
+    /// A frame of the multiplexer that says it is a gigabyte long.
+    LongFrame,
+    /// A greeting that says it is four gigabytes long.
+    LongHello,
+    /// A greeting that is no JSON.
+    NoHello,
+    /// A greeting in a protocol of its own.
+    Protocol,
+    /// A header that never ends, byte by byte.
+    EndlessHeader,
+    /// Streams, opened as fast as they can be.
+    Streams,
+    /// Pings, each of which asks for an answer, and none of which is read.
+    Pings,
+    /// Nothing at all.
+    Silence,
+}
+
+/// The 12 bytes before each frame of the multiplexer (<https://github.com/hashicorp/yamux/blob/master/spec.md>).
+fn header(tag: u8, flags: u16, stream: u32, length: u32) -> Vec<u8> {
+    let mut bytes = vec![0, tag];
+    bytes.extend_from_slice(&flags.to_be_bytes());
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+/// Bytes on the control stream, which is the host's first.
+fn on_control(body: &[u8]) -> Vec<u8> {
+    let mut bytes = header(0, 2, 1, u32::try_from(body.len()).expect("a short text"));
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn framed(text: &str) -> Vec<u8> {
+    let mut bytes = u32::try_from(text.len()).expect("a short text").to_be_bytes().to_vec();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+impl Wire {
+    /// Speaks like that until the other end has gone.
+    async fn speak(self, stdio: Duplex) {
+        let (mut reader, mut writer) = tokio::io::split(stdio);
+        let mut sink = vec![0; PIECE_BYTES];
+        if self != Self::Text {
+            // The host speaks first: what follows is an answer to something.
+            let _ = reader.read(&mut sink).await;
+        }
+        let speaking = async {
+            match self {
+                Self::Text => writer.write_all(b"sh: 1: /berth/berth-guest: not found\n").await?,
+                Self::LongFrame => writer.write_all(&header(0, 0, 1, 1 << 30)).await?,
+                Self::LongHello => writer.write_all(&on_control(&u32::MAX.to_be_bytes())).await?,
+                Self::NoHello => writer.write_all(&on_control(&framed("{no hello"))).await?,
+                Self::Protocol => {
+                    let hello = framed(r#"{"protocol":{"min":900,"max":901},"version":"x","boot":"y"}"#);
+                    writer.write_all(&on_control(&hello)).await?;
+                }
+                Self::EndlessHeader => {
+                    writer.write_all(&on_control(&60_000_u32.to_be_bytes())).await?;
+                    loop {
+                        writer.write_all(&on_control(b" ")).await?;
+                        writer.flush().await?;
+                        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    }
+                }
+                Self::Streams => {
+                    for number in 1.. {
+                        writer.write_all(&header(1, 1, number * 2, 0)).await?;
+                    }
+                }
+                Self::Pings => {
+                    let pings = header(2, 1, 0, 7).repeat(1_000);
+                    loop {
+                        writer.write_all(&pings).await?;
+                    }
+                }
+                Self::Silence => {}
+            }
+            writer.flush().await
+        };
+        // The host has closed where this fails.
+        if speaking.await.is_ok() && self != Self::Pings {
+            while reader.read(&mut sink).await.is_ok_and(|count| count > 0) {}
+        }
+    }
 }
 
 /// Every guest of a scripted engine, by its container.
 #[derive(Clone, Default)]
 pub(crate) struct Guests {
     inner: Arc<Mutex<HashMap<ContainerId, Guest>>>,
+    /// What those do that are not there yet.
+    misdeed: Arc<Mutex<Option<Misdeed>>>,
 }
 
 impl Guests {
@@ -56,7 +154,28 @@ impl Guests {
 
     /// The guest of a container.
     pub(crate) fn of(&self, container: &ContainerId) -> Guest {
-        self.lock().entry(container.clone()).or_default().clone()
+        let misdeed = *self.misdeed.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let guest = Guest::default();
+            misdeed.into_iter().for_each(|misdeed| guest.misbehave(misdeed));
+            guest
+        };
+        self.lock().entry(container.clone()).or_insert_with(new).clone()
+    }
+
+    /// From now on, those that are made do that from their first connection on.
+    pub(crate) fn misbehave(&self, misdeed: Option<Misdeed>) {
+        *self.misdeed.lock().unwrap_or_else(PoisonError::into_inner) = misdeed;
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Forgets those that there were.
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
     }
 
     /// Those in which an agent was started, in no order.
@@ -191,6 +310,10 @@ impl Guest {
         let mut cut = self.inner.cut.subscribe();
         if self.inner.state.borrow().is_silent {
             std::future::pending::<()>().await;
+        }
+        let misdeed = self.inner.state.borrow().misdeed;
+        if let Some(Misdeed::Wire(wire)) = misdeed {
+            return wire.speak(stdio).await;
         }
         let facts = Facts { version: "scripted".to_owned(), boot: "1".to_owned() };
         let accepted = tokio::select! {
@@ -337,13 +460,13 @@ impl Guest {
                     });
                     continue;
                 }
-                Some(Misdeed::IgnoreEnd) | None if !piece.is_empty() => {
+                Some(Misdeed::IgnoreEnd | Misdeed::Wire(_)) | None if !piece.is_empty() => {
                     let offset = next;
                     next += piece.len() as u64;
                     record::write(&mut stream, &Record::Data { offset, bytes: piece }).await?;
                     continue;
                 }
-                Some(Misdeed::IgnoreEnd) | None => {
+                Some(Misdeed::IgnoreEnd | Misdeed::Wire(_)) | None => {
                     if let Some(exit) = exit {
                         record::write(&mut stream, &Record::Exit(exit)).await?;
                         return finish(stream).await;
