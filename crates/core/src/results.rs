@@ -75,6 +75,7 @@ async fn watch(
     {
         let (watcher, mut nudges) = Watcher::start(&workspace);
         let mut notices = watcher.notices();
+        let mut known = None;
         loop {
             tokio::select! {
                 biased;
@@ -93,7 +94,14 @@ async fn watch(
             match workspace.scan(baseline.clone(), Thoroughness::Live).await {
                 Ok(scan) => {
                     let rest = scan.rest;
-                    store(&house, task, step, scan, Finality::Live).await;
+                    let found = Found::by(scan, Finality::Live);
+                    // A workspace where nothing happens costs no transaction, and wakes nobody.
+                    if known.as_ref() != Some(&found) {
+                        if known.is_some() {
+                            watcher.was_behind();
+                        }
+                        known = store(&house, task, step, &found).await.then_some(found);
+                    }
                     tokio::select! {
                         () = leave.cancelled() => break,
                         () = end.cancelled() => break,
@@ -141,7 +149,7 @@ async fn look_finally(house: &Arc<House>, task: TaskId, step: StepId, workspace:
         match workspace.scan(baseline.clone(), Thoroughness::Final).await {
             Ok(scan) => {
                 let is_done = scan.pending == 0;
-                store(house, task, step, scan, Finality::Final).await;
+                store(house, task, step, &Found::by(scan, Finality::Final)).await;
                 if is_done {
                     return;
                 }
@@ -160,18 +168,39 @@ enum Finality {
     Final,
 }
 
-async fn store(house: &House, task: TaskId, step: StepId, scan: Scan, finality: Finality) {
+/// What a scan has found, as it is written down.
+#[derive(PartialEq, Eq)]
+struct Found {
+    records: Vec<ResultRecord>,
+    left_out: u64,
+    finality: Finality,
+}
+
+impl Found {
+    fn by(scan: Scan, finality: Finality) -> Self {
+        let records = scan.results.into_iter().map(|result| record(result, finality)).collect();
+        Self { records, left_out: scan.left_out, finality }
+    }
+}
+
+/// Whether it is written down.
+async fn store(house: &House, task: TaskId, step: StepId, found: &Found) -> bool {
     let about = format!("results {step}");
-    let left_out = scan.left_out;
+    let left_out = found.left_out;
     house.notice(
         &about,
-        (left_out > 0 && finality == Finality::Live)
+        (left_out > 0 && found.finality == Finality::Live)
             .then(|| format!("A workspace has more files than are listed: {left_out} were left out.")),
     );
-    let records: Vec<_> = scan.results.into_iter().map(|result| record(result, finality)).collect();
-    match house.store.replace_results(step, &records).await {
-        Ok(()) => house.tell(Update::Results { task }),
-        Err(error) => warn!(%step, %error, "results could not be written down"),
+    match house.store.replace_results(step, &found.records).await {
+        Ok(()) => {
+            house.tell(Update::Results { task });
+            true
+        }
+        Err(error) => {
+            warn!(%step, %error, "results could not be written down");
+            false
+        }
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! inotify, a watch per folder ──► a flag ──► at most 100 ms later: nudge
-//! timer, 5 s ────────────────────────────────────────────────────► nudge
+//! timer, 5 s to 30 s ────────────────────────────────────────────► nudge
 //! ```
+//! The timer is for what was not heard. The longer nothing comes, the rarer it is; and it stays at 5 s once a scan has found
+//! something that it alone led to ([`Watcher::was_behind`]), as on file systems that tell of nothing.
+//!
 //! The crate `notify` is asked folder by folder instead of recursively: its recursive mode follows links out of the
 //! folder unless told otherwise and has no bound. Events are folded into two flags as they come (the debouncer that goes
 //! with `notify` keeps a queue per path, and the sandbox chooses how many paths there are), so that a flood costs no
@@ -45,8 +48,11 @@ use crate::escape::visible;
 /// How long changes are gathered before a nudge.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// A nudge comes at least this often.
+/// A nudge comes at least this often while something goes on.
 const TIMER: Duration = Duration::from_secs(5);
+
+/// A nudge comes at least this often however quiet it is.
+const TIMER_MAX: Duration = Duration::from_secs(30);
 
 /// A nudge comes at least this often where nothing can be watched.
 const TIMER_ALONE: Duration = Duration::from_secs(2);
@@ -63,6 +69,7 @@ pub(crate) struct Watcher {
     /// Both tasks; aborted on drop.
     _tasks: JoinSet<()>,
     notices: watch::Receiver<Option<String>>,
+    happened: Arc<Happened>,
 }
 
 /// What has happened since it was looked at last. All that events are folded into.
@@ -76,11 +83,15 @@ struct Happened {
     have_folders_changed: AtomicBool,
     /// Events were lost, or the watching broke: it has to be set up anew.
     is_lost: AtomicBool,
+    /// The last nudge was the timer's: nothing had been heard.
+    is_unheard: AtomicBool,
+    /// Something came that was not heard of: the timer is needed.
+    is_deaf: AtomicBool,
 }
 
 impl Watcher {
-    /// Starts watching. The number grows whenever it is worth scanning again: at most 100 ms after a change, and every
-    /// 5 s. It grows once soon after the start, when the watching is set up.
+    /// Starts watching. The number grows whenever it is worth scanning again: at most 100 ms after a change, and by a timer.
+    /// It grows once soon after the start, when the watching is set up.
     ///
     /// Called within a tokio runtime.
     pub(crate) fn start(workspace: &Workspace) -> (Self, watch::Receiver<u64>) {
@@ -93,8 +104,14 @@ impl Watcher {
         let happened = Arc::new(Happened::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(nudge(Arc::clone(&happened), nudge_tx, notice_rx.clone()));
-        tasks.spawn(keep_watching(workspace.clone(), happened, notice_tx, make));
-        (Self { _tasks: tasks, notices: notice_rx }, nudge_rx)
+        tasks.spawn(keep_watching(workspace.clone(), Arc::clone(&happened), notice_tx, make));
+        (Self { _tasks: tasks, notices: notice_rx, happened }, nudge_rx)
+    }
+
+    /// The scan after the last nudge has found something new. Where nothing had been heard of it, the timer does not get rarer
+    /// any more.
+    pub(crate) fn was_behind(&self) {
+        self.happened.is_deaf.fetch_or(self.happened.is_unheard.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Why the watching is worse than it should be, a sentence for a person; `None` where all is well.
@@ -106,13 +123,23 @@ impl Watcher {
 /// Turns what happened, and the timer, into nudges.
 async fn nudge(happened: Arc<Happened>, nudge_tx: watch::Sender<u64>, notice_rx: watch::Receiver<Option<String>>) {
     let mut last = tokio::time::Instant::now();
+    let mut patience = TIMER;
     loop {
         let is_watching = notice_rx.borrow().is_none();
-        let timer = if is_watching { TIMER } else { TIMER_ALONE };
-        tokio::select! {
-            () = happened.anything.notified() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep_until(last + timer) => happened.folders.notify_one(),
-        }
+        let timer = if is_watching { patience } else { TIMER_ALONE };
+        let is_unheard = tokio::select! {
+            () = happened.anything.notified() => {
+                tokio::time::sleep(GATHER).await;
+                false
+            }
+            () = tokio::time::sleep_until(last + timer) => {
+                happened.folders.notify_one();
+                true
+            }
+        };
+        happened.is_unheard.store(is_unheard, Ordering::Relaxed);
+        let is_quiet = is_unheard && is_watching && !happened.is_deaf.load(Ordering::Relaxed);
+        patience = if is_quiet { (patience * 2).min(TIMER_MAX) } else { TIMER };
         last = tokio::time::Instant::now();
         nudge_tx.send_modify(|count| *count += 1);
     }

@@ -214,3 +214,59 @@ fn resident_bytes() -> u64 {
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.unwrap_or(0) << 10
 }
+
+/// When nudges come, in seconds from the start, where nothing is ever heard; `after_each` is called after each.
+async fn unheard(count: usize, after_each: impl Fn(&Happened)) -> Vec<u64> {
+    let (nudge_tx, mut nudges) = watch::channel(0);
+    let (_notice_tx, notice_rx) = watch::channel(None);
+    let happened = Arc::new(Happened::default());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(nudge(Arc::clone(&happened), nudge_tx, notice_rx));
+    let began = tokio::time::Instant::now();
+    let mut seconds = Vec::new();
+    while seconds.len() < count {
+        nudges.changed().await.unwrap();
+        seconds.push(began.elapsed().as_secs());
+        after_each(&happened);
+    }
+    seconds
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quieter_it_is_the_rarer_is_the_timer() {
+    assert_eq!(unheard(6, |_| ()).await, [5, 15, 35, 65, 95, 125]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_heard_makes_the_timer_as_frequent_as_at_first() {
+    let heard_once = std::cell::Cell::new(false);
+    let hear_after_second = |happened: &Happened| {
+        if happened.is_unheard.load(Ordering::Relaxed) && !heard_once.replace(true) {
+            happened.anything.notify_one();
+        }
+    };
+    // The timer, what was heard, and the timer again, which doubles from there.
+    assert_eq!(unheard(4, hear_after_second).await, [5, 5, 10, 20]);
+}
+
+#[tokio::test]
+async fn who_was_found_behind_by_the_timer_alone_is_not_trusted_to_hear() {
+    let (_data_folder, workspace) = place().await;
+    let (watcher, mut nudges) = Watcher::start(&workspace);
+    nudged_within(&mut nudges, BOUND).await;
+    settle(&mut nudges).await;
+    fs::write(workspace.path().join("heard"), b"x").unwrap();
+    nudged_within(&mut nudges, SOONER_THAN_THE_TIMER).await;
+    watcher.was_behind();
+    assert!(!watcher.happened.is_deaf.load(Ordering::Relaxed), "it was heard");
+    settle(&mut nudges).await;
+    nudged_within(&mut nudges, BOUND).await;
+    watcher.was_behind();
+    assert!(watcher.happened.is_deaf.load(Ordering::Relaxed), "only the timer spoke");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_heard_the_timer_stays_as_frequent_as_at_first() {
+    let found = |happened: &Happened| happened.is_deaf.store(true, Ordering::Relaxed);
+    assert_eq!(unheard(4, found).await, [5, 15, 20, 25]);
+}
