@@ -13,10 +13,10 @@ pub const FRAME_FROM_HOST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest frame on the control stream after the hellos, in bytes.
 pub const CONTROL_BYTES_MAX: usize = 1024;
 
-/// How often either end sends a beat.
-pub const BEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// How often either end sends a beat. Each wakes both ends and the engine between them: of what many quiet sandboxes cost it is most.
+pub const BEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// With nothing at all received for this long, the connection is lost.
-pub const SILENCE_MAX: Duration = Duration::from_secs(20);
+pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for the other end's first frame.
 pub const HELLO_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for the answer of a call that does not wait for a process.
