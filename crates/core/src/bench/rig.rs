@@ -34,8 +34,8 @@ use crate::house::House;
 use crate::images::catalogue;
 use crate::sandbox;
 
-/// How many sandboxes may work at once: all of the idle row.
-const SLOTS: usize = 32;
+/// How many sandboxes may work at once: all of the idle rows.
+const SLOTS: usize = 64;
 /// Longest wait for anything that is set up or taken down.
 const WAIT_MAX: Duration = Duration::from_mins(2);
 /// Longest wait for the image, which may have to be built.
