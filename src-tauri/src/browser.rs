@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use camino::Utf8Path;
-use server::{Announcement, LinkReply};
+use server::Announcement;
+use wire::session::LinkReply;
 
 /// How long a running Berth has to answer; one that was killed refuses at once.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(3);

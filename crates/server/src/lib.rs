@@ -32,7 +32,5 @@ mod token;
 
 pub use announcement::{Announcement, AnnouncementError};
 pub use backend::Backend;
-pub use routes::{LinkReply, SessionReply, SessionRequest};
 pub use server::{Server, ServerError, ServerOptions};
-pub use stream::CLOSE_REFUSED;
 pub use token::{RandomError, Token};

@@ -10,8 +10,11 @@ use axum::{
     response::Response,
     routing::{any, get, post},
 };
-use serde::{Deserialize, Serialize};
-use wire::{ErrorCode, ErrorView, Request};
+use serde::Deserialize;
+use wire::{
+    ErrorCode, ErrorView, Request,
+    session::{LinkReply, SessionReply, SessionRequest},
+};
 
 use crate::{
     extract::{Bearer, Words},
@@ -29,29 +32,6 @@ pub(crate) const STREAM_PATH: &str = "/api/stream";
 const CALL_BYTES_MAX: usize = 32 << 20;
 /// The longest body that a caller without the token may send.
 const SESSION_BYTES_MAX: usize = 1 << 10;
-
-/// Body of `POST /api/session`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SessionRequest {
-    /// The one-time code out of the link's fragment.
-    pub code: String,
-}
-
-/// Reply to [`SessionRequest`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SessionReply {
-    /// Sent as `Authorization: Bearer …` with every call.
-    pub token: String,
-}
-
-/// Reply to `POST /api/link`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkReply {
-    /// Scheme, host and port.
-    pub address: String,
-    /// The address with a fresh one-time code.
-    pub link: String,
-}
 
 /// Query of the stream route.
 #[derive(Deserialize)]

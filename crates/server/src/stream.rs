@@ -25,13 +25,10 @@ use tokio::{
 };
 use wire::{
     ErrorView,
-    stream::{FRAME_BYTES_MAX, StreamTarget, TerminalInput, TerminalOutput, Update},
+    stream::{CLOSE_REFUSED, FRAME_BYTES_MAX, StreamTarget, TerminalInput, TerminalOutput, Update},
 };
 
 use crate::server::Shared;
-
-/// The code with which a WebSocket is closed whose stream could not be opened; the reason says why.
-pub const CLOSE_REFUSED: u16 = 4000;
 
 /// How often the peer is pinged.
 const PING_EVERY: Duration = Duration::from_secs(20);

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod limits;
 pub mod money;
 pub mod phase;
+pub mod session;
 pub mod stream;
 pub mod task;
 pub mod view;

@@ -23,6 +23,9 @@ pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
 pub const ACK_EVERY_BYTES: u64 = 128 << 10;
 /// The longest frame either side sends or takes.
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
+/// The code with which a WebSocket is closed whose stream could not be opened; the reason says why (RFC 6455, 7.4.2: 4000 and
+/// up are an application's own).
+pub const CLOSE_REFUSED: u16 = 4000;
 
 /// What to stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use berth_core::{App, Config};
-use server::{LinkReply, Server, ServerError, ServerOptions};
-use wire::{ErrorCode, ErrorView};
+use server::{Server, ServerError, ServerOptions};
+use wire::{ErrorCode, ErrorView, session::LinkReply};
 
 use super::{browser, signals::interrupted};
 use crate::{

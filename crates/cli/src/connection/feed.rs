@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use berth_core::Terminal;
 use futures::{SinkExt, StreamExt};
-use server::CLOSE_REFUSED;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use wire::{
     ErrorCode, ErrorView,
-    stream::{TerminalInput, TerminalOutput, Update},
+    stream::{CLOSE_REFUSED, TerminalInput, TerminalOutput, Update},
 };
 
 use super::remote::Socket;

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use nix::{sys::signal::kill, unistd::Pid};
 use reqwest::{Client, Response, redirect};
 use serde::de::DeserializeOwned;
-use server::{Announcement, LinkReply};
+use server::Announcement;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
@@ -15,6 +15,7 @@ use tokio_tungstenite::{
 use wire::{
     Call, ErrorCode, ErrorView, Request,
     call::{Hello, OpenStream},
+    session::LinkReply,
     stream::{FRAME_BYTES_MAX, StreamTarget},
 };
 

@@ -1,8 +1,8 @@
 //! Finding the running Berth, and what happens where there is none.
 
 use camino::Utf8Path;
-use server::LinkReply;
 use tokio::{io::AsyncReadExt, net::TcpListener};
+use wire::session::LinkReply;
 
 use crate::scripted::{Berth, berth};
 

@@ -68,7 +68,7 @@ async fn a_link_needs_the_token_and_is_fresh_each_time() {
     let mut links = Vec::new();
     for _ in 0..2 {
         let answer = ask().bearer_auth(&bench.token).send().await.unwrap();
-        links.push(answer.json::<server::LinkReply>().await.unwrap());
+        links.push(answer.json::<wire::session::LinkReply>().await.unwrap());
     }
     assert_ne!(links[0].link, links[1].link);
     assert_eq!(links[0].address, bench.server.address());

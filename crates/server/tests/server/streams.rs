@@ -230,7 +230,7 @@ async fn a_stream_that_cannot_be_opened_says_why() {
     let mut socket = open(&bench, StreamTarget::Shell { step: StepId::nil(), columns: 80, rows: 24 }).await;
     let reason = "The sandbox is gone. Start a new run.".to_owned();
     assert_eq!(next_frame(&mut socket).await, TerminalOutput::End { reason: reason.clone() });
-    assert_eq!(closed_with(&mut socket).await, (server::CLOSE_REFUSED, reason));
+    assert_eq!(closed_with(&mut socket).await, (wire::stream::CLOSE_REFUSED, reason));
 }
 
 #[tokio::test]
