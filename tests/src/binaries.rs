@@ -13,8 +13,13 @@ pub fn repository() -> &'static Utf8Path {
 pub fn folder() -> Utf8PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
     let own = Utf8PathBuf::from_path_buf(own).expect("the checkout's path is UTF-8");
-    // The test's own program lies in `deps`.
-    own.parent().and_then(Utf8Path::parent).expect("a test lies in target/debug/deps").to_owned()
+    let beside = own.parent().expect("a program lies in a folder");
+    // A test lies in `deps` below the programs, any other program beside them.
+    if beside.ends_with("deps") {
+        beside.parent().expect("`deps` lies in a folder").to_owned()
+    } else {
+        beside.to_owned()
+    }
 }
 
 /// A program under test.

@@ -18,6 +18,15 @@ struct ServerFile {
     pid: u32,
 }
 
+/// Why a call has no reply.
+#[derive(Debug)]
+pub enum CallError {
+    /// The server does not answer, or not whole.
+    Away(reqwest::Error),
+    /// It answers with that.
+    Refused(ErrorView),
+}
+
 /// A client of one running server.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -57,6 +66,21 @@ impl Client {
     /// # Panics
     /// Where it does not answer, or with something else than JSON.
     pub async fn call<C: Call>(&self, call: C) -> Result<C::Reply, ErrorView> {
+        match self.try_call(call).await {
+            Ok(reply) => Ok(reply),
+            Err(CallError::Refused(error)) => Err(error),
+            Err(CallError::Away(error)) => panic!("the server does not answer: {error:?}"),
+        }
+    }
+
+    /// Makes a call to a server that may be gone.
+    ///
+    /// # Errors
+    /// Where it does not answer, and what it answers in place of a reply.
+    ///
+    /// # Panics
+    /// Where it answers with something else than JSON.
+    pub async fn try_call<C: Call>(&self, call: C) -> Result<C::Reply, CallError> {
         let request: Request = call.into();
         let response = self
             .http
@@ -65,17 +89,17 @@ impl Client {
             .json(&request)
             .send()
             .await
-            .unwrap_or_else(|error| panic!("the server does not answer {request:?}: {error}"));
+            .map_err(CallError::Away)?;
         let status = response.status();
-        let body = response.bytes().await.expect("the answer arrives whole");
+        let body = response.bytes().await.map_err(CallError::Away)?;
         if status == StatusCode::OK {
             Ok(serde_json::from_slice(&body).unwrap_or_else(|error| {
                 panic!("{request:?} is answered with {}: {error}", String::from_utf8_lossy(&body))
             }))
         } else {
-            Err(serde_json::from_slice(&body).unwrap_or_else(|error| {
+            Err(CallError::Refused(serde_json::from_slice(&body).unwrap_or_else(|error| {
                 panic!("{request:?} is refused ({status}) with {}: {error}", String::from_utf8_lossy(&body))
-            }))
+            })))
         }
     }
 
