@@ -371,7 +371,12 @@ impl Attempt {
                 () = self.stop.cancelled() => return Err(Deserted),
                 up = self.house.link.wait_up() => up,
             };
-            match spool::recover(up.engine.as_ref(), container, process, from).await {
+            // Reading it changes nothing, so that it can be read again by the next process.
+            let recovered = tokio::select! {
+                () = self.stop.cancelled() => return Err(Deserted),
+                recovered = spool::recover(up.engine.as_ref(), container, process, from) => recovered,
+            };
+            match recovered {
                 Ok(recovered) => return Ok(recovered),
                 Err(spool::RecoverError::Engine(error)) if is_passing(&error) => {
                     self.house.link.suspect();
@@ -410,7 +415,12 @@ impl Attempt {
                 () = self.stop.cancelled() => return Ok(false),
                 up = self.house.link.wait_up() => up,
             };
-            match up.engine.remove(container).await {
+            // A removal that was asked for is asked for again by the next process.
+            let removed = tokio::select! {
+                () = self.stop.cancelled() => return Ok(false),
+                removed = up.engine.remove(container) => removed,
+            };
+            match removed {
                 Ok(()) => return Ok(true),
                 Err(error) => warn!(%error, "a sandbox cannot be ended yet"),
             }

@@ -206,3 +206,25 @@ async fn a_container_that_was_removed_from_outside_is_called_so() {
 fn killed() -> Exit {
     Exit { code: Some(137), oom_killed: false, finished_at: None, error: String::new() }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_does_not_wait_for_an_engine_that_stalls() {
+    let mut scene = Scene::start().await;
+    let task = scene.task("Work on").await;
+    let guest = scene.at_work(&task).await;
+    guest.print("kept");
+    until("it is here", BOUND, async || scene.step(&task).await.output_bytes == 4).await;
+    let gate = Gate::default();
+    let next = scene.engine.count(Op::GetArchive) + 1;
+    scene.engine.fault(Op::GetArchive, next, Fault::Stall(gate.clone()));
+    let container = container(&scene, &task).await;
+    scene.engine.kill(&container, engine::Signal::Kill).await.unwrap();
+    until("what was printed is read from the dead container", BOUND, async || gate.is_awaited()).await;
+    let stop_time_max = std::time::Duration::from_secs(5);
+    tokio::time::timeout(stop_time_max, scene.stop()).await.expect("nothing waits for the engine");
+    gate.open();
+    scene.start_again().await;
+    let step = scene.until_phase(&task, Phase::Failed).await;
+    assert_eq!(step.error.unwrap().code, ErrorCode::SandboxLost);
+    assert_eq!(scene.output(step.step, 0).await, b"kept");
+}
