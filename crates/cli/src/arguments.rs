@@ -54,8 +54,12 @@ pub(crate) enum Command {
     Images(Images),
     /// List the agents, or add one
     Agents(Agents),
-    /// Look at everything that Berth needs
-    Doctor,
+    /// Look at everything that Berth needs, and at what lies around
+    Doctor(Doctor),
+    /// Show what could go to make room, and let it go
+    Reclaim(Reclaim),
+    /// Show or change how much is kept of runs that have ended
+    Retention(Retention),
     /// Measure how fast it is, beside what it is built on
     Bench(Bench),
     /// Print a fresh link to the running Berth and open it
@@ -214,6 +218,60 @@ pub(crate) struct CreateAgent {
     pub(crate) program: Vec<String>,
 }
 
+/// Arguments of `berth doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Bring in order what was found; shows what it would do, and asks
+    #[arg(long)]
+    pub(crate) mend: bool,
+    /// Do not ask
+    #[arg(long, requires = "mend")]
+    pub(crate) yes: bool,
+}
+
+/// Arguments of `berth reclaim`.
+#[derive(Debug, Args)]
+pub(crate) struct Reclaim {
+    /// Only what Berth can make again
+    #[arg(long, conflicts_with = "kept")]
+    pub(crate) caches: bool,
+    /// Only what is kept of runs
+    #[arg(long)]
+    pub(crate) kept: bool,
+    /// Of runs, all that ended longer ago than that, as 30d; without it what is over the bounds of `berth retention`
+    #[arg(long, value_name = "AGE", value_parser = seconds)]
+    pub(crate) older_than: Option<u64>,
+    /// Also this task, at which nobody has looked since it ended; can be given more than once
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) unseen: Vec<i64>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Arguments of `berth retention`.
+#[derive(Debug, Args)]
+pub(crate) struct Retention {
+    /// Nothing that ended longer ago, as 90d, or `off`
+    #[arg(long, value_name = "AGE", value_parser = bound_of(seconds))]
+    pub(crate) age: Option<Bound>,
+    /// No more than that, as 20G, or `off`
+    #[arg(long, value_name = "SIZE", value_parser = bound_of(bytes))]
+    pub(crate) size: Option<Bound>,
+    /// No more runs than that, or `off`
+    #[arg(long, value_name = "NUMBER", value_parser = bound_of(number))]
+    pub(crate) runs: Option<Bound>,
+}
+
+/// A bound as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// None.
+    Off,
+    /// At that.
+    At(u64),
+}
+
 /// Arguments of `berth bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
@@ -296,6 +354,17 @@ fn bytes(text: &str) -> Result<u64, String> {
     let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
     let number = text.trim_end_matches(['b', 'B', 'i']).to_uppercase();
     scaled(&number, &units).ok_or_else(|| "write 512M or 4G".to_owned())
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a whole number".to_owned())
+}
+
+/// Reads `off`, or what `read` does.
+fn bound_of(
+    read: impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<Bound, String> + Clone + Send + Sync + 'static {
+    move |text| if text == "off" { Ok(Bound::Off) } else { read(text).map(Bound::At) }
 }
 
 /// A whole number with one of these units behind it.

@@ -19,6 +19,7 @@ mod review;
 mod run;
 mod serve;
 mod signals;
+mod upkeep;
 mod watch;
 
 /// Carries out what was typed.
@@ -50,7 +51,15 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
             ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await
         }
         Command::Bench(bench) => bench::bench(&config()?, bench, verbose, printer).await,
-        Command::Doctor => ask(verbose, async |connection| gallery::doctor(connection, printer).await).await,
+        Command::Doctor(doctor) => {
+            ask(verbose, async |connection| upkeep::doctor(connection, doctor, printer).await).await
+        }
+        Command::Reclaim(reclaim) => {
+            ask(verbose, async |connection| upkeep::reclaim(connection, reclaim, printer).await).await
+        }
+        Command::Retention(retention) => {
+            ask(verbose, async |connection| upkeep::retention(connection, retention, printer).await).await
+        }
     }
 }
 

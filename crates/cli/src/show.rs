@@ -25,6 +25,7 @@ pub(crate) mod run;
 pub(crate) mod table;
 pub(crate) mod tame;
 pub(crate) mod tasks;
+pub(crate) mod upkeep;
 pub(crate) mod words;
 
 use ink::Ink;

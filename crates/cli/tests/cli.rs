@@ -17,5 +17,7 @@ mod logs;
 mod run;
 #[path = "cli/scripted.rs"]
 mod scripted;
+#[path = "cli/upkeep.rs"]
+mod upkeep;
 #[path = "cli/words.rs"]
 mod words;

@@ -10,7 +10,7 @@ use wire::{
 
 use crate::house::House;
 use crate::terminal::{self, Terminal};
-use crate::{dispatch, faults, shell};
+use crate::{dispatch, faults, retention, shell};
 
 /// Updates that may wait for a skin.
 const UPDATES_MAX: usize = 64;
@@ -70,6 +70,13 @@ impl Api {
                 let record = self.house.store.step(step).await.map_err(|error| dispatch::of_store(&error))?;
                 let progress = self.house.step(step).map(|handle| handle.progress);
                 let (terminal, end) = terminal::pair(from);
+                if let Some(taken) =
+                    self.house.store.taken_of(step).await.map_err(|error| dispatch::of_store(&error))?
+                {
+                    let words = retention::taken_words("output", &taken);
+                    self.house.tasks.spawn(async move { end.end(&words).await });
+                    return Ok(Stream::Terminal(terminal));
+                }
                 self.house.tasks.spawn(terminal::stream_output(
                     self.house.outputs.clone(),
                     step,

@@ -8,6 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use engine::{
@@ -17,6 +18,7 @@ use engine::{
 };
 use futures::FutureExt as _;
 use store::{Store, StoreError};
+use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::{ErrorCode, ErrorView};
 
@@ -28,10 +30,14 @@ use crate::engine_link::{Connected, Connector, EngineLink};
 use crate::house::{House, Parts};
 use crate::images::Images;
 use crate::runner::{reconcile, schedule, step};
-use crate::{agents, faults};
+use crate::{agents, faults, retention};
 
 /// The file that is locked while a Berth uses the data folder. What the lock holds off is a second Berth, not a reader.
 const LOCK_FILE: &str = "lock";
+/// How long everything that runs on its own may take to let go.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long the database may take to be closed.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// The database.
 const STORE_FILE: &str = "berth.db";
 
@@ -155,6 +161,7 @@ impl App {
         house.tasks.spawn(async move { watched.link.run(watched.stop.clone()).await });
         house.tasks.spawn(schedule::run(scheduled));
         house.tasks.spawn(reconcile::run(compared));
+        house.tasks.spawn(retention::run(house.clone()));
         Ok(Self { house, _lock: lock })
     }
 
@@ -168,13 +175,18 @@ impl App {
         Api::new(self.house.clone())
     }
 
-    /// Stops working and lets go of everything; sandboxes work on and are taken over at the next start.
+    /// Stops working and lets go of everything; sandboxes work on and are taken over at the next start. What an engine or a disk
+    /// that hardly moves keeps from ending is left as a kill would leave it, after 15 seconds.
     pub async fn shutdown(self) {
         info!("Berth stops; sandboxes work on");
         self.house.stop.cancel();
         self.house.tasks.close();
-        self.house.tasks.wait().await;
-        self.house.store.clone().close().await;
+        if timeout(LEAVE_TIME_MAX, self.house.tasks.wait()).await.is_err() {
+            warn!(tasks = self.house.tasks.len(), "stopped in the middle of work; the next start goes on with it");
+        }
+        if timeout(CLOSE_TIME_MAX, self.house.store.clone().close()).await.is_err() {
+            warn!("the database was not closed in order; the next start reads its log");
+        }
     }
 }
 

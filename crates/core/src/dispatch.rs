@@ -17,6 +17,7 @@ use wire::{
     },
     stream::Update,
     task::NewTask,
+    upkeep::{MarkSeen, Seen},
     view::{ContentView, ImageView, RunSummary, StepView, TaskList},
 };
 
@@ -24,7 +25,7 @@ use crate::clock::new_id;
 use crate::house::House;
 use crate::runner::step;
 use crate::workspace::Workspace;
-use crate::{agents, doctor, escape, faults, gallery, images, intake, results, views};
+use crate::{agents, doctor, escape, faults, gallery, images, intake, results, retention, upkeep, views};
 
 /// A task file that shows Berth at work.
 const SAMPLE: &str = include_str!("../../../docs/samples/hello.md");
@@ -103,7 +104,43 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let none = || ErrorView::new(ErrorCode::Internal, "The system gives no randomness for a ticket.");
             reply(&call, ticket.ok_or_else(none))
         }
+        Request::Mend(call) => {
+            let (owner, keys) = (house.clone(), call.keys.clone());
+            let mended = whole(house, async move { upkeep::mend(&owner, keys).await }).await;
+            reply(&call, mended)
+        }
+        Request::ShowRetention(call) => {
+            let view = retention::view(house).await;
+            reply(&call, view.map_err(|error| of_store(&error)))
+        }
+        Request::SetRetention(call) => {
+            let view = retention::set_rules(house, call.rules).await;
+            reply(&call, view)
+        }
+        Request::PlanReclaim(call) => {
+            let plan = upkeep::plan_reclaim(house, call.older_than_s).await;
+            reply(&call, plan)
+        }
+        Request::Reclaim(call) => {
+            let (owner, named) = (house.clone(), call.clone());
+            let reclaimed = whole(house, async move { upkeep::reclaim(&owner, named.keys, &named.unseen).await }).await;
+            reply(&call, reclaimed)
+        }
+        Request::MarkSeen(call) => {
+            let seen = mark_seen(house, &call).await;
+            reply(&call, seen)
+        }
     }
+}
+
+/// Notes that a person has opened a task.
+async fn mark_seen(house: &House, call: &MarkSeen) -> Result<Seen, ErrorView> {
+    let task = find_task(house, &call.task).await?.task;
+    let runs = house.store.mark_seen(task, house.time.now()).await.map_err(|error| of_store(&error))?;
+    if runs > 0 {
+        house.retention_nudge.notify_one();
+    }
+    Ok(Seen { runs })
 }
 
 /// Carries out what must not stop half-way because its caller has gone: a row without its actor would wait for the next start.
@@ -328,6 +365,10 @@ async fn read_result(house: &House, call: &ReadResult) -> Result<ContentView, Er
     for record in steps {
         let folder = results::folder_of(house, record.step).await.map_err(|error| of_store(&error))?;
         let Some(folder) = folder else { continue };
+        if let Some(taken) = house.store.taken_of(record.step).await.map_err(|error| of_store(&error))? {
+            return Err(ErrorView::new(ErrorCode::NotFound, retention::taken_words("file", &taken))
+                .hint("Retry the task to have it made again."));
+        }
         let workspace = Workspace::open(house.config.data_folder.clone(), folder).await?;
         let piece = workspace.read(call.key.clone(), call.offset, call.length).await?;
         return Ok(ContentView {

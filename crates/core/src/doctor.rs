@@ -1,13 +1,15 @@
-//! Looks at everything that a Berth needs and says how it stands. Changes nothing.
+//! Looks at everything that a Berth needs and says how it stands. Changes nothing; what lies around, [`upkeep`] finds.
+//!
+//! [`upkeep`]: crate::upkeep
 
 use std::sync::Arc;
 
+use wire::upkeep::{Finding, OtherInstall, Remedy};
 use wire::view::{CheckView, DoctorReport, EngineView, ImageState, Verdict};
 
 use crate::house::House;
 use crate::runner::exit::bytes;
-use crate::runner::reconcile::{Leftovers, leftovers};
-use crate::{faults, gallery, guest_volume};
+use crate::{faults, gallery, guest_volume, upkeep};
 
 /// Below this much free space a person should know.
 const FREE_BYTES_LOW: u64 = 5 << 30;
@@ -41,15 +43,18 @@ pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
                 "With `\"live-restore\": true` in the engine's daemon.json they work on.",
             ));
         }
-        checks.push(leftover_check(house, &up).await);
     }
+    let upkeep::Report { findings, others, errors } = upkeep::look(house).await;
+    checks.push(leftover_check(&findings));
+    checks.extend(errors.iter().map(|error| check("Leftovers", Verdict::Warning, &error.message, &error.hint)));
+    checks.extend(others_check(&others));
     for image in gallery::list(house).await {
         checks.push(image_check(&image.name, &image.state));
     }
     for notice in house.notices() {
         checks.push(check("Notice", Verdict::Warning, &notice, ""));
     }
-    DoctorReport { checks }
+    DoctorReport { checks, findings, others }
 }
 
 fn check(name: &str, verdict: Verdict, message: &str, hint: &str) -> CheckView {
@@ -131,17 +136,35 @@ fn image_check(name: &str, state: &ImageState) -> CheckView {
     }
 }
 
-async fn leftover_check(house: &House, up: &crate::engine_link::Up) -> CheckView {
-    match leftovers(house, up).await {
-        Ok(Leftovers { sandboxes, spools }) if sandboxes.is_empty() && spools.is_empty() => {
-            check("Leftovers", Verdict::Good, "Every container and volume of this Berth has an owner.", "")
-        }
-        Ok(Leftovers { sandboxes, spools }) => check(
+fn leftover_check(findings: &[Finding]) -> CheckView {
+    let Some(first) = findings.first() else {
+        return check(
             "Leftovers",
-            Verdict::Warning,
-            &format!("{} sandboxes and {} volumes of this Berth belong to no step.", sandboxes.len(), spools.len()),
-            "Berth takes them away within a minute.",
-        ),
-        Err(error) => check("Leftovers", Verdict::Warning, &faults::of_engine(&error).message, ""),
-    }
+            Verdict::Good,
+            "Everything that is there has an owner, and is as it is written down.",
+            "",
+        );
+    };
+    let mendable = findings.iter().filter(|finding| finding.remedy != Remedy::Leave).count();
+    let message = match findings.len() {
+        1 => format!("1 thing: the {} {}.", first.thing.word(), first.name),
+        count => format!("{count} things, {mendable} of which can be brought in order."),
+    };
+    check("Leftovers", Verdict::Warning, &message, "`berth doctor --mend` lists what it would do, and asks.")
+}
+
+/// What belongs to others is nothing to worry about, but explains what one sees in the engine.
+fn others_check(others: &[OtherInstall]) -> Option<CheckView> {
+    let sum = |of: fn(&OtherInstall) -> u64| others.iter().map(of).sum::<u64>();
+    let message = format!(
+        "{} on this engine with {} containers ({} running), {} volumes and {} images. They are never touched.",
+        if others.len() == 1 { "Another Berth is".to_owned() } else { format!("{} other Berths are", others.len()) },
+        sum(|other| other.containers),
+        sum(|other| other.running),
+        sum(|other| other.volumes),
+        sum(|other| other.images),
+    );
+    let hint = "Each has a data folder of its own: its own `berth doctor` looks after them. A `berth bench` that was killed \
+                leaves such things too, and no data folder: `docker ps -a --filter label=berth.install=ID` shows them.";
+    (!others.is_empty()).then(|| check("Other Berths", Verdict::Good, &message, hint))
 }

@@ -97,7 +97,8 @@ impl GuestBinary {
         hex::encode(Sha256::digest(hashes.join("\n")))
     }
 
-    fn volume_name(&self, install: InstallId) -> VolumeName {
+    /// The volume that holds it, for one installation.
+    pub(crate) fn volume_name(&self, install: InstallId) -> VolumeName {
         let install = install.to_string();
         VolumeName::parse(format!("berth-guest-{}-{}", &self.hash()[..12], &install[install.len() - 8..]))
             .expect("invariant: hex digits and dashes are a volume's name")

@@ -51,6 +51,8 @@ pub(crate) struct House {
     pub(crate) queue_nudge: Notify,
     /// A step is over: what it left half-way can be looked for.
     pub(crate) compare_nudge: Notify,
+    /// What is kept of runs may be over its bounds.
+    pub(crate) retention_nudge: Notify,
     /// Read while volumes are filled, through containers that belong to nothing that is written down; whoever takes such
     /// containers away for leftovers has it for writing.
     pub(crate) filling: RwLock<()>,
@@ -97,6 +99,7 @@ impl House {
             updates: broadcast::channel(UPDATES_MAX).0,
             queue_nudge: Notify::new(),
             compare_nudge: Notify::new(),
+            retention_nudge: Notify::new(),
             filling: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -31,11 +31,13 @@ mod output;
 mod owner;
 mod queue;
 mod results;
+mod retention;
 mod runner;
 mod sandbox;
 mod shell;
 mod terminal;
 mod tickets;
+mod upkeep;
 mod views;
 mod workspace;
 

@@ -76,6 +76,11 @@ impl Outputs {
     pub(crate) async fn length(&self, step: StepId, attempt: u32) -> u64 {
         tokio::fs::metadata(self.path(step, attempt)).await.map_or(0, |metadata| metadata.len())
     }
+
+    /// The same, for those who are on a blocking thread anyway.
+    pub(crate) fn length_now(&self, step: StepId, attempt: u32) -> u64 {
+        std::fs::metadata(self.path(step, attempt)).map_or(0, |metadata| metadata.len())
+    }
 }
 
 /// The one writer of an attempt's output.

@@ -171,7 +171,8 @@ pub(crate) async fn step(
     let mut sandbox = None;
     if let Some(placement) = placement {
         let made = house.store.sandbox(placement.sandbox).await?;
-        workspace = Some(house.config.data_folder.join("workspaces").join(&made.folder).to_string());
+        let is_kept = house.store.taken_of(record.step).await?.is_none();
+        workspace = is_kept.then(|| house.config.data_folder.join("workspaces").join(&made.folder).to_string());
         sandbox = Some(SandboxView {
             sandbox: made.sandbox,
             container: made.container,
@@ -213,7 +214,9 @@ pub(crate) async fn result_list(house: &House, run: RunId) -> Result<ResultList,
         list.left_out += page.left_out;
         let is_over = !step.state.phase().is_live();
         list.results.extend(page.results.into_iter().map(|record| result(record, is_over)));
-        if let Some(folder) = results::folder_of(house, step.step).await? {
+        if let Some(folder) = results::folder_of(house, step.step).await?
+            && house.store.taken_of(step.step).await?.is_none()
+        {
             let folder = folder.to_string();
             list.workspace = Some(house.config.data_folder.join("workspaces").join(folder).to_string());
         }

@@ -13,6 +13,9 @@ use crate::{
     phase::Phase,
     stream::StreamTarget,
     task::{Launch, NewTask, ReviewGate, TaskDraft, TaskSource},
+    upkeep::{
+        MarkSeen, Mend, Mended, PlanReclaim, Reclaim, ReclaimPlan, RetentionView, Seen, SetRetention, ShowRetention,
+    },
     view::{
         AgentView, ContentView, DoctorReport, ImageView, ResultList, RunSummary, RunView, StatusView, StepView,
         TaskList, TaskView,
@@ -85,6 +88,18 @@ calls! {
     Doctor => DoctorReport;
     /// A ticket for one stream.
     OpenStream => StreamTicket;
+    /// Bring findings of the doctor in order.
+    Mend => Vec<Mended>;
+    /// How much is kept of runs that have ended, and for how long.
+    ShowRetention => RetentionView;
+    /// Change that.
+    SetRetention => RetentionView;
+    /// What could go to make room, and why.
+    PlanReclaim => ReclaimPlan;
+    /// Let some of it go.
+    Reclaim => Vec<Mended>;
+    /// A person has opened a task.
+    MarkSeen => Seen;
 }
 
 /// Arguments of [`Request::Hello`].

@@ -19,6 +19,7 @@ pub mod phase;
 pub mod session;
 pub mod stream;
 pub mod task;
+pub mod upkeep;
 pub mod view;
 
 pub use action::{Action, ActionView};

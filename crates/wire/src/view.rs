@@ -13,6 +13,7 @@ use crate::{
     money::MicroUsd,
     phase::{Hold, Phase},
     task::{Launch, ReviewGate},
+    upkeep::{Finding, OtherInstall},
 };
 
 /// The whole app at a glance: status bar, tray, `berth doctor`'s first lines.
@@ -413,6 +414,12 @@ pub enum ImageState {
 pub struct DoctorReport {
     /// The checks, in the order they were made.
     pub checks: Vec<CheckView>,
+    /// What lies around, or is not as it should be. `Mend` brings it in order.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Other Berths on the same engine.
+    #[serde(default)]
+    pub others: Vec<OtherInstall>,
 }
 
 /// One check of the doctor.

@@ -1,10 +1,9 @@
-//! Images and agents, the doctor, the version.
+//! Images and agents, the version.
 
 use wire::{
     Limits,
-    call::{BuildImage, CreateAgent, Doctor, ListAgents, ListImages},
+    call::{BuildImage, CreateAgent, ListAgents, ListImages},
     task::{Launch, ReviewGate},
-    view::Verdict,
 };
 
 use crate::{
@@ -63,14 +62,6 @@ fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
         },
         review: if skip_review { ReviewGate::Skip } else { ReviewGate::Ask },
     }
-}
-
-/// `berth doctor`
-pub(super) async fn doctor(connection: &Connection, printer: Printer) -> anyhow::Result<Exit> {
-    let report = connection.call(Doctor {}).await?;
-    printer.reply(&report, |ink| gallery::doctor(&report, ink))?;
-    let is_ill = report.checks.iter().any(|check| check.verdict == Verdict::Bad);
-    Ok(if is_ill { Exit::Failed } else { Exit::Done })
 }
 
 /// `berth version`

@@ -1,13 +1,16 @@
 //! Looking: the list, a run, its results.
 
-use wire::call::{ListResults, ListTasks, ShowRun};
+use wire::{
+    call::{ListResults, ListTasks, ShowRun},
+    upkeep::MarkSeen,
+};
 
 use crate::{
     arguments::Ls,
     clock::now,
     connection::Connection,
     exit::Exit,
-    show::{Printer, results, run, tasks},
+    show::{Format, Printer, results, run, tasks},
 };
 
 /// `berth ls`
@@ -22,6 +25,11 @@ pub(super) async fn ls(connection: &Connection, ls: Ls, printer: Printer) -> any
 pub(super) async fn show(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
     let view = connection.call(ShowRun { run }).await?;
     printer.reply(&view, |ink| run::run(&view, now(), ink))?;
+    if printer.format == Format::Words && view.summary.phase.is_final() {
+        // A person has looked at it. That this was noted is nothing to bother them with.
+        let seen = connection.call(MarkSeen { task: view.summary.task.to_string() }).await;
+        tracing::debug!(?seen, "the run was looked at");
+    }
     Ok(Exit::Done)
 }
 

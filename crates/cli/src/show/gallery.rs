@@ -67,6 +67,7 @@ pub(crate) fn doctor(report: &DoctorReport, ink: Ink) -> String {
             put!(text, "     {} {}", ink.paint(Tone::Strong, "hint:"), line(&check.hint));
         }
     }
+    super::upkeep::findings(&mut text, &report.findings, &report.others, ink);
     text
 }
 

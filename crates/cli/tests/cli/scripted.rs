@@ -23,6 +23,7 @@ use wire::{
     ids::{AgentId, RunId, StepId, TaskId},
     stream::{StreamTarget, TerminalOutput, Update},
     task::{Attachment, AttachmentContent, ReviewGate, TaskDraft},
+    upkeep::{Finding, Mended, Outcome, ReclaimPlan, RetentionRules, RetentionView, Seen},
     view::{
         AgentView, CheckView, DoctorReport, ImageState, ImageView, PhaseSpan, ResultChange, ResultList, ResultView,
         RunSummary, RunView, StepView, TaskList, TaskRow, Verdict,
@@ -44,6 +45,10 @@ pub(crate) struct Script {
     pub(crate) outputs: Mutex<VecDeque<Vec<TerminalOutput>>>,
     /// How the doctor's last check comes out.
     pub(crate) verdict: Mutex<Verdict>,
+    /// What the doctor finds lying around.
+    pub(crate) findings: Mutex<Vec<Finding>>,
+    /// What could go to make room.
+    pub(crate) plan: Mutex<ReclaimPlan>,
     /// What was asked, `Hello` aside.
     pub(crate) asked: Mutex<Vec<Request>>,
     tickets: Mutex<HashMap<String, StreamTarget>>,
@@ -79,6 +84,19 @@ impl Berth {
             phases: Mutex::new([Phase::AwaitingReview].into()),
             outputs: Mutex::new([vec![output(0, b"hello\n"), TerminalOutput::Live, end()]].into()),
             verdict: Mutex::new(Verdict::Good),
+            findings: Mutex::default(),
+            plan: Mutex::new(ReclaimPlan {
+                caches: Vec::new(),
+                kept: Vec::new(),
+                engine_error: None,
+                retention: RetentionView {
+                    rules: RetentionRules::default(),
+                    runs: 0,
+                    size_bytes: 0,
+                    unseen_over: 0,
+                    unseen_over_bytes: 0,
+                },
+            }),
             asked: Mutex::default(),
             tickets: Mutex::default(),
             updates: Mutex::default(),
@@ -205,6 +223,10 @@ impl Backend for Scripted {
             Request::ListImages(_) => to_value(images()),
             Request::BuildImage(_) => to_value(&images()[0]),
             Request::Doctor(_) => to_value(script.doctor()),
+            Request::MarkSeen(_) => to_value(Seen { runs: 1 }),
+            Request::Mend(mend) => to_value(done(mend.keys)),
+            Request::Reclaim(reclaim) => to_value(done(reclaim.keys)),
+            Request::PlanReclaim(_) => to_value(&*script.plan.lock().unwrap()),
             Request::OpenStream(open) => {
                 let mut tickets = script.tickets.lock().unwrap();
                 let ticket = format!("ticket-{}", tickets.len());
@@ -392,8 +414,15 @@ impl Script {
                 check("Disk", Verdict::Warning, "12 GiB are free.", "Remove what you no longer need."),
                 check("Guest", *self.verdict.lock().unwrap(), "The volume is there.", ""),
             ],
+            findings: self.findings.lock().unwrap().clone(),
+            others: Vec::new(),
         }
     }
+}
+
+fn done(keys: Vec<String>) -> Vec<Mended> {
+    let done = |key| Mended { key, outcome: Outcome::Done, words: "It was removed.".to_owned(), freed_bytes: 1 << 20 };
+    keys.into_iter().map(done).collect()
 }
 
 fn draft() -> TaskDraft {

@@ -81,6 +81,16 @@ impl Folder {
         Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
     }
 
+    /// Moves `from` in this folder to `to` in another one of the same file system.
+    pub(crate) fn move_to(&self, from: &CStr, other: &Self, to: &CStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, from, &other.fd, to)?)
+    }
+
+    /// Takes an empty folder out of this folder.
+    pub(crate) fn remove_folder(&self, name: &CStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Takes a file or link out of this folder.
     pub(crate) fn remove_file(&self, name: &CStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)

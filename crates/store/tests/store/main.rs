@@ -7,5 +7,6 @@ mod file;
 mod fixture;
 mod list;
 mod records;
+mod retention;
 mod tasks;
 mod transitions;
