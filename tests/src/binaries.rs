@@ -14,12 +14,10 @@ pub fn folder() -> Utf8PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
     let own = Utf8PathBuf::from_path_buf(own).expect("the checkout's path is UTF-8");
     let beside = own.parent().expect("a program lies in a folder");
-    // A test lies in `deps` below the programs, any other program beside them.
-    if beside.ends_with("deps") {
-        beside.parent().expect("`deps` lies in a folder").to_owned()
-    } else {
-        beside.to_owned()
-    }
+    // A test lies in `deps` below the programs, an example in `examples`, any other program beside them.
+    let is_below = beside.ends_with("deps") || beside.ends_with("examples");
+    let folder = if is_below { beside.parent().expect("it lies below the programs") } else { beside };
+    folder.to_owned()
 }
 
 /// A program under test.

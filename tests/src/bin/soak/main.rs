@@ -107,9 +107,9 @@ async fn soak_it(berth: &mut Berth, minutes: u64, seed: u64) -> Result<bool, Str
         tally.violation(words);
     }
     let lives = berth.lives();
-    let seen = sampler.end().await;
+    let moments = sampler.end().await;
     let findings =
-        Findings { samples: seen, at_rest, tally: &tally, left, unfinished, lives, whole, log: berth.log_worries() };
+        Findings { samples: moments, at_rest, tally: &tally, left, unfinished, lives, whole, log: berth.log_worries() };
     Ok(findings.print())
 }
 
