@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pipe::message::{OutOfMemory, Stats};
+use pipe::message::{OutOfMemory, OutOfProcesses, Stats};
 
 const V2: &str = "/sys/fs/cgroup";
 const V1_MEMORY: &str = "/sys/fs/cgroup/memory";
@@ -16,6 +16,20 @@ const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
 pub(crate) fn kills() -> Option<u64> {
     field(&format!("{V2}/memory.events"), "oom_kill")
         .or_else(|| field(&format!("{V1_MEMORY}/memory.oom_control"), "oom_kill"))
+}
+
+/// How often the kernel has refused a new process because there were too many.
+pub(crate) fn refused_processes() -> Option<u64> {
+    field(&format!("{V2}/pids.events"), "max").or_else(|| field(&format!("{V1_PIDS}/pids.events"), "max"))
+}
+
+/// Whether processes ran out between two looks.
+pub(crate) fn compare_refused(before: Option<u64>, after: Option<u64>) -> OutOfProcesses {
+    match (before, after) {
+        (Some(before), Some(after)) if after > before => OutOfProcesses::Happened,
+        (Some(_), Some(_)) => OutOfProcesses::No,
+        (None, _) | (_, None) => OutOfProcesses::Unknown,
+    }
 }
 
 /// Whether memory ran out between two looks.

@@ -16,7 +16,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use pipe::ProcessId;
 use pipe::limits::RECORD_BYTES_MAX;
-use pipe::message::{ExitRecord, ExitStatus, OutOfMemory, Process as Listed, ProcessState, Refusal, RefusalCode};
+use pipe::message::{
+    ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Process as Listed, ProcessState, Refusal, RefusalCode,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
@@ -97,6 +99,8 @@ pub(crate) struct Running {
     pub(crate) wall_clock: Option<Duration>,
     pub(crate) report: Option<ReportPlace>,
     pub(crate) kills_before: Option<u64>,
+    /// The same of refused processes; `None` where it cannot be read.
+    pub(crate) refused_before: Option<u64>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -378,11 +382,16 @@ impl Process {
             None => OutOfMemory::Unknown,
             before => cgroup::compare(before, cgroup::kills()),
         };
+        let out_of_processes = match running.refused_before {
+            None => OutOfProcesses::Unknown,
+            before => cgroup::compare_refused(before, cgroup::refused_processes()),
+        };
         ExitRecord {
             status,
             end: state.kept.end(),
             ran_ms: u64::try_from(running.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
             out_of_memory,
+            out_of_processes,
             report: running.report.as_ref().and_then(ReportPlace::take),
         }
     }

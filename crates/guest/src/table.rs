@@ -162,6 +162,7 @@ impl Table {
             }
         })?;
         let kills_before = cgroup::kills();
+        let refused_before = cgroup::refused_processes();
         let started = spawn(&program, streams.child).and_then(|spawned| {
             let Spawned { shim, failure, status } = spawned;
             Ok((shim, Fd::new(failure)?, Fd::new(status)?))
@@ -187,6 +188,7 @@ impl Table {
             wall_clock: ask.wall_clock_ms.map(Duration::from_millis),
             report,
             kills_before,
+            refused_before,
             tasks: self.inner.tasks.clone(),
         };
         let (executed_sender, executed) = watch::channel(None);

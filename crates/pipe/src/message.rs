@@ -471,6 +471,19 @@ pub enum OutOfMemory {
     Happened,
 }
 
+/// Whether the kernel refused a new process in the sandbox, for there were too many, while a process ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutOfProcesses {
+    /// The counters cannot be read.
+    #[default]
+    Unknown,
+    /// It did not.
+    No,
+    /// It did: a hint, for the counter is the whole sandbox's.
+    Happened,
+}
+
 /// How a process ended, with what it left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRecord {
@@ -484,6 +497,9 @@ pub struct ExitRecord {
     /// Whether memory ran out meanwhile.
     #[serde(default)]
     pub out_of_memory: OutOfMemory,
+    /// Whether processes ran out meanwhile.
+    #[serde(default)]
+    pub out_of_processes: OutOfProcesses,
     /// What it wrote to the file that `BERTH_REPORT` names; at most [`crate::limits::REPORT_BYTES_MAX`] bytes.
     /// Travels in a record of its own.
     #[serde(skip)]

@@ -193,11 +193,12 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{ExitStatus, OutOfMemory};
+    use crate::message::{ExitStatus, OutOfMemory, OutOfProcesses};
 
     fn exit(end: u64, report: Option<Vec<u8>>) -> Record {
         let status = ExitStatus::Exited { code: 3 };
-        Record::Exit(ExitRecord { status, end, ran_ms: 1, out_of_memory: OutOfMemory::No, report })
+        let (out_of_memory, out_of_processes) = (OutOfMemory::No, OutOfProcesses::No);
+        Record::Exit(ExitRecord { status, end, ran_ms: 1, out_of_memory, out_of_processes, report })
     }
 
     async fn written(records: &[Record]) -> Vec<u8> {

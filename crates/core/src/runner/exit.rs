@@ -2,7 +2,7 @@
 //! made safe, and decide nothing but the step's phase.
 
 use lifecycle::{Exit, Limit};
-use pipe::host::{ExitRecord, ExitStatus, OutOfMemory};
+use pipe::host::{ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses};
 use serde::Deserialize;
 use wire::{ErrorCode, ErrorView, Limits};
 
@@ -65,17 +65,47 @@ pub(crate) fn verdict(record: &ExitRecord, limits: &Limits, last_lines: String) 
         ExitStatus::Exited { .. } | ExitStatus::Signaled { .. } | ExitStatus::Lost => {
             let killed = matches!(record.status, ExitStatus::Signaled { number: 9 } | ExitStatus::Exited { code: 137 });
             if killed && record.out_of_memory == OutOfMemory::Happened {
-                let error = ErrorView::new(
-                    ErrorCode::LimitReached,
-                    format!("The agent was ended by the kernel: the sandbox reached its {} of memory.", bytes(limits.memory_bytes)),
-                )
-                .hint("Give the task more memory (`limits: memory:` in its file, or Memory in the dialog) and retry it.")
-                .detail(last_lines);
-                return Verdict::Limit { limit: Limit::Memory, how, error };
+                let message =
+                    format!("The memory limit of {} was reached: the kernel ended the agent.", bytes(limits.memory_bytes));
+                return Verdict::Limit { limit: Limit::Memory, how, error: memory_limit(message, last_lines) };
             }
-            Verdict::Exited { exit: Exit::Failure, error: Some(failure(record, &how, last_lines)), how }
+            let mut error = failure(record, &how, last_lines);
+            // What else happened meanwhile: it need not be why, but a person should know.
+            if record.out_of_memory == OutOfMemory::Happened {
+                let limit = bytes(limits.memory_bytes);
+                error.message = format!(
+                    "{} Meanwhile the memory limit of {limit} was reached, and the kernel ended something in the sandbox.",
+                    error.message
+                );
+                MEMORY_HINT.clone_into(&mut error.hint);
+            }
+            if record.out_of_processes == OutOfProcesses::Happened {
+                let limit = limits.pids;
+                error.message = format!(
+                    "{} Meanwhile the limit of {limit} processes was reached, and something in the sandbox could not start more.",
+                    error.message
+                );
+                PROCESSES_HINT.clone_into(&mut error.hint);
+            }
+            Verdict::Exited { exit: Exit::Failure, error: Some(error), how }
         }
     }
+}
+
+const MEMORY_HINT: &str =
+    "Give the task more memory (`limits: memory:` in its file, or Memory in the dialog) and retry it.";
+const PROCESSES_HINT: &str = "Give the task more processes (`limits: processes:` in its file) and retry it.";
+
+fn memory_limit(message: String, last_lines: String) -> ErrorView {
+    ErrorView::new(ErrorCode::LimitReached, message).hint(MEMORY_HINT).detail(last_lines)
+}
+
+/// The kernel ended the whole sandbox for want of memory, the guest too, so that nothing says how the agent ended.
+pub(crate) fn sandbox_out_of_memory(limits: &Limits, last_lines: String) -> Verdict {
+    let message =
+        format!("The memory limit of {} was reached: the kernel ended the whole sandbox.", bytes(limits.memory_bytes));
+    let how = "was ended with its sandbox, for want of memory".to_owned();
+    Verdict::Limit { limit: Limit::Memory, how, error: memory_limit(message, last_lines) }
 }
 
 fn failure(record: &ExitRecord, how: &str, last_lines: String) -> ErrorView {
@@ -169,7 +199,14 @@ mod tests {
     use super::*;
 
     fn record(status: ExitStatus) -> ExitRecord {
-        ExitRecord { status, end: 0, ran_ms: 0, out_of_memory: OutOfMemory::No, report: None }
+        ExitRecord {
+            status,
+            end: 0,
+            ran_ms: 0,
+            out_of_memory: OutOfMemory::No,
+            out_of_processes: OutOfProcesses::No,
+            report: None,
+        }
     }
 
     #[test]
@@ -181,6 +218,22 @@ mod tests {
             verdict(&oom, &Limits::default(), String::new()),
             Verdict::Limit { limit: Limit::Memory, .. }
         ));
+    }
+
+    #[test]
+    fn a_limit_is_named_with_its_value_and_what_to_press() {
+        let limits = Limits { memory_bytes: 512 << 20, pids: 64, ..Limits::default() };
+        let oom = ExitRecord { out_of_memory: OutOfMemory::Happened, ..record(ExitStatus::Signaled { number: 9 }) };
+        let Verdict::Limit { error, .. } = verdict(&oom, &limits, String::new()) else { panic!("no limit") };
+        assert!(error.message.starts_with("The memory limit of 512 MiB was reached"), "{error:?}");
+        assert!(error.hint.contains("limits: memory:"), "{error:?}");
+
+        let forks = ExitRecord { out_of_processes: OutOfProcesses::Happened, ..record(ExitStatus::Exited { code: 2 }) };
+        let Verdict::Exited { error: Some(error), .. } = verdict(&forks, &limits, "last".into()) else {
+            panic!("not a failure")
+        };
+        assert!(error.message.contains("exit code 2") && error.message.contains("64 processes"), "{error:?}");
+        assert!(error.hint.contains("limits: processes:"), "{error:?}");
     }
 
     #[test]

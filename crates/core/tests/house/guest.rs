@@ -9,8 +9,8 @@ use pipe::{
     PipeError, PipeStream, ProcessId,
     guest::{Connection, Facts, Options, read_ask, write},
     message::{
-        Answer, Ask, ExitRecord, ExitStatus, OutOfMemory, Refusal, RefusalCode, Signal, StartAsk, Started, StartedHow,
-        StdinAsk,
+        Answer, Ask, ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Refusal, RefusalCode, Signal, StartAsk,
+        Started, StartedHow, StdinAsk,
     },
     record::{self, Record},
 };
@@ -280,7 +280,8 @@ impl Guest {
         self.change(|agent| {
             let end = agent.output.len() as u64;
             let report = report.map(|report| report.as_bytes().to_vec());
-            agent.exit = Some(ExitRecord { status, end, ran_ms: 1, out_of_memory: OutOfMemory::No, report });
+            let (out_of_memory, out_of_processes) = (OutOfMemory::No, OutOfProcesses::No);
+            agent.exit = Some(ExitRecord { status, end, ran_ms: 1, out_of_memory, out_of_processes, report });
         });
     }
 
@@ -441,8 +442,9 @@ impl Guest {
                 }
                 Some(Misdeed::WrongEnd) => {
                     let status = ExitStatus::Exited { code: 0 };
-                    let out_of_memory = OutOfMemory::No;
-                    let exit = ExitRecord { status, end: next + 9, ran_ms: 1, out_of_memory, report: None };
+                    let (out_of_memory, out_of_processes) = (OutOfMemory::No, OutOfProcesses::No);
+                    let end = next + 9;
+                    let exit = ExitRecord { status, end, ran_ms: 1, out_of_memory, out_of_processes, report: None };
                     record::write(&mut stream, &Record::Exit(exit)).await?;
                 }
                 Some(Misdeed::Gap) => {

@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 use engine::{Engine, Exit};
-use pipe::message::{ExitRecord, ExitStatus, OutOfMemory, Signal};
+use pipe::message::{ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Signal};
 use pipe::spool;
 use testkit::{Fault, Gate, Op, until};
 use wire::{ErrorCode, EventKind, Hold, Phase};
@@ -153,6 +153,7 @@ async fn what_a_guest_wrote_down_before_its_container_died_counts() {
         end: 12,
         ran_ms: 1,
         out_of_memory: OutOfMemory::No,
+        out_of_processes: OutOfProcesses::No,
         report: None,
     };
     let folder = guest.process().unwrap().to_string();
