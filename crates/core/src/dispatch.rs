@@ -1,6 +1,7 @@
 //! Answers requests. One arm per call; what is more than a few lines is elsewhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,6 +32,8 @@ use crate::{agents, doctor, escape, faults, gallery, images, intake, results, re
 const SAMPLE: &str = include_str!("../../../docs/samples/hello.md");
 /// Rows where a call names no number.
 const LIMIT_DEFAULT: u32 = 200;
+/// How long a person waits for what they asked for to be written down.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Most rows of one call.
 const LIMIT_MAX: u32 = 1_000;
 
@@ -292,7 +295,11 @@ async fn put(
     comment: String,
 ) -> Result<Result<Result<(), lifecycle::Denied>, step::Away>, ErrorView> {
     if let Some(handle) = house.step(step) {
-        return Ok(handle.input(input, comment).await);
+        let answered = tokio::time::timeout(WRITE_TIME_MAX, handle.input(input, comment)).await;
+        return answered.map_err(|_| {
+            ErrorView::new(ErrorCode::Storage, "Berth cannot write down at the moment what you asked for.")
+                .hint("It is carried out as soon as it can be; `berth doctor` says what is in the way.")
+        });
     }
     let record = house.store.step(step).await.map_err(|error| of_store(&error))?;
     Ok(match lifecycle::advance(&record.state, input) {
@@ -461,14 +468,31 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
             ErrorView::new(ErrorCode::InvalidArgument, format!("More than one id begins with {prefix}."))
                 .hint("Give more of it.")
         }
+        StoreError::Locked(_) => storage(
+            error,
+            "Another program holds the database, so this could not be done now.",
+            "Close it (a database browser, a backup, `sqlite3`), then try again. Steps work on and wait for it.",
+        ),
+        StoreError::Full(_) => storage(
+            error,
+            "The disk of the data folder is full, so this could not be done.",
+            "Free some space, then try again. Steps are held until then; nothing is lost.",
+        ),
+        StoreError::Corrupt(_) => storage(
+            error,
+            "The database is damaged, so this could not be done.",
+            "Quit Berth and make a copy of the data folder before anything else; the next start says what to do.",
+        ),
+        StoreError::ReadOnly(_) => storage(
+            error,
+            "The data folder cannot be written, so this could not be done.",
+            "Look whether its disk has become read-only, then try again.",
+        ),
         StoreError::Newer { .. }
         | StoreError::NotBerth { .. }
-        | StoreError::Locked(_)
-        | StoreError::Corrupt(_)
+        | StoreError::LogMissing { .. }
         | StoreError::Row { .. }
         | StoreError::State { .. }
-        | StoreError::Full(_)
-        | StoreError::ReadOnly(_)
         | StoreError::Io(_)
         | StoreError::Conflict { .. }
         | StoreError::NameTaken { .. }
@@ -476,4 +500,8 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
         | StoreError::NoSteps
         | StoreError::Statement(_) => faults::of_storage("read or write its database", error),
     }
+}
+
+fn storage(error: &StoreError, message: &str, hint: &str) -> ErrorView {
+    ErrorView::new(ErrorCode::Storage, message).hint(hint).detail(faults::chain(error))
 }

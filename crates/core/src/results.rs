@@ -1,7 +1,9 @@
 //! The results of a step as they come: watched while it works, looked at a last time when it ends.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use percent_encoding::percent_decode_str;
@@ -21,6 +23,9 @@ use crate::workspace::{Baseline, Scan, Thoroughness, Watcher, Workspace};
 
 /// Final scans in a row, while files are still to be hashed.
 const FINAL_SCANS_MAX: usize = 64;
+
+/// How long to wait before writing down again what could not be written.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Watches the results of one step.
 pub(crate) struct ResultsWatch {
@@ -72,10 +77,10 @@ async fn watch(
 ) {
     let baseline = Arc::new(read_baseline(&house, step).await);
     let about = format!("workspace {step}");
+    let mut shelf = Shelf { task, step, stored: None };
     {
         let (watcher, mut nudges) = Watcher::start(&workspace);
         let mut notices = watcher.notices();
-        let mut known = None;
         loop {
             tokio::select! {
                 biased;
@@ -94,13 +99,9 @@ async fn watch(
             match workspace.scan(baseline.clone(), Thoroughness::Live).await {
                 Ok(scan) => {
                     let rest = scan.rest;
-                    let found = Found::by(scan, Finality::Live);
-                    // A workspace where nothing happens costs no transaction, and wakes nobody.
-                    if known.as_ref() != Some(&found) {
-                        if known.is_some() {
-                            watcher.was_behind();
-                        }
-                        known = store(&house, task, step, &found).await.then_some(found);
+                    // What is on a disk that takes nothing is stored when it does.
+                    if !house.disks.is_refused() && shelf.put(&house, scan).await == News::Again {
+                        watcher.was_behind();
                     }
                     tokio::select! {
                         () = leave.cancelled() => break,
@@ -149,7 +150,7 @@ async fn look_finally(house: &Arc<House>, task: TaskId, step: StepId, workspace:
         match workspace.scan(baseline.clone(), Thoroughness::Final).await {
             Ok(scan) => {
                 let is_done = scan.pending == 0;
-                store(house, task, step, &Found::by(scan, Finality::Final)).await;
+                put_finally(house, task, step, scan).await;
                 if is_done {
                     return;
                 }
@@ -168,38 +169,81 @@ enum Finality {
     Final,
 }
 
-/// What a scan has found, as it is written down.
-#[derive(PartialEq, Eq)]
-struct Found {
-    records: Vec<ResultRecord>,
-    left_out: u64,
-    finality: Finality,
+/// Whether a scan found anything new.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// What is stored is how it is.
+    None,
+    /// It is the first scan.
+    First,
+    /// Something has changed since the one before.
+    Again,
 }
 
-impl Found {
-    fn by(scan: Scan, finality: Finality) -> Self {
-        let records = scan.results.into_iter().map(|result| record(result, finality)).collect();
-        Self { records, left_out: scan.left_out, finality }
+/// The results of a step as this process has written them down, so that of many only those are written again that changed.
+struct Shelf {
+    task: TaskId,
+    step: StepId,
+    /// By path; `None` before the first time.
+    stored: Option<(BTreeMap<Vec<u8>, ResultRecord>, u64)>,
+}
+
+impl Shelf {
+    /// Writes down what a scan found. What is not taken now is taken with the next one. A workspace where nothing happens costs
+    /// no transaction, and wakes nobody.
+    async fn put(&mut self, house: &House, scan: Scan) -> News {
+        let left_out = scan.left_out;
+        house.notice(
+            &format!("results {}", self.step),
+            (left_out > 0).then(|| format!("A workspace has more files than are listed: {left_out} were left out.")),
+        );
+        let now: BTreeMap<_, _> = scan
+            .results
+            .into_iter()
+            .map(|result| record(result, Finality::Live))
+            .map(|record| (record.path.clone(), record))
+            .collect();
+        let written = match &self.stored {
+            None => {
+                let records: Vec<_> = now.values().cloned().collect();
+                house.store.replace_results(self.step, &records, left_out).await
+            }
+            Some((before, left_out_before)) => {
+                let changed: Vec<_> =
+                    now.values().filter(|record| before.get(&record.path) != Some(record)).cloned().collect();
+                let forgotten: Vec<_> = before.keys().filter(|path| !now.contains_key(*path)).cloned().collect();
+                if changed.is_empty() && forgotten.is_empty() && left_out == *left_out_before {
+                    return News::None;
+                }
+                house.store.update_results(self.step, &changed, &forgotten, left_out).await
+            }
+        };
+        let news = if self.stored.is_some() { News::Again } else { News::First };
+        match written {
+            Ok(()) => {
+                self.stored = Some((now, left_out));
+                house.tell(Update::Results { task: self.task });
+            }
+            Err(error) => warn!(step = %self.step, %error, "results could not be written down yet"),
+        }
+        news
     }
 }
 
-/// Whether it is written down.
-async fn store(house: &House, task: TaskId, step: StepId, found: &Found) -> bool {
-    let about = format!("results {step}");
-    let left_out = found.left_out;
-    house.notice(
-        &about,
-        (left_out > 0 && found.finality == Finality::Live)
-            .then(|| format!("A workspace has more files than are listed: {left_out} were left out.")),
-    );
-    match house.store.replace_results(step, &found.records).await {
-        Ok(()) => {
-            house.tell(Update::Results { task });
-            true
+/// Writes down what the last scan found; does not return before it is, but where the app stops or it cannot ever be.
+async fn put_finally(house: &House, task: TaskId, step: StepId, scan: Scan) {
+    house.notice(&format!("results {step}"), None);
+    let left_out = scan.left_out;
+    let records: Vec<_> = scan.results.into_iter().map(|result| record(result, Finality::Final)).collect();
+    loop {
+        match house.store.replace_results(step, &records, left_out).await {
+            Ok(()) => return house.tell(Update::Results { task }),
+            Err(error) if error.is_passing() => house.store_refused(&error),
+            Err(error) => return warn!(%step, %error, "results could not be written down"),
         }
-        Err(error) => {
-            warn!(%step, %error, "results could not be written down");
-            false
+        tokio::select! {
+            () = house.stop.cancelled() => return,
+            () = tokio::time::sleep(STORE_RETRY) => {}
         }
     }
 }

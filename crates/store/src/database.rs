@@ -1,6 +1,6 @@
 //! The file: opening it, bringing it to the newest schema, closing it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use camino::Utf8Path;
 use sqlx::{
@@ -9,7 +9,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::error::StoreError;
+use crate::{
+    error::StoreError,
+    mark::{self, Mark},
+};
 
 /// How long a statement waits for another process that holds the file.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,6 +24,9 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 const CACHE_KIB: u32 = 8 << 10;
 /// What the write-ahead log is cut back to after it grew, in bytes.
 const LOG_BYTES_MAX: u32 = 64 << 20;
+/// The largest file that is looked through for damage at each start, in bytes: that takes a few tenths of a second. A larger one
+/// is looked through where it was not closed.
+const CHECKED_BYTES_MAX: u64 = 64 << 20;
 /// `application_id` of the first migration.
 const APPLICATION_ID: i64 = 0x4245_5254;
 
@@ -29,12 +35,17 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 /// The open file. Cloning it is cheap; all clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// Dropped, or taken away in [`Store::close`], before the connections are.
+    mark: Option<Arc<Mark>>,
     writer: SqlitePool,
     reader: SqlitePool,
 }
 
 impl Store {
     /// Opens the file, makes it if it is missing, and brings it to the newest schema.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. A file that is refused is left as it is: damaged, newer, somebody else's, without its log.
     pub async fn open(path: &Utf8Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -45,7 +56,8 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("cache_size", format!("-{CACHE_KIB}"))
             .pragma("journal_size_limit", LOG_BYTES_MAX.to_string());
-        refuse_foreign(path).await?;
+        refuse(path).await?;
+        mark::clear(path).map_err(sqlx::Error::Io)?;
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(TURN_TIMEOUT)
@@ -61,11 +73,14 @@ impl Store {
             .acquire_timeout(TURN_TIMEOUT)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Self { writer, reader })
+        // A disk that does not take the mark takes no transaction either, which is told then.
+        let mark = mark::log_of(path).exists().then(|| Mark::set(path).ok()).flatten().map(Arc::new);
+        Ok(Self { mark, writer, reader })
     }
 
     /// Waits for what is under way and closes the file. The write-ahead log is folded into it.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
+        drop(self.mark.take());
         self.reader.close().await;
         self.writer.close().await;
     }
@@ -99,26 +114,69 @@ async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Er
     Ok(!connection.is_in_transaction())
 }
 
-/// Looks at a file that is there already before anything touches it: other people's databases and those of a newer
-/// Berth are left as they are, down to the journal mode.
-async fn refuse_foreign(path: &Utf8Path) -> Result<(), StoreError> {
-    if !path.exists() {
-        return Ok(());
+/// Looks at a file that is there already before anything touches it: damaged ones, other people's databases and those of a
+/// newer Berth are left as they are, down to the journal mode.
+async fn refuse(path: &Utf8Path) -> Result<(), StoreError> {
+    let Ok(found) = std::fs::metadata(path) else { return Ok(()) };
+    let was_open = mark::is_set(path);
+    if was_open && !mark::log_of(path).exists() {
+        return Err(StoreError::LogMissing { log: mark::log_of(path), mark: mark::path_of(path) });
     }
+    let is_checked = found.len() > 0 && (was_open || found.len() <= CHECKED_BYTES_MAX);
+    let expected = if was_open { Expected::Store } else { Expected::StoreOrNothing };
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).pragma("query_only", "ON");
+    if std::fs::metadata(mark::log_of(path)).is_ok_and(|log| log.len() > 0) {
+        // Closing a connection that could write would fold the log into a file that may be damaged.
+        match look_with(path, options.clone().read_only(true), is_checked, expected).await {
+            // Without the right to make files beside it, only the other kind says why.
+            Err(StoreError::Io(_)) => {}
+            verdict => return verdict,
+        }
+    }
+    look_with(path, options, is_checked, expected).await
+}
+
+/// What a file may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// It was open as a store: where it has nothing, its log is damaged.
+    Store,
+    /// It may be new.
+    StoreOrNothing,
+}
+
+async fn look_with(
+    path: &Utf8Path,
+    options: SqliteConnectOptions,
+    is_checked: bool,
+    expected: Expected,
+) -> Result<(), StoreError> {
     let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(TURN_TIMEOUT).connect_with(options).await?;
-    let verdict = is_ours(path, &pool).await;
+    let verdict = async {
+        is_ours(path, &pool, expected).await?;
+        if is_checked { is_whole(&pool).await } else { Ok(()) }
+    };
+    let verdict = verdict.await;
     pool.close().await;
     verdict
 }
 
-async fn is_ours(path: &Utf8Path, pool: &SqlitePool) -> Result<(), StoreError> {
+/// Whether every page is there and of the kind that it should be.
+async fn is_whole(pool: &SqlitePool) -> Result<(), StoreError> {
+    let said: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await?;
+    if said == "ok" { Ok(()) } else { Err(StoreError::damaged(said)) }
+}
+
+async fn is_ours(path: &Utf8Path, pool: &SqlitePool, expected: Expected) -> Result<(), StoreError> {
     // A crash between the two may have left the table of migrations alone.
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx_migrations%'")
         .fetch_one(pool)
         .await?;
     if tables == 0 {
-        return Ok(());
+        return match expected {
+            Expected::Store => Err(StoreError::damaged("its log holds nothing of what was written to it".to_owned())),
+            Expected::StoreOrNothing => Ok(()),
+        };
     }
     let application_id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await?;
     if application_id != APPLICATION_ID {

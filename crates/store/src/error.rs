@@ -21,6 +21,14 @@ pub enum StoreError {
         /// The file.
         path: Utf8PathBuf,
     },
+    /// The file was open when its Berth ended, and the log with what was written last is not there. Nothing was changed.
+    #[error("{log} is missing: it holds what was written last")]
+    LogMissing {
+        /// The log.
+        log: Utf8PathBuf,
+        /// The mark that says that it should be there.
+        mark: Utf8PathBuf,
+    },
     /// Another process holds the file for longer than [`BUSY_TIMEOUT`](crate::BUSY_TIMEOUT). Trying again may help.
     #[error("the database is locked by another process")]
     Locked(#[source] Cause),
@@ -101,6 +109,33 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Cause(sqlx::Error);
+
+impl StoreError {
+    /// Whether the same call may succeed later, without anybody changing the file: it is locked, or the disk does not take it.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Locked(_) | Self::Full(_) | Self::ReadOnly(_) | Self::Io(_) => true,
+            Self::Newer { .. }
+            | Self::NotBerth { .. }
+            | Self::LogMissing { .. }
+            | Self::Corrupt(_)
+            | Self::Row { .. }
+            | Self::State { .. }
+            | Self::Conflict { .. }
+            | Self::NotFound { .. }
+            | Self::Ambiguous { .. }
+            | Self::NameTaken { .. }
+            | Self::Removed { .. }
+            | Self::NoSteps
+            | Self::Statement(_) => false,
+        }
+    }
+
+    /// What a check of the file found.
+    pub(crate) fn damaged(what: String) -> Self {
+        Self::Corrupt(Cause(sqlx::Error::Decode(what.into())))
+    }
+}
 
 /// The primary result codes that a person can do something about (<https://www.sqlite.org/rescode.html>).
 mod code {

@@ -19,6 +19,7 @@ mod database;
 mod error;
 mod events;
 mod list;
+mod mark;
 mod results;
 mod retention;
 pub mod sample;

@@ -66,22 +66,28 @@ impl ResultRow {
 }
 
 impl Store {
-    /// Makes these the results of the step, all of them.
-    pub async fn replace_results(&self, step: StepId, results: &[ResultRecord]) -> Result<(), StoreError> {
+    /// Makes these the results of the step, all of them but `left_out`, which are too many to list.
+    pub async fn replace_results(
+        &self,
+        step: StepId,
+        results: &[ResultRecord],
+        left_out: u64,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query("DELETE FROM results WHERE step = ?1").bind(step.to_string()).execute(&mut *transaction).await?;
         insert(&mut transaction, step, results).await?;
-        count(&mut transaction, step).await?;
+        count(&mut transaction, step, left_out).await?;
         Ok(transaction.commit().await?)
     }
 
     /// Puts these in the place of what is known of the same paths, and forgets the paths that are as they were before
-    /// the step again.
+    /// the step again. `left_out` as in [`Store::replace_results`].
     pub async fn update_results(
         &self,
         step: StepId,
         results: &[ResultRecord],
         forgotten: &[Vec<u8>],
+        left_out: u64,
     ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         for path in forgotten {
@@ -92,7 +98,7 @@ impl Store {
                 .await?;
         }
         insert(&mut transaction, step, results).await?;
-        count(&mut transaction, step).await?;
+        count(&mut transaction, step, left_out).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -109,7 +115,12 @@ impl Store {
             .fetch_one(&mut *snapshot)
             .await?;
         let results = rows.into_iter().map(ResultRow::into_record).collect::<Result<Vec<_>, _>>()?;
-        let left_out = column::to_u64(TABLE, total)?.saturating_sub(results.len() as u64);
+        let unlisted: Option<i64> = sqlx::query_scalar("SELECT results_left_out FROM steps WHERE id = ?1")
+            .bind(step.to_string())
+            .fetch_optional(&mut *snapshot)
+            .await?;
+        let beyond = column::to_u64(TABLE, total)?.saturating_sub(results.len() as u64);
+        let left_out = beyond + column::to_u64("steps", unlisted.unwrap_or(0))?;
         Ok(ResultsPage { results, left_out })
     }
 
@@ -150,13 +161,16 @@ async fn insert(
     Ok(())
 }
 
-/// Keeps the number that lists show.
-async fn count(transaction: &mut Transaction<'_, Sqlite>, step: StepId) -> Result<(), StoreError> {
+/// Keeps the number that lists show: what is there, listed or left out.
+async fn count(transaction: &mut Transaction<'_, Sqlite>, step: StepId, left_out: u64) -> Result<(), StoreError> {
     let updated = sqlx::query(
-        "UPDATE steps SET result_count = (SELECT count(*) FROM results WHERE step = ?1 AND change <> ?2) WHERE id = ?1",
+        "UPDATE steps
+         SET result_count = ?3 + (SELECT count(*) FROM results WHERE step = ?1 AND change <> ?2), results_left_out = ?3
+         WHERE id = ?1",
     )
     .bind(step.to_string())
     .bind(from_change(ResultChange::Deleted))
+    .bind(column::from_u64(left_out))
     .execute(&mut **transaction)
     .await?;
     if updated.rows_affected() == 0 { Err(not_found(step)) } else { Ok(()) }

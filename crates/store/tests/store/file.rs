@@ -127,6 +127,47 @@ async fn a_file_with_damaged_pages_is_called_damaged() {
 }
 
 #[tokio::test]
+async fn a_page_of_zeros_and_a_cut_off_end_are_found_at_the_start_and_the_file_stays_as_it_is() {
+    let fixture = fixture().await;
+    let path = fixture.folder.path().join("berth.db");
+    fixture.task("Soon lost").await;
+    fixture.store.close().await;
+    let whole = std::fs::read(&path).unwrap();
+    let mut zeros = whole.clone();
+    zeros[8 << 10..12 << 10].fill(0);
+    for bytes in [zeros, whole[..whole.len() - (8 << 10)].to_vec()] {
+        std::fs::write(&path, &bytes).unwrap();
+        let refused = Store::open(&path).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Corrupt(_)), "{refused:?}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "the file was changed");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_taken_away_from_an_open_file_is_missed_and_a_closed_file_needs_none() {
+    let fixture = fixture().await;
+    let folder = fixture.folder.path();
+    let (task, ..) = fixture.task("In the log").await;
+    let elsewhere = camino_tempfile::tempdir().unwrap();
+    let copy = |name: &str| std::fs::copy(folder.join(name), elsewhere.path().join(name)).unwrap();
+    for name in ["berth.db", "berth.db-open"] {
+        copy(name);
+    }
+    let path = elsewhere.path().join("berth.db");
+    let before = std::fs::read(&path).unwrap();
+    let refused = Store::open(&path).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LogMissing { .. }), "{refused:?}");
+    assert!(std::fs::read(&path).unwrap() == before, "the file was changed");
+    copy("berth.db-wal");
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.task(task).await.unwrap().title, "In the log");
+
+    store.close().await;
+    assert!(!elsewhere.path().join("berth.db-open").exists() && !elsewhere.path().join("berth.db-wal").exists());
+    Store::open(&path).await.unwrap().close().await;
+}
+
+#[tokio::test]
 async fn another_process_that_holds_the_file_is_named_and_waited_for() {
     let fixture = fixture().await;
     let path = fixture.folder.path().join("berth.db");

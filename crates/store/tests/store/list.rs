@@ -144,7 +144,7 @@ async fn the_row_is_of_the_step_that_speaks_and_counts_the_results_of_all() {
     for step in steps {
         fixture
             .store
-            .replace_results(step, &[crate::records::result(b"a.txt"), crate::records::result(b"b.txt")])
+            .replace_results(step, &[crate::records::result(b"a.txt"), crate::records::result(b"b.txt")], 0)
             .await
             .unwrap();
     }

@@ -130,16 +130,16 @@ async fn results_keep_any_file_name_and_are_counted_without_the_deleted() {
     let (_, step, _) = fixture.task("Leaves files").await;
     let odd = result(b"new\nline\xff.txt");
     let gone = ResultRecord { change: ResultChange::Deleted, size_bytes: 0, sha256: None, ..result(b"gone") };
-    fixture.store.replace_results(step, &[odd.clone(), gone.clone(), result(b"zz")]).await.unwrap();
+    fixture.store.replace_results(step, &[odd.clone(), gone.clone(), result(b"zz")], 7).await.unwrap();
     let page = fixture.store.results_of(step, 2).await.unwrap();
-    assert_eq!((page.results, page.left_out), (vec![gone, odd.clone()], 1));
-    assert_eq!(fixture.store.step(step).await.unwrap().result_count, 2);
+    assert_eq!((page.results, page.left_out), (vec![gone, odd.clone()], 1 + 7));
+    assert_eq!(fixture.store.step(step).await.unwrap().result_count, 2 + 7);
     assert_eq!(fixture.store.result(step, &odd.path).await.unwrap(), odd);
 
     let bigger = ResultRecord { size_bytes: u64::MAX >> 1, is_final: true, ..odd.clone() };
     fixture
         .store
-        .update_results(step, std::slice::from_ref(&bigger), &[b"gone".to_vec(), b"zz".to_vec()])
+        .update_results(step, std::slice::from_ref(&bigger), &[b"gone".to_vec(), b"zz".to_vec()], 0)
         .await
         .unwrap();
     assert_eq!(fixture.store.results_of(step, 10).await.unwrap().results, [bigger]);
@@ -149,6 +149,6 @@ async fn results_keep_any_file_name_and_are_counted_without_the_deleted() {
         StoreError::NotFound { what: "result", .. }
     ));
 
-    let unknown = fixture.store.replace_results(id(), &[]).await.unwrap_err();
+    let unknown = fixture.store.replace_results(id(), &[], 0).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { what: "step", .. }));
 }
