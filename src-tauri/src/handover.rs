@@ -124,6 +124,7 @@ mod tests {
             engine_address: None,
             extra_certificates: Vec::new(),
             guest_binary: None,
+            free_bytes_min: 0,
         };
         let name = bus_name(Some(&config("/a")));
         assert_ne!(name, bus_name(Some(&config("/b"))));

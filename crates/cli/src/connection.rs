@@ -35,7 +35,7 @@ impl Connection {
             crate::log::to_stderr(verbose);
             return Ok(Self::Remote(remote));
         }
-        crate::log::to_folder(&config.data_folder, verbose)?;
+        crate::log::to_folder(&config.data_folder, verbose);
         match App::start(config.clone()).await {
             Ok(app) => Ok(Self::Local(app)),
             Err(error) => Self::after_failed_start(config, error).await.map(Self::Remote),

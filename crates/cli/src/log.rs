@@ -10,6 +10,8 @@ use camino::Utf8Path;
 use file_rotate::{ContentLimit, FileRotate, compression::Compression, suffix::AppendCount};
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
+use crate::show::warn;
+
 /// The file that is written; older ones have a number behind it.
 const FILE_NAME: &str = "berth.log";
 /// How large one grows, in bytes: one entry more than that.
@@ -26,15 +28,20 @@ pub(crate) fn to_stderr(verbose: u8) {
     Registry::default().with(stderr(verbose)).init();
 }
 
-/// Logs to the data folder as well: for a command that runs the core.
-pub(crate) fn to_folder(data_folder: &Utf8Path, verbose: u8) -> anyhow::Result<()> {
+/// Logs to the data folder as well: for a command that runs the core. Where that takes no log, as a full disk does not, the core
+/// still says better than this what is the matter.
+pub(crate) fn to_folder(data_folder: &Utf8Path, verbose: u8) {
+    let files = files(data_folder).inspect_err(|error| warn(&format!("{error:#}"))).ok();
+    let files = files
+        .map(|files| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(files).with_filter(filter("info")));
+    Registry::default().with(files).with(stderr(verbose)).init();
+}
+
+fn files(data_folder: &Utf8Path) -> anyhow::Result<Mutex<FileRotate<AppendCount>>> {
     let folder = data_folder.join("logs");
     private_folder(data_folder).and_then(|()| private_folder(&folder)).context("the log folder cannot be made")?;
     forget_old(&folder, SystemTime::now()).context("the log folder cannot be read")?;
-    let files = Mutex::new(files_in(&folder, FILE_BYTES_MAX));
-    let files = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(files).with_filter(filter("info"));
-    Registry::default().with(files).with(stderr(verbose)).init();
-    Ok(())
+    Ok(Mutex::new(files_in(&folder, FILE_BYTES_MAX)))
 }
 
 /// A log in that folder.

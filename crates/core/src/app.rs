@@ -30,7 +30,7 @@ use crate::engine_link::{Connected, Connector, EngineLink};
 use crate::house::{House, Parts};
 use crate::images::Images;
 use crate::runner::{reconcile, schedule, step};
-use crate::{agents, faults, retention};
+use crate::{agents, descriptors, disk, faults, retention};
 
 /// The file that is locked while a Berth uses the data folder. What the lock holds off is a second Berth, not a reader.
 const LOCK_FILE: &str = "lock";
@@ -40,6 +40,12 @@ const LEAVE_TIME_MAX: Duration = Duration::from_secs(10);
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// The database.
 const STORE_FILE: &str = "berth.db";
+/// The folder of the workspaces: where it is not empty, there was a database once.
+const WORKSPACES_FOLDER: &str = "workspaces";
+/// How long the start waits for another program that holds the database.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(15);
+/// How long between two looks at it.
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A running Berth: one per data folder.
 pub struct App {
@@ -75,6 +81,12 @@ pub enum StartError {
         #[source]
         source: StoreError,
     },
+    /// The database is empty, although there are workspaces.
+    #[error("the database in `{folder}` was emptied")]
+    Emptied {
+        /// The folder.
+        folder: Utf8PathBuf,
+    },
     /// An extra certificate of the setting cannot be used.
     #[error("an extra certificate cannot be used")]
     Certificate(#[source] CertificateProblem),
@@ -96,27 +108,98 @@ impl StartError {
                 format!("Another Berth uses the data folder `{folder}`."),
                 "Use that one (`berth open` shows its window in the browser), end it, or set `BERTH_HOME` to another folder.",
             ),
-            Self::Folder { folder, .. } => view(
+            Self::Folder { folder, source } => view(
                 ErrorCode::Storage,
-                format!("The data folder `{folder}` cannot be used."),
+                format!("The data folder `{folder}` cannot be used: {}.", reason(source)),
                 "Look at its owner and its free space, or set `BERTH_HOME` to another folder.",
+            ),
+            Self::Emptied { folder } => view(
+                ErrorCode::Storage,
+                format!(
+                    "The database in `{folder}` is empty, although the folder is not: it was cut off. Nothing was changed."
+                ),
+                "Put a copy of `berth.db` in its place. To begin with an empty list instead, remove `berth.db`; workspaces, outputs and homes stay.",
             ),
             Self::Store { folder, source: StoreError::Newer { .. } } => view(
                 ErrorCode::DataFolderNewer,
                 format!("The data folder `{folder}` was written by a newer Berth. Nothing in it was changed."),
                 "Update Berth, or set `BERTH_HOME` to another folder.",
             ),
-            Self::Store { folder, .. } => view(
-                ErrorCode::Storage,
-                format!("The database in `{folder}` cannot be opened. Nothing in it was changed."),
-                "Look at the disk and at the folder's owner; a copy of the folder can be opened elsewhere with `BERTH_HOME`.",
-            ),
+            Self::Store { folder, source } => {
+                let (message, hint) = words(folder, source);
+                view(ErrorCode::Storage, message, &hint)
+            }
             Self::Certificate(_) => view(
                 ErrorCode::InvalidArgument,
                 "An extra certificate cannot be used.".to_owned(),
                 "Mend `BERTH_EXTRA_CERTIFICATES`: each path names a file with certificates in PEM.",
             ),
         }
+    }
+}
+
+/// Why a folder cannot be used, in the words of a person.
+fn reason(error: &io::Error) -> String {
+    let kind = error.kind();
+    if kind == io::ErrorKind::ReadOnlyFilesystem {
+        "it cannot be written, its disk is read-only".to_owned()
+    } else if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        "its disk is full".to_owned()
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "it belongs to somebody else".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
+/// What is the matter with a database, and what to do.
+fn words(folder: &Utf8Path, error: &StoreError) -> (String, String) {
+    let copy = "Make a copy of the folder before you try anything.";
+    match error {
+        StoreError::Locked(_) => (
+            format!("Another program holds the database in `{folder}`. Nothing in it was changed."),
+            "Close it (a database browser, a backup, `sqlite3`), then start Berth again.".to_owned(),
+        ),
+        StoreError::Corrupt(_) => (
+            format!("The database `{folder}/{STORE_FILE}` is damaged. It is kept as it is, and so is everything beside it."),
+            format!(
+                "{copy} A backup of `{STORE_FILE}` goes in its place, or what `sqlite3 {STORE_FILE} .recover` gets out of it. To begin \
+                 with an empty list, move `{STORE_FILE}`, `{STORE_FILE}-wal` and `{STORE_FILE}-shm` elsewhere: workspaces, outputs and homes stay."
+            ),
+        ),
+        StoreError::LogMissing { log, mark } => (
+            format!("Berth did not close its database the last time, and `{log}`, where the last changes are, is gone. Nothing was changed."),
+            format!(
+                "Put it back, from where `{STORE_FILE}` was copied from or out of a backup. If another program has opened the database \
+                 since (nothing is missing then), or the file is lost for good, remove `{mark}` and start Berth again."
+            ),
+        ),
+        StoreError::NotBerth { path } => (
+            format!("`{path}` is a database, but none of Berth's. Nothing in it was changed."),
+            "Move it elsewhere, or set `BERTH_HOME` to another folder.".to_owned(),
+        ),
+        StoreError::Full(_) => (
+            format!("The disk with `{folder}` is full, so the database cannot be opened. Nothing is lost."),
+            "Free some space, then start Berth again.".to_owned(),
+        ),
+        StoreError::ReadOnly(_) => (
+            format!("The database in `{folder}` cannot be written: the file, its folder or its disk is read-only. Nothing in it was changed."),
+            "Make it writable for you, or set `BERTH_HOME` to another folder.".to_owned(),
+        ),
+        StoreError::Newer { .. }
+        | StoreError::Row { .. }
+        | StoreError::State { .. }
+        | StoreError::Io(_)
+        | StoreError::Conflict { .. }
+        | StoreError::NotFound { .. }
+        | StoreError::Ambiguous { .. }
+        | StoreError::NameTaken { .. }
+        | StoreError::Removed { .. }
+        | StoreError::NoSteps
+        | StoreError::Statement(_) => (
+            format!("The database in `{folder}` cannot be opened. Nothing in it was changed."),
+            "Look at the disk and at the folder's owner; a copy of the folder can be opened elsewhere with `BERTH_HOME`.".to_owned(),
+        ),
     }
 }
 
@@ -147,7 +230,7 @@ impl App {
             })?
         };
         let in_store = |source| StartError::Store { folder: folder.clone(), source };
-        let store = Store::open(&folder.join(STORE_FILE)).await.map_err(in_store)?;
+        let store = open_store(&folder).await.map_err(in_store)?;
         let install = store.install_id(new_id(), time.now()).await.map_err(in_store)?;
         agents::seed(&store, time.now()).await.map_err(in_store)?;
         let (extra, authorities) = trust(config.extra_certificates.clone()).await?;
@@ -156,9 +239,12 @@ impl App {
         let house = House::new(Parts { config, install, time, store, link, images, authorities });
         info!(%install, folder = %house.config.data_folder, "Berth starts");
 
+        disk::look_first(&house).await;
         take_up(&house).await.map_err(in_store)?;
         let (watched, scheduled, compared) = (house.clone(), house.clone(), house.clone());
         house.tasks.spawn(async move { watched.link.run(watched.stop.clone()).await });
+        house.tasks.spawn(disk::run(house.clone()));
+        house.tasks.spawn(descriptors::run(house.clone()));
         house.tasks.spawn(schedule::run(scheduled));
         house.tasks.spawn(reconcile::run(compared));
         house.tasks.spawn(retention::run(house.clone()));
@@ -187,6 +273,33 @@ impl App {
         if timeout(CLOSE_TIME_MAX, self.house.store.clone().close()).await.is_err() {
             warn!("the database was not closed in order; the next start reads its log");
         }
+    }
+}
+
+/// Opens the database; on a full disk with the room that is kept for that.
+async fn open_store(folder: &Utf8Path) -> Result<Store, StoreError> {
+    let path = folder.join(STORE_FILE);
+    let give_up_at = tokio::time::Instant::now() + LOCK_WAIT_MAX;
+    let opened = loop {
+        match Store::open(&path).await {
+            Err(StoreError::Locked(error)) if tokio::time::Instant::now() < give_up_at => {
+                warn!(%error, "another program holds the database; waiting for it");
+                tokio::time::sleep(LOCK_LOOK_EVERY).await;
+            }
+            opened => break opened,
+        }
+    };
+    match opened {
+        Err(error @ (StoreError::Full(_) | StoreError::Io(_))) => {
+            let data_folder = folder.to_owned();
+            let is_let_go = tokio::task::spawn_blocking(move || disk::let_reserve_go(&data_folder)).await;
+            if !is_let_go.unwrap_or(false) {
+                return Err(error);
+            }
+            warn!(%error, "the database cannot be opened; trying again with the reserve let go");
+            Store::open(&path).await
+        }
+        opened => opened,
     }
 }
 
@@ -239,8 +352,15 @@ fn lock(folder: &Utf8Path) -> Result<File, StartError> {
     let file = open_private(&folder.join(LOCK_FILE)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {
+            let store = folder.join(STORE_FILE);
+            let is_empty = std::fs::metadata(&store).is_ok_and(|found| found.len() == 0);
+            let was_used =
+                || std::fs::read_dir(folder.join(WORKSPACES_FOLDER)).is_ok_and(|mut any| any.next().is_some());
+            if is_empty && was_used() {
+                return Err(StartError::Emptied { folder: folder.to_owned() });
+            }
             // What SQLite puts beside its file has the same mode.
-            open_private(&folder.join(STORE_FILE)).map_err(failed)?;
+            open_private(&store).map_err(failed)?;
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => Err(StartError::InUse { folder: folder.to_owned() }),

@@ -1,6 +1,12 @@
 //! Where everything lies, and the few things that can be set from outside before the store is open.
 
+use bytesize::ByteSize;
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::disk::FREE_BYTES_MIN_DEFAULT;
+
+/// The variable that sets [`Config::free_bytes_min`].
+const FREE_BYTES_MIN: &str = "BERTH_FREE_BYTES_MIN";
 
 /// What an [`App`](crate::App) is started with.
 #[derive(Clone, Debug)]
@@ -13,14 +19,18 @@ pub struct Config {
     pub extra_certificates: Vec<Utf8PathBuf>,
     /// The guest's binary; the one beside the app where it is `None`.
     pub guest_binary: Option<Utf8PathBuf>,
+    /// What is kept free on the disks of the data folder and of the engine, in bytes: below it nothing new starts and running
+    /// steps are held. 0 holds them only where a write is refused.
+    pub free_bytes_min: u64,
 }
 
 impl Config {
     /// The configuration that the environment asks for: `BERTH_HOME` moves every path; `BERTH_ENGINE`,
-    /// `BERTH_EXTRA_CERTIFICATES` (paths, separated as `PATH` is) and `BERTH_GUEST` set the rest.
+    /// `BERTH_EXTRA_CERTIFICATES` (paths, separated as `PATH` is), `BERTH_GUEST` and `BERTH_FREE_BYTES_MIN` (`2GiB`, or a number
+    /// of bytes) set the rest.
     ///
     /// # Errors
-    /// Fails where neither `BERTH_HOME` nor a home folder is set, or where a path is not UTF-8.
+    /// Fails where neither `BERTH_HOME` nor a home folder is set, where a path is not UTF-8, or a size is none.
     pub fn from_environment() -> Result<Self, ConfigError> {
         let variable = |name: &'static str| match std::env::var(name) {
             Ok(value) if value.is_empty() => Ok(None),
@@ -43,11 +53,19 @@ impl Config {
         let extra_certificates = variable("BERTH_EXTRA_CERTIFICATES")?
             .map(|list| std::env::split_paths(&list).filter_map(|path| Utf8PathBuf::from_path_buf(path).ok()).collect())
             .unwrap_or_default();
+        let free_bytes_min = match variable(FREE_BYTES_MIN)? {
+            None => FREE_BYTES_MIN_DEFAULT,
+            Some(size) => match size.trim().parse::<ByteSize>() {
+                Ok(size) => size.as_u64(),
+                Err(_) => return Err(ConfigError::NoSize { name: FREE_BYTES_MIN, value: size }),
+            },
+        };
         Ok(Self {
             data_folder,
             engine_address: variable("BERTH_ENGINE")?,
             extra_certificates,
             guest_binary: variable("BERTH_GUEST")?.map(Utf8PathBuf::from),
+            free_bytes_min,
         })
     }
 }
@@ -63,6 +81,14 @@ pub enum ConfigError {
     NotUtf8 {
         /// The variable.
         name: &'static str,
+    },
+    /// A size that is none.
+    #[error("`{name}` is no size: `{value}`; write `2GiB`, `500MB`, or a number of bytes")]
+    NoSize {
+        /// The variable.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
     },
     /// A relative `BERTH_HOME` and no current folder.
     #[error("the current folder cannot be read")]

@@ -9,7 +9,7 @@ use wire::view::{CheckView, DoctorReport, EngineView, ImageState, Verdict};
 
 use crate::house::House;
 use crate::runner::exit::bytes;
-use crate::{faults, gallery, guest_volume, upkeep};
+use crate::{disk, faults, gallery, guest_volume, upkeep};
 
 /// Below this much free space a person should know.
 const FREE_BYTES_LOW: u64 = 5 << 30;
@@ -19,6 +19,7 @@ pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
     house.link.looked_for().await;
     let mut checks = vec![data_folder(house), guest(house), engine(house)];
     if let Ok(up) = house.link.up() {
+        checks.push(engine_disk(house, &up));
         if up.facts.is_rootless {
             checks.push(check(
                 "Rootless engine",
@@ -63,28 +64,38 @@ fn check(name: &str, verdict: Verdict, message: &str, hint: &str) -> CheckView {
 
 fn data_folder(house: &House) -> CheckView {
     let folder = &house.config.data_folder;
-    let Some(free) = free_bytes(folder) else {
-        return check("Data folder", Verdict::Good, &format!("`{folder}`"), "");
-    };
-    let message = format!("`{folder}`, {} free", bytes(free));
-    if free < FREE_BYTES_LOW {
-        check("Data folder", Verdict::Warning, &message, "Free some space: a full disk holds every step that prints.")
-    } else {
-        check("Data folder", Verdict::Good, &message, "")
+    disk_check("Data folder", folder, house.disks.room().data.is_some(), house.disks.free_bytes_min())
+}
+
+fn engine_disk(house: &House, up: &crate::engine_link::Up) -> CheckView {
+    const NAME: &str = "Engine's disk";
+    match disk::engine_folder(&up.facts) {
+        Some(folder) => {
+            let is_short = house.disks.room().engine.is_some();
+            disk_check(NAME, &folder, is_short, house.disks.free_bytes_min())
+        }
+        None => check(
+            NAME,
+            Verdict::Good,
+            "The engine keeps what it has on another machine, so its disk is not watched.",
+            "",
+        ),
     }
 }
 
-/// Free space for this user, in bytes; `None` where the system does not say.
-fn free_bytes(folder: &camino::Utf8Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let stat = rustix::fs::statvfs(folder.as_std_path()).ok()?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
+/// How a disk stands; `is_short` where steps are held for it.
+fn disk_check(name: &str, folder: &camino::Utf8Path, is_short: bool, floor: u64) -> CheckView {
+    let Some(free) = disk::free(folder) else { return check(name, Verdict::Good, &format!("`{folder}`"), "") };
+    let message = match floor {
+        0 => format!("`{folder}`, {} free", bytes(free.bytes)),
+        floor => format!("`{folder}`, {} free, at least {} are kept free", bytes(free.bytes), bytes(floor)),
+    };
+    if is_short {
+        check(name, Verdict::Bad, &message, &disk::hint(floor))
+    } else if free.bytes < FREE_BYTES_LOW {
+        check(name, Verdict::Warning, &message, "Free some space: a full disk holds every step.")
+    } else {
+        check(name, Verdict::Good, &message, "")
     }
 }
 

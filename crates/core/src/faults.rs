@@ -27,12 +27,23 @@ pub(crate) fn of_engine(error: &EngineError) -> ErrorView {
                 .hint("`berth doctor` looks at the engine; Retry runs the task again.")
                 .detail(detail)
         }
+        ErrorKind::Transient | ErrorKind::Broken if is_out_of_space(&detail) => {
+            ErrorView::new(ErrorCode::EngineFailed, format!("The engine's disk is full: {}.", words(error)))
+                .hint("`docker system df` shows what takes the space. Free some, then retry the task.")
+                .detail(detail)
+        }
         ErrorKind::Transient | ErrorKind::Broken => {
             ErrorView::new(ErrorCode::EngineFailed, format!("The engine failed: {}.", words(error)))
                 .hint("Look at the engine's own log, then retry the task.")
                 .detail(detail)
         }
     }
+}
+
+/// What engines pass on of ENOSPC and EDQUOT.
+fn is_out_of_space(detail: &str) -> bool {
+    let detail = detail.to_lowercase();
+    detail.contains("no space left on device") || detail.contains("disk quota exceeded")
 }
 
 /// Reading or writing the data folder failed.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pipe::host::Guest;
-use store::{OutputProgress, Store};
+use store::{OutputProgress, Store, StoreError};
 use tokio::sync::{Notify, RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,7 @@ use wire::{
 
 use crate::clock::Time;
 use crate::config::Config;
+use crate::disk::{self, Disks};
 use crate::engine_link::EngineLink;
 use crate::gallery::Builds;
 use crate::guest_volume::{self, GuestBinary, GuestVolumeError};
@@ -38,6 +39,7 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) link: EngineLink,
     pub(crate) outputs: Outputs,
+    pub(crate) disks: Disks,
     pub(crate) images: Images,
     pub(crate) builds: Builds,
     /// The bundle of authorities that sandboxes trust, where this machine trusts more than its distribution does.
@@ -82,6 +84,7 @@ pub(crate) struct Parts {
 impl House {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let outputs = Outputs::below(&parts.config.data_folder);
+        let disks = Disks::new(parts.config.free_bytes_min);
         Arc::new(Self {
             config: parts.config,
             install: parts.install,
@@ -90,6 +93,7 @@ impl House {
             store: parts.store,
             link: parts.link,
             outputs,
+            disks,
             images: parts.images,
             builds: Builds::default(),
             authorities: parts.authorities,
@@ -156,6 +160,25 @@ impl House {
             warn!(%error, step = %brief.step, "how far the output is could not be written down");
         }
         self.tell(Update::Task { task: brief.task });
+    }
+
+    /// Whether the data folder's disk is full; then everything that writes to it waits.
+    pub(crate) async fn is_full(&self) -> bool {
+        let folder = self.config.data_folder.clone();
+        let looked = tokio::task::spawn_blocking(move || disk::is_full(&folder)).await;
+        let is_full = looked.unwrap_or(false);
+        if is_full {
+            self.disks.refuse();
+        }
+        is_full
+    }
+
+    /// The database did not take a write that is tried again: says so, and makes room where that is why.
+    pub(crate) fn store_refused(&self, error: &StoreError) {
+        if matches!(error, StoreError::Full(_)) {
+            self.disks.refuse();
+        }
+        self.notice("store", Some(format!("Berth cannot write to its data folder: {error}. It goes on trying.")));
     }
 
     /// Sets or takes back something that a person should know.

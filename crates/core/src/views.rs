@@ -90,6 +90,11 @@ fn row(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
 
 /// How a task stands, in a line.
 fn note(house: &House, listed: &ListedTask, waits: &Waits) -> String {
+    if listed.phase.is_live()
+        && let Some(hold) = listed.holds.iter().next()
+    {
+        return format!("Held: {}", hold.word());
+    }
     match listed.phase {
         Phase::Queued => waiting(house, listed, waits),
         Phase::Provisioning => house
@@ -118,6 +123,9 @@ fn waiting(house: &House, listed: &ListedTask, waits: &Waits) -> String {
     }
     if house.link.up().is_err() {
         return "Waits for the engine".to_owned();
+    }
+    if house.disks.is_short() {
+        return "Waits for room on the disk".to_owned();
     }
     let waits = waits.get_or_init(|| schedule::look(house).wait.into_iter().collect());
     match waits.get(&listed.step).copied() {

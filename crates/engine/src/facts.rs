@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use camino::Utf8PathBuf;
+
 /// The oldest API that Berth speaks (Docker Engine 20.10, December 2020).
 pub const API_VERSION_MIN: ApiVersion = ApiVersion { major: 1, minor: 41 };
 
@@ -32,6 +34,10 @@ pub struct EngineFacts {
     pub cpus: u32,
     /// How layers are stored, such as `overlay2`.
     pub storage_driver: String,
+    /// Where it keeps images, containers and volumes, on its own machine; `None` where it does not say.
+    pub root_folder: Option<Utf8PathBuf>,
+    /// What its machine calls itself.
+    pub machine_name: String,
     /// What it applies by default, such as `name=seccomp,profile=default`.
     pub security_options: Vec<String>,
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// `berth serve`
 pub(super) async fn serve(config: &Config, serve: &Serve, verbose: u8, printer: Printer) -> anyhow::Result<Exit> {
-    crate::log::to_folder(&config.data_folder, verbose)?;
+    crate::log::to_folder(&config.data_folder, verbose);
     let app = match App::start(config.clone()).await {
         Ok(app) => app,
         Err(error) => {

@@ -29,6 +29,7 @@ use wire::{
     task::Launch,
 };
 
+use super::drive::Rest;
 use super::provision::{self, Fault};
 use super::report::{Order, Report};
 use crate::house::House;
@@ -38,6 +39,8 @@ use crate::{faults, sandbox};
 
 /// Between two tries to reach a guest.
 pub(super) const RECONNECT_DELAY: Duration = Duration::from_millis(200);
+/// Between two tries at what the database refused.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 /// After so many connections in a row that brought nothing, the guest is broken.
 pub(super) const FRUITLESS_MAX: u32 = 5;
 
@@ -69,8 +72,6 @@ pub(crate) struct Attempt {
     pub(crate) progress: Arc<watch::Sender<Progress>>,
     /// Whether the step is held because the engine does not answer: by this attempt, or by an earlier process.
     pub(crate) is_held_for_engine: bool,
-    /// Whether it is held because the disk is full, likewise.
-    pub(crate) is_held_for_disk: bool,
     /// The app stops.
     pub(crate) stop: CancellationToken,
 }
@@ -132,9 +133,19 @@ impl Attempt {
                     fruitless += 1;
                     self.pause(RECONNECT_DELAY).await?;
                 }
+                Err(Fault::Store(error)) if error.is_passing() => {
+                    warn!(%error, "what is about to be done cannot be written down yet");
+                    self.house.store_refused(&error);
+                    self.pause(STORE_RETRY).await?;
+                }
+                Err(Fault::Failed(ProvisionFailure::Workspace, error)) if self.house.is_full().await => {
+                    // The next try waits for room, and takes orders meanwhile.
+                    warn!(error = %error.message, "the workspace cannot be made yet: the disk is full");
+                }
                 Err(fault) => return self.give_up(fault).await,
             }
         };
+        self.house.notice("store", None);
         self.release_for_engine().await?;
         if !self.brief.is_executing {
             self.report(Report::Provisioned).await?;
@@ -165,22 +176,6 @@ impl Attempt {
         Ok(())
     }
 
-    /// Says once that the disk is full.
-    pub(super) async fn hold_for_disk(&mut self) -> Result<(), Deserted> {
-        if std::mem::replace(&mut self.is_held_for_disk, true) {
-            return Ok(());
-        }
-        self.report(Report::Hold(Hold::DiskSpace)).await
-    }
-
-    /// Says that it is not, where the contrary was said.
-    pub(super) async fn release_for_disk(&mut self) -> Result<(), Deserted> {
-        if std::mem::replace(&mut self.is_held_for_disk, false) {
-            return self.report(Report::Release(Hold::DiskSpace)).await;
-        }
-        Ok(())
-    }
-
     /// Nothing more can be done with the sandbox as it is.
     async fn give_up(&mut self, fault: Fault) -> Result<Driven, Deserted> {
         match fault {
@@ -189,6 +184,10 @@ impl Attempt {
                 self.fail(ProvisionFailure::Engine, error).await?;
             }
             Fault::Failed(why, error) => self.fail(why, error).await?,
+            Fault::Store(error) => {
+                let error = faults::of_storage("write down what it is about to do", &error);
+                self.fail(ProvisionFailure::Workspace, error).await?;
+            }
             Fault::Pipe(error) => {
                 self.fail(ProvisionFailure::Guest, faults::of_pipe(&error)).await?;
             }
@@ -207,7 +206,7 @@ impl Attempt {
                     return Ok(Driven::Over);
                 }
                 let writer = self.open_output().await?;
-                self.recover(writer, &container, &state, process).await?;
+                self.recover(writer, &container, &state, process, Rest::Wanted { ending: None }).await?;
             }
         }
         Ok(Driven::Over)
@@ -238,11 +237,12 @@ impl Attempt {
                 Ok(writer) => {
                     let (attempt, length) = (self.brief.attempt, writer.length());
                     self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
-                    self.release_for_disk().await?;
                     return Ok(writer);
                 }
                 Err(error) => {
                     warn!(%error, step = %self.brief.step, "the output cannot be opened");
+                    // What is let go for that is enough to open a file.
+                    self.house.disks.refuse();
                     self.pause(Duration::from_secs(1)).await?;
                 }
             }

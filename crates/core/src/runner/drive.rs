@@ -47,8 +47,8 @@ struct Work {
     link: Pumped,
     /// When the container is killed, once the agent is being ended.
     ending: Option<Instant>,
-    /// No more output is taken.
-    is_over_limit: bool,
+    /// No more output is taken: there is too much of it, or no room for it.
+    is_output_over: bool,
     /// Connections in a row that brought nothing and were lost at once.
     fruitless: u32,
     /// When the connection was made.
@@ -103,7 +103,7 @@ impl Attempt {
             writer,
             link,
             ending: None,
-            is_over_limit: false,
+            is_output_over: false,
             fruitless: 0,
             connected_at: Instant::now(),
             ordered: None,
@@ -163,11 +163,11 @@ impl Attempt {
                 self.take_chunk(work, offset, &bytes).await
             }
             // What the guest dropped is here already, or is not wanted any more.
-            Ok(OutputEvent::Gap { to, .. }) if to <= work.writer.length() || work.is_over_limit => Ok(None),
+            Ok(OutputEvent::Gap { to, .. }) if to <= work.writer.length() || work.is_output_over => Ok(None),
             Ok(OutputEvent::Gap { .. }) => {
                 Ok(Some(End::Broken(PipeError::Violation { what: "output was dropped that was not acknowledged" })))
             }
-            Ok(OutputEvent::Exited(record)) if record.end == work.writer.length() || work.is_over_limit => {
+            Ok(OutputEvent::Exited(record)) if record.end == work.writer.length() || work.is_output_over => {
                 Ok(Some(End::Exited(record)))
             }
             Ok(OutputEvent::Exited(_)) => Ok(Some(End::Broken(PipeError::Violation {
@@ -179,16 +179,20 @@ impl Attempt {
     }
 
     async fn take_chunk(&mut self, work: &mut Work, offset: u64, bytes: &[u8]) -> Result<Option<End>, Deserted> {
-        if work.is_over_limit {
+        if work.is_output_over {
             return Ok(None);
         }
         let room = self.brief.limits.output_bytes.saturating_sub(offset);
         let take = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-        if !self.write(&mut work.writer, offset, &bytes[..take]).await? {
-            return Ok(Some(End::Broken(PipeError::Violation { what: "output with a hole in it" })));
+        match self.write(work, offset, &bytes[..take]).await? {
+            Written::Kept => {}
+            Written::GivenUp => return Ok(None),
+            Written::Hole => {
+                return Ok(Some(End::Broken(PipeError::Violation { what: "output with a hole in it" })));
+            }
         }
         if take < bytes.len() {
-            work.is_over_limit = true;
+            work.is_output_over = true;
             self.report(Report::LimitReached(Limit::Output, self.output_limit())).await?;
         }
         if work.writer.is_sync_due() {
@@ -280,7 +284,7 @@ impl Attempt {
     }
 
     async fn conclude(&mut self, work: Work, results: ResultsWatch, end: End) -> Result<Driven, Deserted> {
-        let Work { container, process, mut writer, link, ending, .. } = work;
+        let Work { container, process, mut writer, link, ending, is_output_over, .. } = work;
         match end {
             End::Left => return Ok(Driven::Left),
             End::Exited(record) => self.finish(writer, &record, results).await?,
@@ -292,7 +296,8 @@ impl Attempt {
             }
             End::Dead(state) => {
                 results.finish().await;
-                self.recover(writer, &container, &state, process).await?;
+                let rest = if is_output_over { Rest::Over } else { Rest::Wanted { ending } };
+                self.recover(writer, &container, &state, process, rest).await?;
             }
             End::Gone => {
                 self.store_all(&mut writer).await?;
@@ -336,11 +341,15 @@ impl Attempt {
         container: &ContainerId,
         state: &ContainerState,
         process: ProcessId,
+        rest: Rest,
     ) -> Result<(), Deserted> {
         let recovered = self.read_spool(container, process, writer.length()).await?;
-        for (offset, bytes) in recovered.pieces {
-            if !self.write(&mut writer, offset, &bytes).await? {
-                break;
+        if let Rest::Wanted { mut ending } = rest {
+            for (offset, bytes) in recovered.pieces {
+                match self.write_recovered(&mut writer, &mut ending, offset, &bytes).await? {
+                    Written::Kept => {}
+                    Written::Hole | Written::GivenUp => break,
+                }
             }
         }
         self.store_all(&mut writer).await?;
@@ -352,6 +361,12 @@ impl Attempt {
                 self.report(Report::Provisioned).await?;
             }
             return self.tell_verdict(verdict(&record, &self.brief.limits, last_lines)).await;
+        }
+        if is_killed_for_memory(state) {
+            if !self.brief.is_executing {
+                self.report(Report::Provisioned).await?;
+            }
+            return self.tell_verdict(exit::sandbox_out_of_memory(&self.brief.limits, last_lines)).await;
         }
         let message = format!("The sandbox ended while the agent worked: {}.", sandbox::words_for(state));
         let error = ErrorView::new(ErrorCode::SandboxLost, message)
@@ -429,20 +444,79 @@ impl Attempt {
         }
     }
 
-    /// Writes, and waits with the agent held while the disk is full. `false` where bytes before these are missing.
-    async fn write(&mut self, writer: &mut OutputWriter, offset: u64, bytes: &[u8]) -> Result<bool, Deserted> {
-        while let Err(error) = writer.append(offset, bytes).await {
-            if error.kind() == io::ErrorKind::InvalidData {
-                return Ok(false);
+    /// Writes output of an agent at work. Orders are carried out meanwhile: an agent is ended on a full disk, too.
+    async fn write(&mut self, work: &mut Work, offset: u64, bytes: &[u8]) -> Result<Written, Deserted> {
+        loop {
+            match self.write_or_hear(&mut work.writer, work.ending, offset, bytes).await? {
+                Heard::Written(Written::GivenUp) => {
+                    // The guest has ended it by now, and can say so once nothing is in the way.
+                    work.ending = Some(Instant::now() + END_PATIENCE);
+                    work.is_output_over = true;
+                    return Ok(Written::GivenUp);
+                }
+                Heard::Written(written) => return Ok(written),
+                Heard::Order(order) => take_order(work, order),
             }
-            warn!(%error, step = %self.brief.step, "output cannot be written");
-            self.hold_for_disk().await?;
-            self.pause(RETRY_DELAY).await?;
         }
-        self.release_for_disk().await?;
-        let (attempt, length) = (self.brief.attempt, writer.length());
-        self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
-        Ok(true)
+    }
+
+    /// Writes output of an agent that is gone already.
+    async fn write_recovered(
+        &mut self,
+        writer: &mut OutputWriter,
+        ending: &mut Option<Instant>,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Written, Deserted> {
+        loop {
+            match self.write_or_hear(writer, *ending, offset, bytes).await? {
+                Heard::Written(written) => return Ok(written),
+                Heard::Order(Order::End) => *ending = ending.or(Some(Instant::now() + END_PATIENCE)),
+                Heard::Order(Order::Stop | Order::Continue) => {}
+            }
+        }
+    }
+
+    /// Writes, or waits while the disk is full and all steps are held for it, until there is an order. One that is being ended
+    /// is given up after a while: whoever ends it may be about to make room.
+    async fn write_or_hear(
+        &mut self,
+        writer: &mut OutputWriter,
+        ending: Option<Instant>,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Heard, Deserted> {
+        let house = self.house.clone();
+        loop {
+            if !house.disks.is_refused() {
+                match writer.append(offset, bytes).await {
+                    Ok(()) => {
+                        let (attempt, length) = (self.brief.attempt, writer.length());
+                        self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
+                        return Ok(Heard::Written(Written::Kept));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        return Ok(Heard::Written(Written::Hole));
+                    }
+                    Err(error) => {
+                        warn!(%error, step = %self.brief.step, "output cannot be written");
+                        house.disks.refuse();
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Deserted),
+                order = self.orders.recv() => return Ok(Heard::Order(order.ok_or(Deserted)?)),
+                () = deadline(ending), if ending.is_some() => {
+                    let kept = exit::bytes(writer.length());
+                    let note = format!("The disk was full, so only the first {kept} of the output are kept");
+                    self.report(Report::Note(note)).await?;
+                    return Ok(Heard::Written(Written::GivenUp));
+                }
+                () = house.disks.taken_again() => {}
+            }
+        }
     }
 
     /// Makes all output durable, and the row of the step agree with it.
@@ -510,6 +584,38 @@ fn note_order(work: &mut Work, order: Order) -> bool {
     }
     work.ordered = Some(order);
     true
+}
+
+/// Whether the kernel ended a sandbox's first process for want of memory. The engine notes any kill for it, so that the code
+/// has to agree.
+fn is_killed_for_memory(state: &ContainerState) -> bool {
+    const KILLED: i64 = 137;
+    matches!(state, ContainerState::Exited(exit) if exit.oom_killed && exit.code == Some(KILLED))
+}
+
+/// Whether what a guest still has of the output is wanted.
+#[derive(Clone, Copy)]
+pub(super) enum Rest {
+    /// It is; where the agent is being ended, waited for that long.
+    Wanted { ending: Option<Instant> },
+    /// No more is taken.
+    Over,
+}
+
+/// What became of a piece of output.
+enum Written {
+    /// It is in the file.
+    Kept,
+    /// Bytes before it are missing.
+    Hole,
+    /// There is no room for it, and nobody waits for any.
+    GivenUp,
+}
+
+/// What came first: an end to the writing, or an order.
+enum Heard {
+    Written(Written),
+    Order(Order),
 }
 
 /// One try to reach a guest.

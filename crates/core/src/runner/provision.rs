@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     Engine(EngineError),
     /// The guest's, or the connection's.
     Pipe(PipeError),
+    /// The database's.
+    Store(StoreError),
     /// Anything else's.
     Failed(lifecycle::ProvisionFailure, ErrorView),
     /// The sandbox of an agent that may have run is gone.
@@ -63,10 +65,7 @@ impl From<EngineError> for Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self::Failed(
-            lifecycle::ProvisionFailure::Workspace,
-            faults::of_storage("write down what it is about to do", &error),
-        )
+        Self::Store(error)
     }
 }
 
@@ -79,6 +78,9 @@ pub(crate) async fn provision(
     brief: Arc<Brief>,
     reports: mpsc::Sender<Report>,
 ) -> Result<Session, Fault> {
+    if house.disks.is_refused() && !brief.is_executing {
+        house.disks.taken_again().await;
+    }
     let up = house.link.wait_up().await;
     let engine = up.engine.as_ref();
     let tell = async |stage| {

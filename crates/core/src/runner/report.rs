@@ -12,6 +12,8 @@ pub(crate) enum Report {
     Sandbox { sandbox: SandboxId, how: Found },
     /// The app is connected to the guest, or not.
     Connected(bool),
+    /// Something that the step's log should say.
+    Note(String),
     /// The agent was started.
     Provisioned,
     /// It could not be.

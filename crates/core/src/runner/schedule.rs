@@ -35,7 +35,8 @@ pub(crate) fn look(house: &House) -> Plan {
         .collect();
     // Ids sort by when they were made: first come, first served.
     waiting.sort_by_key(|waiting| waiting.step);
-    let slots_free = if house.link.up().is_ok() { slots(house).saturating_sub(live.len()) } else { 0 };
+    let slots_free =
+        if house.link.up().is_ok() && !house.disks.is_short() { slots(house).saturating_sub(live.len()) } else { 0 };
     plan(slots_free, &homes_in_use, &waiting)
 }
 

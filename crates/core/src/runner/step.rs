@@ -87,6 +87,11 @@ impl StepHandle {
         answered.await.map_err(|_| Away)
     }
 
+    /// Whether nothing that it was asked waits for it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.commands.capacity() == self.commands.max_capacity()
+    }
+
     /// Its state as last written down.
     pub(crate) fn state(&self) -> StepState {
         self.snapshot.borrow().state
@@ -283,6 +288,10 @@ impl Actor {
                 }
                 return Ok(());
             }
+            Report::Note(text) => {
+                self.append(EventKind::Note { text }).await;
+                return Ok(());
+            }
             Report::Provisioned => (Input::Provisioned, Vec::new(), None),
             Report::ProvisionFailed(why, error) => (Input::ProvisionFailed(why), Vec::new(), Some(error)),
             Report::AgentExited { exit, how, error } => {
@@ -368,7 +377,7 @@ impl Actor {
                 }
                 Err(error) => {
                     warn!(%error, "a step's state cannot be written down yet");
-                    self.house.notice("store", Some(format!("Berth cannot write to its data folder: {error}.")));
+                    self.house.store_refused(&error);
                     tokio::select! {
                         () = self.house.stop.cancelled() => return Err(Unwritten),
                         () = tokio::time::sleep(STORE_RETRY) => {}
@@ -460,7 +469,6 @@ impl Actor {
             orders: orders_rx,
             progress: self.progress.clone(),
             is_held_for_engine: holds.contains(Hold::Engine),
-            is_held_for_disk: holds.contains(Hold::DiskSpace),
             stop: self.house.stop.clone(),
         };
         let task = self.house.tasks.spawn(Box::pin(attempt.run()));
@@ -539,8 +547,16 @@ impl Actor {
             run: Some(self.record.run),
             step: Some(self.record.step),
         };
-        if let Err(error) = self.house.store.append_events(scope, self.house.time.now(), vec![kind]).await {
-            warn!(%error, "an event could not be written down");
+        loop {
+            match self.house.store.append_events(scope, self.house.time.now(), vec![kind.clone()]).await {
+                Ok(_) => return self.house.notice("store", None),
+                Err(error) if error.is_passing() => self.house.store_refused(&error),
+                Err(error) => return warn!(%error, "an event could not be written down"),
+            }
+            tokio::select! {
+                () = self.house.stop.cancelled() => return,
+                () = tokio::time::sleep(STORE_RETRY) => {}
+            }
         }
     }
 

@@ -49,6 +49,7 @@ impl Scene {
             engine_address: None,
             extra_certificates: Vec::new(),
             guest_binary: Some(guest_binary),
+            free_bytes_min: 0,
         };
         let engine = ScriptedEngine::new();
         let import = ImportRequest {

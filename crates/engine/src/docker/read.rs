@@ -42,6 +42,8 @@ pub(super) fn facts(version: models::SystemVersion, info: models::SystemInfo, ap
         memory_bytes: unsigned(info.mem_total),
         cpus: u32::try_from(info.ncpu.unwrap_or_default()).unwrap_or_default(),
         storage_driver: info.driver.unwrap_or_default(),
+        root_folder: info.docker_root_dir.filter(|folder| !folder.is_empty()).map(Into::into),
+        machine_name: info.name.unwrap_or_default(),
         security_options,
     }
 }

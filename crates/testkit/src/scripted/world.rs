@@ -78,6 +78,8 @@ fn usual_facts() -> EngineFacts {
         memory_bytes: 8 << 30,
         cpus: 4,
         storage_driver: "memory".into(),
+        root_folder: None,
+        machine_name: "scripted".into(),
         security_options: vec!["name=seccomp,profile=default".into()],
     }
 }
