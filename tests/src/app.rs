@@ -11,7 +11,7 @@ use nix::{
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
@@ -166,15 +166,46 @@ impl TestApp {
     /// # Panics
     /// Where it does not come to serve in time.
     pub async fn restart(&mut self) {
+        let command = self.berth(["serve", "--json"]);
+        self.serve(command, Stdio::null(), async |_| ()).await;
+    }
+
+    /// The same in a user namespace of its own, which has all users of this machine and its own bounds in `/proc/sys/user`.
+    ///
+    /// # Panics
+    /// Where it does not come to serve in time, or this user may not map others (not root).
+    pub async fn restart_in_user_namespace(&mut self) {
+        let berth = self.berth(["serve", "--json"]);
+        let berth = berth.as_std();
+        let mut command = Command::new("unshare");
+        // Who becomes root in it by a mapping has root's rights from the next program on.
+        command
+            .args(["--user", "sh", "-c", "read go && exec \"$0\" \"$@\""])
+            .arg(berth.get_program())
+            .args(berth.get_args());
+        command.envs(berth.get_envs().filter_map(|(name, value)| Some((name, value?)))).kill_on_drop(true);
+        self.serve(command, Stdio::piped(), async |child| {
+            let pid = child.id().expect("it has not ended");
+            until("a user namespace", START_TIME_MAX, async || {
+                let map = |file: &str| std::fs::write(format!("/proc/{pid}/{file}"), "0 0 4294967295").is_ok();
+                (map("uid_map") && map("gid_map")).then_some(())
+            })
+            .await;
+            child.stdin.take().expect("its input is piped").write_all(b"go\n").await.expect("it reads");
+        })
+        .await;
+    }
+
+    async fn serve(&mut self, mut command: Command, stdin: Stdio, begin: impl AsyncFnOnce(&mut Child)) {
         assert!(self.serving.is_none(), "it still serves");
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .expect("the test's folder is writable");
-        let mut command = self.berth(["serve", "--json"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("`berth` starts");
+        begin(&mut child).await;
         let stdout = child.stdout.take().expect("its output is piped");
         let mut line = String::new();
         timeout(START_TIME_MAX, BufReader::new(stdout).read_line(&mut line))

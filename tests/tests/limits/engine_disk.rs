@@ -1,0 +1,67 @@
+//! The engine's own disk is full: what could not be made there says so, and nothing of it stays.
+
+use berth_tests::{
+    TestApp,
+    docker::image_of,
+    own_engine::{DataRoot, LiveRestore, OwnEngine},
+    until,
+};
+use wire::{ErrorCode, LimitsPatch, Phase};
+
+use crate::support::{BOUND, agent, start};
+
+/// Enough for the image of the agent `script`, and little more.
+const DISK_BYTES: u64 = 600 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_works_once_there_is_room() {
+    // The image is built on this machine's engine, where the base image is.
+    {
+        let app = TestApp::start().await;
+        let created = app.create(&berth_tests::sample::script(&["true"])).await;
+        app.reaches(&created, Phase::Completed).await;
+        app.is_swept().await;
+    }
+    let engine = OwnEngine::start_on(LiveRestore::Off, DataRoot::InMemory { size_bytes: DISK_BYTES }).await;
+    engine.load(&image_of("berth/script"));
+    let app = TestApp::start_on(&engine).await;
+    agent(&app, "quick", &["sh", "-c", "echo done"]).await;
+    agent(&app, "printer", &["sh", "-c", "echo begun; while [ ! -e go ]; do sleep 0.1; done; seq 1 3000000; echo end"])
+        .await;
+    let first = start(&app, "quick", LimitsPatch::default()).await;
+    app.reaches(&first, Phase::Completed).await;
+    let printing = start(&app, "printer", LimitsPatch::default()).await;
+    app.reaches(&printing, Phase::Executing).await;
+    let workspace = app.workspace(&printing).await;
+
+    let root = engine_root(&engine).await;
+    let fill = format!(
+        "dd if=/dev/zero of={root}/filler bs=64k 2>/dev/null; dd if=/dev/zero of={root}/rest bs=512 2>/dev/null; true"
+    );
+    assert!(engine.inside(["sh", "-c", &fill]).status().await.unwrap().success());
+
+    // What prints there prints on: its output goes to the data folder as it comes, and waits inside where it has to.
+    std::fs::write(workspace.join("go"), "").unwrap();
+    // A new one cannot be made.
+    let failed = start(&app, "quick", LimitsPatch::default()).await;
+    let error = app.reaches(&failed, Phase::Failed).await.summary.error.unwrap();
+    assert_eq!(error.code, ErrorCode::EngineFailed, "{error:?}");
+    assert!(error.message.starts_with("The engine's disk is full"), "{error:?}");
+    assert!(error.hint.contains("docker system df"), "{error:?}");
+
+    assert!(engine.inside(["sh", "-c", &format!("rm {root}/filler {root}/rest")]).status().await.unwrap().success());
+    let view = until("the printer to end", BOUND, async || {
+        let view = app.show(&printing).await;
+        view.summary.phase.is_final().then_some(view)
+    })
+    .await;
+    eprintln!("a step that printed while the engine's disk was full: {:?}", view.summary.error);
+    assert_eq!(view.summary.phase, Phase::Completed, "{view:#?}");
+    let again = start(&app, "quick", LimitsPatch::default()).await;
+    app.reaches(&again, Phase::Completed).await;
+    app.is_swept().await;
+}
+
+async fn engine_root(engine: &OwnEngine) -> String {
+    engine.docker().run(&["info", "--format", "{{.DockerRootDir}}"]).trim().to_owned()
+}
