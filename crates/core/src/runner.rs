@@ -2,6 +2,7 @@
 //!
 //! - [`step`]: the actor that owns a step's state. It asks `lifecycle`, writes down, then acts.
 //! - [`attempt`]: one attempt; [`provision`] makes its sandbox, `drive` follows its agent, [`exit`] reads how it ended.
+//! - [`written`]: brings output into its file, on a full disk too.
 //! - [`schedule`]: grants slots.
 //! - [`reconcile`]: compares what the engine has with what is known, at the start and from time to time.
 
@@ -16,3 +17,4 @@ pub(crate) mod schedule;
 mod spool;
 pub(crate) mod step;
 mod telling;
+mod written;

@@ -16,7 +16,7 @@ use wire::{
     task::NewTask,
 };
 
-use crate::support::{BOUND, Calls, SmallDisk, agent, events, no_notice, notice, output_file, start};
+use crate::support::{BOUND, Calls, SmallDisk, agent, events, no_notice, notice, output_file, start, status};
 
 /// How long the database is held.
 const HELD: Duration = Duration::from_secs(30);
@@ -159,6 +159,8 @@ async fn a_data_folder_on_a_disk_that_is_read_only_is_refused_with_what_to_do() 
     let mut app = TestApp::unstarted(&[]).await;
     let disk = SmallDisk::over(app.home(), 64);
     app.restart().await;
+    // It hears signals by the time it answers.
+    status(&app).await;
     app.stop().await;
     disk.read_only();
     refuses(app.home(), &["cannot be used", "read-only", "BERTH_HOME"]).await;

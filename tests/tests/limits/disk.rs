@@ -131,7 +131,7 @@ async fn below_the_floor_nothing_new_starts_and_what_runs_is_held_until_there_is
     assert!(app.show(&second).await.steps[0].sandbox.is_none(), "nothing of it was made");
 
     // Past the floor, but not by a quarter of it: looked at three times and more, everything stays held.
-    disk.filler(258);
+    disk.filler(262);
     let mut looks = 0;
     until("three looks at the disk", BOUND, async || {
         let free = nix::sys::statvfs::statvfs(app.home().as_std_path()).unwrap();

@@ -29,9 +29,9 @@ use wire::{
     task::Launch,
 };
 
-use super::drive::Rest;
 use super::provision::{self, Fault};
 use super::report::{Order, Report};
+use super::written::Rest;
 use crate::house::House;
 use crate::output::OutputWriter;
 use crate::terminal::Progress;

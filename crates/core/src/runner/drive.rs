@@ -1,6 +1,5 @@
 //! An attempt with its agent at work: output into the file, orders to the guest, a lost pipe got over, the end seen.
 
-use std::io;
 use std::time::Duration;
 
 use engine::{ContainerId, ContainerState};
@@ -21,14 +20,14 @@ use super::provision::{self, Fault, Session};
 use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
 use super::spool;
+use super::written::{Heard, Rest, Written};
 use crate::house::House;
 use crate::output::{OutputWriter, SYNC_EVERY};
 use crate::results::ResultsWatch;
-use crate::terminal::Progress;
 use crate::{faults, sandbox};
 
 /// After the grace and this, the container itself is killed.
-const END_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the row of a step that prints is written again.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// Between two tries at what the disk or the engine refused.
@@ -460,65 +459,6 @@ impl Attempt {
         }
     }
 
-    /// Writes output of an agent that is gone already.
-    async fn write_recovered(
-        &mut self,
-        writer: &mut OutputWriter,
-        ending: &mut Option<Instant>,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<Written, Deserted> {
-        loop {
-            match self.write_or_hear(writer, *ending, offset, bytes).await? {
-                Heard::Written(written) => return Ok(written),
-                Heard::Order(Order::End) => *ending = ending.or(Some(Instant::now() + END_PATIENCE)),
-                Heard::Order(Order::Stop | Order::Continue) => {}
-            }
-        }
-    }
-
-    /// Writes, or waits while the disk is full and all steps are held for it, until there is an order. One that is being ended
-    /// is given up after a while: whoever ends it may be about to make room.
-    async fn write_or_hear(
-        &mut self,
-        writer: &mut OutputWriter,
-        ending: Option<Instant>,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<Heard, Deserted> {
-        let house = self.house.clone();
-        loop {
-            if !house.disks.is_refused() {
-                match writer.append(offset, bytes).await {
-                    Ok(()) => {
-                        let (attempt, length) = (self.brief.attempt, writer.length());
-                        self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });
-                        return Ok(Heard::Written(Written::Kept));
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                        return Ok(Heard::Written(Written::Hole));
-                    }
-                    Err(error) => {
-                        warn!(%error, step = %self.brief.step, "output cannot be written");
-                        house.disks.refuse();
-                    }
-                }
-            }
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return Err(Deserted),
-                order = self.orders.recv() => return Ok(Heard::Order(order.ok_or(Deserted)?)),
-                () = deadline(ending), if ending.is_some() => {
-                    let kept = exit::bytes(writer.length());
-                    let note = format!("The disk was full, so only the first {kept} of the output are kept");
-                    self.report(Report::Note(note)).await?;
-                    return Ok(Heard::Written(Written::GivenUp));
-                }
-                () = house.disks.taken_again() => {}
-            }
-        }
-    }
-
     /// Makes all output durable, and the row of the step agree with it.
     async fn store_all(&mut self, writer: &mut OutputWriter) -> Result<(), Deserted> {
         while let Err(error) = writer.sync().await {
@@ -593,31 +533,6 @@ fn is_killed_for_memory(state: &ContainerState) -> bool {
     matches!(state, ContainerState::Exited(exit) if exit.oom_killed && exit.code == Some(KILLED))
 }
 
-/// Whether what a guest still has of the output is wanted.
-#[derive(Clone, Copy)]
-pub(super) enum Rest {
-    /// It is; where the agent is being ended, waited for that long.
-    Wanted { ending: Option<Instant> },
-    /// No more is taken.
-    Over,
-}
-
-/// What became of a piece of output.
-enum Written {
-    /// It is in the file.
-    Kept,
-    /// Bytes before it are missing.
-    Hole,
-    /// There is no room for it, and nobody waits for any.
-    GivenUp,
-}
-
-/// What came first: an end to the writing, or an order.
-enum Heard {
-    Written(Written),
-    Order(Order),
-}
-
 /// One try to reach a guest.
 enum Tried {
     Reached(Reached),
@@ -658,7 +573,7 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-async fn deadline(at: Option<Instant>) {
+pub(super) async fn deadline(at: Option<Instant>) {
     if let Some(at) = at {
         // Waits for nothing but the time.
         let _ = timeout_at(at, std::future::pending::<()>()).await;
