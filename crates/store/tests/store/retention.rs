@@ -78,7 +78,7 @@ async fn opening_a_task_makes_seen_what_has_ended_and_not_what_comes_after() {
 async fn what_is_taken_is_written_down_first_and_is_half_taken_until_it_is_gone() {
     let fixture = fixture().await;
     let (task, run, step) = task(&fixture, "old", &FAILED, 20).await;
-    fixture.store.replace_results(step, &[result(b"a"), result(b"b")]).await.unwrap();
+    fixture.store.replace_results(step, &[result(b"a"), result(b"b")], 0).await.unwrap();
     fixture.store.set_kept_bytes(run, 77).await.unwrap();
     assert_eq!(fixture.store.kept_runs().await.unwrap()[0].size_bytes, Some(77));
     assert_eq!(fixture.store.taken_of(step).await.unwrap(), None);
