@@ -30,6 +30,7 @@ use crate::{
     screens::{
         agents::Agents,
         drop::DropTarget,
+        homes::{Homes, folder::HomeFolder},
         images::Images,
         new_task::{Dialog, DialogAction, NewTaskDialog},
         signed_out::{SignedOut, Unanswered},
@@ -141,6 +142,8 @@ fn screen(route: Route) -> Html {
             html! { <Task key={number.clone()} number={number.clone()} tab={Some(tab)} /> }
         }
         Route::Agents => html! { <Agents /> },
+        Route::Homes => html! { <Homes /> },
+        Route::Folder { home } => html! { <HomeFolder key={home.clone()} home={home.clone()} /> },
         Route::Images => html! { <Images /> },
         Route::Missing => html! {
             <main class="content" data-test="missing">
@@ -205,7 +208,7 @@ fn shows(here: Option<&Route>, change: &Change) -> bool {
     match here {
         Some(Route::Home | Route::Tasks) => true,
         Some(route @ (Route::Task { .. } | Route::TaskTab { .. })) => route.task_number() == Some(change.number),
-        Some(Route::Agents | Route::Images | Route::Missing) | None => false,
+        Some(Route::Agents | Route::Homes | Route::Folder { .. } | Route::Images | Route::Missing) | None => false,
     }
 }
 

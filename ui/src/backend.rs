@@ -1,6 +1,7 @@
 //! The only place that knows how the core is reached: over Tauri's command in Berth's own window, over HTTP and WebSockets in a
 //! browser. Everything else of the face speaks `wire` through [`call`] and [`Stream`].
 
+pub mod archive;
 pub mod desktop;
 pub mod files;
 mod http;

@@ -49,6 +49,7 @@ pub struct Feed {
     status: u64,
     images: u64,
     agents: u64,
+    homes: u64,
     any_task: u64,
     tasks: HashMap<TaskId, Revisions>,
 }
@@ -105,6 +106,11 @@ impl Feed {
         self.all + self.agents
     }
 
+    /// Grows with the homes, and with the tasks that use them.
+    pub fn homes(&self) -> u64 {
+        self.all + self.homes + self.any_task
+    }
+
     /// Since when nothing new is known, once that is more than a flicker.
     pub const fn lost_since(&self) -> Option<Timestamp> {
         match self.link {
@@ -136,6 +142,7 @@ impl Feed {
             Update::Results { task } => self.revisions(task).results += 1,
             Update::Images => self.images += 1,
             Update::Agents => self.agents += 1,
+            Update::Homes => self.homes += 1,
         }
     }
 

@@ -29,7 +29,7 @@ macro_rules! glyphs {
 glyphs! {
     Alert = "octagon-alert", Ban = "ban", Check = "check", ChevronRight = "chevron-right",
     CircleCheck = "circle-check", CircleDashed = "circle-dashed", CirclePause = "circle-pause", CirclePlay = "circle-play",
-    Clock = "clock", Copy = "copy", CornerUpLeft = "corner-up-left", Ellipsis = "ellipsis", Eye = "eye", File = "file",
+    Clock = "clock", Copy = "copy", Download = "download", Drive = "hard-drive", Folder = "folder", Pencil = "pencil", Trash = "trash-2", CornerUpLeft = "corner-up-left", Ellipsis = "ellipsis", Eye = "eye", File = "file",
     FileCode = "file-code", FileImage = "file-image", FileMinus = "file-minus", FilePen = "file-pen", FilePlus = "file-plus",
     FileText = "file-text", Filter = "filter", Hammer = "hammer", IdCard = "id-card", ListTodo = "list-todo",
     Monitor = "monitor", MonitorX = "monitor-x", Moon = "moon", Package = "package", PanelRight = "panel-right",

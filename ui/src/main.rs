@@ -15,6 +15,7 @@ mod app;
 mod backend;
 mod clock;
 mod context;
+mod dialog;
 mod feed;
 #[cfg(test)]
 mod fixture;

@@ -15,6 +15,10 @@ pub enum Route {
     TaskTab { number: String, tab: TaskTab },
     #[at("/agents")]
     Agents,
+    #[at("/homes")]
+    Homes,
+    #[at("/homes/:home")]
+    Folder { home: String },
     #[at("/images")]
     Images,
     #[not_found]
@@ -37,7 +41,13 @@ impl Route {
     pub fn task_number(&self) -> Option<i64> {
         match self {
             Self::Task { number } | Self::TaskTab { number, .. } => number.parse().ok(),
-            Self::Home | Self::Tasks | Self::Agents | Self::Images | Self::Missing => None,
+            Self::Home
+            | Self::Tasks
+            | Self::Agents
+            | Self::Homes
+            | Self::Folder { .. }
+            | Self::Images
+            | Self::Missing => None,
         }
     }
 }
@@ -110,7 +120,8 @@ mod tests {
 
     #[test]
     fn every_address_leads_back_to_its_screen() {
-        let mut routes = vec![Route::Tasks, Route::Agents, Route::Images, Route::task(12)];
+        let folder = Route::Folder { home: "berth-home-1".to_owned() };
+        let mut routes = vec![Route::Tasks, Route::Agents, Route::Homes, folder, Route::Images, Route::task(12)];
         routes.extend(TaskTab::ALL.map(|tab| Route::task_tab(12, tab)));
         for route in routes {
             assert_eq!(Route::recognize(&route.to_path()), Some(route));

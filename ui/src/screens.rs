@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod drop;
+pub mod homes;
 pub mod images;
 pub mod new_task;
 pub mod signed_out;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use wire::Phase;
+use wire::{Phase, view::AgentColour};
 
 use crate::{exit::STATUSES, show::Format};
 
@@ -52,8 +52,10 @@ pub(crate) enum Command {
     Reject(Reject),
     /// List the images of the Gallery, or build one
     Images(Images),
-    /// List the agents, or add one
+    /// List the agents, add, change or delete one
     Agents(Agents),
+    /// List the homes, look into one, move it out or in, or start it anew
+    Homes(Homes),
     /// Look at everything that Berth needs, and at what lies around
     Doctor(Doctor),
     /// Show what could go to make room, and let it go
@@ -191,6 +193,146 @@ pub(crate) struct Agents {
 pub(crate) enum AgentsCommand {
     /// Add an agent
     Create(CreateAgent),
+    /// Change an agent; what is not given stays, and so does its home
+    Edit(EditAgent),
+    /// Give an agent another name; its home and its memory go along
+    Rename {
+        /// Its name
+        agent: String,
+        /// Its new name: 1 to 40 of a-z, 0-9 and -, beginning with a letter
+        name: String,
+    },
+    /// Add another agent like one, with a home of its own
+    Duplicate {
+        /// The one there is
+        agent: String,
+        /// The new one's name
+        name: String,
+    },
+    /// Delete an agent; its tasks stay
+    Delete(DeleteAgent),
+}
+
+/// Arguments of `berth agents edit`.
+#[derive(Debug, Args)]
+pub(crate) struct EditAgent {
+    /// Its name
+    pub(crate) agent: String,
+    /// What it runs in: an image of the Gallery, or any reference that the engine has
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Start the image's own entrypoint and command
+    #[arg(long, conflicts_with_all = ["program", "usual"])]
+    pub(crate) entrypoint: bool,
+    /// Start what the image of the Gallery says
+    #[arg(long, conflicts_with = "program")]
+    pub(crate) usual: bool,
+    /// How long its steps may work, as 90s, 30m, 2h or 1d
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    pub(crate) time: Option<u64>,
+    /// How much memory its steps may take, as 512M or 4G
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Whether you are asked at the end of its steps
+    #[arg(long)]
+    pub(crate) review: Option<Review>,
+    /// The colour of its plate
+    #[arg(long, value_parser = colour)]
+    pub(crate) colour: Option<AgentColour>,
+    /// Start this program with these arguments instead of what the image says
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<String>,
+}
+
+/// Whether a person is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Review {
+    /// You are
+    Ask,
+    /// They complete by themselves
+    Skip,
+}
+
+/// Arguments of `berth agents delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteAgent {
+    /// Its name
+    pub(crate) agent: String,
+    /// Its name once more: it cannot be brought back
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: String,
+    /// Delete its home too; without this it stays, and `berth homes` lists it as that of a deleted agent
+    #[arg(long)]
+    pub(crate) with_home: bool,
+}
+
+/// Arguments of `berth homes`.
+#[derive(Debug, Args)]
+pub(crate) struct Homes {
+    #[command(subcommand)]
+    pub(crate) command: Option<HomesCommand>,
+    /// Measure those whose size is not known, and wait for it
+    #[arg(long)]
+    pub(crate) sizes: bool,
+}
+
+/// What can be done with homes. HOME is its agent's name, or its volume.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HomesCommand {
+    /// List what a folder of a home holds
+    Ls {
+        /// The home
+        home: String,
+        /// The folder, below the home
+        #[arg(default_value = "", hide_default_value = true)]
+        path: String,
+    },
+    /// Print a file of a home
+    Cat {
+        /// The home
+        home: String,
+        /// The file, below the home
+        path: String,
+    },
+    /// Write a home to a tar archive
+    Export {
+        /// The home
+        home: String,
+        /// The file, which must not be there yet; `-` for standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Put what a tar archive holds in the place of a home; the old one goes when the new one is whole
+    Import {
+        /// The home
+        home: String,
+        /// The archive; `-` for standard input
+        file: PathBuf,
+        /// The home's name once more: what is in it now is lost
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+    },
+    /// Put a new home, made of the agent's image, in the place of one
+    Reset {
+        /// The home
+        home: String,
+        /// The home's name once more: what is in it is lost
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+    },
+    /// Delete the home of a deleted agent
+    Delete {
+        /// The home
+        home: String,
+        /// The home's name once more: what is in it is lost
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+    },
+    /// End an export or an import that goes on; the home stays as it was
+    Cancel {
+        /// The home
+        home: String,
+    },
 }
 
 /// Arguments of `berth agents create`.
@@ -336,6 +478,13 @@ pub(crate) struct Open {
     /// Only print the link
     #[arg(long)]
     pub(crate) print: bool,
+}
+
+fn colour(text: &str) -> Result<AgentColour, String> {
+    AgentColour::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = AgentColour::ALL.into_iter().map(AgentColour::name).collect();
+        format!("a colour is one of {}", names.join(", "))
+    })
 }
 
 fn phase(text: &str) -> Result<Phase, String> {

@@ -13,6 +13,7 @@ use crate::{
 mod bench;
 mod browser;
 mod gallery;
+mod homes;
 mod logs;
 mod look;
 mod review;
@@ -50,6 +51,7 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         Command::Agents(agents) => {
             ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await
         }
+        Command::Homes(homes) => ask(verbose, async |connection| homes::homes(connection, homes, printer).await).await,
         Command::Bench(bench) => bench::bench(&config()?, bench, verbose, printer).await,
         Command::Doctor(doctor) => {
             ask(verbose, async |connection| upkeep::doctor(connection, doctor, printer).await).await

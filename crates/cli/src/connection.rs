@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use berth_core::{App, Config, StartError, Stream};
 use tokio::time::{Instant, sleep};
-use wire::{Call, ErrorCode, ErrorView, stream::StreamTarget};
+use wire::{Call, ErrorCode, ErrorView, call::HomeImported, stream::StreamTarget};
 
+mod archive;
 mod feed;
 mod remote;
 
+pub(crate) use archive::{Archive, Chunks};
 pub(crate) use feed::{Broken, Output, Updates};
 pub(crate) use remote::{Remote, Socket};
 
@@ -78,7 +80,7 @@ impl Connection {
             Self::Remote(remote) => remote.stream(StreamTarget::Updates).await.map(Updates::Remote),
             Self::Local(app) => match app.api().open_stream(StreamTarget::Updates).await? {
                 Stream::Updates(updates) => Ok(Updates::Local(updates)),
-                Stream::Terminal(_) => Err(unexpected_stream()),
+                Stream::Terminal(_) | Stream::Download(_) | Stream::Upload(_) => Err(unexpected_stream()),
             },
         }
     }
@@ -89,8 +91,38 @@ impl Connection {
             Self::Remote(remote) => remote.stream(target).await.map(Output::Remote),
             Self::Local(app) => match app.api().open_stream(target).await? {
                 Stream::Terminal(terminal) => Ok(Output::Local(terminal)),
-                Stream::Updates(_) => Err(unexpected_stream()),
+                Stream::Updates(_) | Stream::Download(_) | Stream::Upload(_) => Err(unexpected_stream()),
             },
+        }
+    }
+
+    /// A home on its way out.
+    pub(crate) async fn download(&self, target: StreamTarget) -> Result<Archive, ErrorView> {
+        match self {
+            Self::Remote(remote) => remote.download(target).await.map(|response| Archive::Remote(Box::new(response))),
+            Self::Local(app) => match app.api().open_stream(target).await? {
+                Stream::Download(download) => Ok(Archive::Local(download)),
+                Stream::Updates(_) | Stream::Terminal(_) | Stream::Upload(_) => Err(unexpected_stream()),
+            },
+        }
+    }
+
+    /// A home on its way in, chunk by chunk.
+    pub(crate) async fn upload(&self, target: StreamTarget, mut chunks: Chunks) -> Result<HomeImported, ErrorView> {
+        match self {
+            Self::Remote(remote) => remote.upload(target, chunks).await,
+            Self::Local(app) => {
+                let Stream::Upload(upload) = app.api().open_stream(target).await? else {
+                    return Err(unexpected_stream());
+                };
+                while let Some(chunk) = chunks.recv().await {
+                    if upload.chunks.send(chunk).await.is_err() {
+                        break;
+                    }
+                }
+                drop(upload.chunks);
+                upload.done.await.unwrap_or_else(|_| Err(unexpected_stream()))
+            }
         }
     }
 

@@ -19,6 +19,7 @@ macro_rules! put {
 
 pub(crate) mod bench;
 pub(crate) mod gallery;
+pub(crate) mod homes;
 pub(crate) mod ink;
 pub(crate) mod results;
 pub(crate) mod run;
@@ -65,6 +66,11 @@ impl Printer {
             Format::Words => stdout.write_all(words(self.ink).as_bytes())?,
         }
         stdout.flush()
+    }
+
+    /// Whether a person reads it.
+    pub(crate) fn is_for_a_person(self) -> bool {
+        self.format == Format::Words
     }
 
     /// Says on stderr how it goes; a script does not hear it.

@@ -1,14 +1,17 @@
 //! Agents: the one that every Berth begins with, and those that a person makes.
 
+use std::sync::Arc;
+
 use engine::ImageRef;
 use jiff::Timestamp;
-use store::{AgentRecord, Store, StoreError};
+use store::{AgentChange, AgentRecord, Store, StoreError};
+use tracing::info;
 use wire::{
-    ErrorCode, ErrorView, Limits,
-    call::CreateAgent,
+    ErrorCode, ErrorView, EventKind, Limits,
+    call::{CreateAgent, DeleteAgent, Deleted, DuplicateAgent, HomeFate, UpdateAgent},
     stream::Update,
     task::{Launch, ReviewGate},
-    view::AgentView,
+    view::{AgentAction, AgentActionView, AgentColour, AgentView},
 };
 
 use crate::clock::new_id;
@@ -37,7 +40,9 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
         limits: Limits::default(),
         review: ReviewGate::Skip,
         home: home::volume_name(agent).as_str().to_owned(),
+        colour: AgentColour::default(),
         created_at: now,
+        removed_at: None,
     };
     match store.create_agent(&record).await {
         Ok(()) | Err(StoreError::NameTaken { .. }) => store.set_setting(SEEDED, &true).await,
@@ -47,29 +52,62 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
 
 /// Makes an agent.
 pub(crate) async fn create(house: &House, call: CreateAgent) -> Result<AgentView, ErrorView> {
-    let invalid = |message: String, hint: &str| Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint));
-    if !is_name(&call.name) {
-        let shown = escape::visible(call.name.as_bytes());
+    let CreateAgent { name, image, launch, limits, review } = call;
+    make(house, AgentChange { name, image, launch, limits, review, colour: AgentColour::default() }).await
+}
+
+/// Makes another agent like one, with a home of its own.
+pub(crate) async fn duplicate(house: &House, call: &DuplicateAgent) -> Result<AgentView, ErrorView> {
+    let AgentRecord { image, launch, limits, review, colour, .. } = find(house, &call.agent).await?;
+    make(house, AgentChange { name: call.name.clone(), image, launch, limits, review, colour }).await
+}
+
+async fn make(house: &House, agent: AgentChange) -> Result<AgentView, ErrorView> {
+    check(&agent)?;
+    let AgentChange { name, image, launch, limits, review, colour } = agent;
+    let agent = new_id();
+    let record = AgentRecord {
+        agent,
+        name,
+        image,
+        launch,
+        limits,
+        review,
+        home: home::volume_name(agent).as_str().to_owned(),
+        colour,
+        created_at: house.time.now(),
+        removed_at: None,
+    };
+    house.store.create_agent(&record).await.map_err(|error| of_store("write the agent down", &error))?;
+    house.tell(Update::Agents);
+    house.tell(Update::Homes);
+    Ok(view(house, record))
+}
+
+/// Whether there can be such an agent.
+fn check(agent: &AgentChange) -> Result<(), ErrorView> {
+    if !is_name(&agent.name) {
+        let shown = escape::visible(agent.name.as_bytes());
         return invalid(
             format!("`{shown}` is not a name for an agent."),
             "Use 1 to 40 of the letters a to z, digits and dashes, beginning with a letter.",
         );
     }
-    let is_of_gallery = images::catalogue::find(&call.image).is_some();
-    if !is_of_gallery && ImageRef::parse(call.image.as_str()).is_err() {
-        let shown = escape::visible(call.image.as_bytes());
+    let is_of_gallery = images::catalogue::find(&agent.image).is_some();
+    if !is_of_gallery && ImageRef::parse(agent.image.as_str()).is_err() {
+        let shown = escape::visible(agent.image.as_bytes());
         return invalid(
             format!("`{shown}` is not the name of an image."),
             "`berth images` lists those of the Gallery; a reference such as `debian:bookworm-slim` will do as well.",
         );
     }
-    intake::check_limits(&call.limits.into())?;
-    match &call.launch {
+    intake::check_limits(&agent.limits.into())?;
+    match &agent.launch {
         Launch::Image if !is_of_gallery => {
             return invalid(
                 format!(
                     "The image `{}` is none of the Gallery, so Berth does not know what to start in it.",
-                    call.image
+                    agent.image
                 ),
                 "Give the agent a command, or let it run the image's own entrypoint.",
             );
@@ -87,28 +125,83 @@ pub(crate) async fn create(house: &House, call: CreateAgent) -> Result<AgentView
         }
         Launch::Image | Launch::Entrypoint => {}
     }
-    let agent = new_id();
-    let record = AgentRecord {
-        agent,
-        name: call.name,
-        image: call.image,
-        launch: call.launch,
-        limits: call.limits,
-        review: call.review,
-        home: home::volume_name(agent).as_str().to_owned(),
-        created_at: house.time.now(),
-    };
-    match house.store.create_agent(&record).await {
-        Ok(()) => {
-            house.tell(Update::Agents);
-            Ok(view(house, record))
-        }
-        Err(StoreError::NameTaken { name }) => invalid(
-            format!("There is an agent named `{name}` already."),
-            "Choose another name; `berth agents` lists those there are.",
-        ),
-        Err(error) => Err(faults::of_storage("write the agent down", &error)),
+    Ok(())
+}
+
+fn invalid<T>(message: String, hint: &str) -> Result<T, ErrorView> {
+    Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint))
+}
+
+fn of_store(doing: &str, error: &StoreError) -> ErrorView {
+    if let StoreError::NameTaken { name } = error {
+        return ErrorView::new(ErrorCode::InvalidArgument, format!("There is an agent named `{name}` already."))
+            .hint("Choose another name; `berth agents` lists those there are.");
     }
+    faults::of_storage(doing, error)
+}
+
+/// Changes an agent. Steps that were asked for before keep what they were given.
+pub(crate) async fn update(house: &Arc<House>, call: UpdateAgent) -> Result<AgentView, ErrorView> {
+    let record = find(house, &call.agent).await?;
+    let is_renamed = call.name.as_ref().is_some_and(|name| *name != record.name);
+    if is_renamed && let Some(reason) = denied(house, &record, AgentAction::Rename) {
+        return Err(ErrorView::new(ErrorCode::NotNow, reason).hint("Make a duplicate with the other name."));
+    }
+    let old_name = record.name.clone();
+    let change = AgentChange {
+        name: call.name.unwrap_or(record.name),
+        image: call.image.unwrap_or(record.image),
+        launch: call.launch.unwrap_or(record.launch),
+        limits: call.limits.apply(&record.limits),
+        review: call.review.unwrap_or(record.review),
+        colour: call.colour.unwrap_or(record.colour),
+    };
+    check(&change)?;
+    let text = if is_renamed {
+        format!("The agent {old_name} is called {} now", change.name)
+    } else {
+        format!("The agent {old_name} was changed")
+    };
+    let events = vec![EventKind::Note { text }];
+    let updated = house.store.update_agent(record.agent, &change, house.time.now(), events).await;
+    updated.map_err(|error| of_store("write the agent down", &error))?;
+    house.tell(Update::Agents);
+    house.tell(Update::Homes);
+    if is_renamed {
+        info!(agent = %record.agent, "an agent has another name");
+    }
+    let record = house.store.agent(record.agent).await.map_err(|error| of_store("read the agent", &error))?;
+    Ok(view(house, record))
+}
+
+/// Removes an agent. Its tasks stay, and go on naming it.
+pub(crate) async fn delete(house: &Arc<House>, call: DeleteAgent) -> Result<Deleted, ErrorView> {
+    let record = find(house, &call.agent).await?;
+    if call.confirm != record.name {
+        let shown = escape::visible(call.confirm.as_bytes());
+        return invalid(
+            format!("`{shown}` is not the name of this agent, so it was not deleted."),
+            &format!("Its name is `{}`.", record.name),
+        );
+    }
+    if let Some(reason) = denied(house, &record, AgentAction::Delete) {
+        return Err(ErrorView::new(ErrorCode::NotNow, reason)
+            .hint("End, approve or reject what it is still needed for (`berth ls`), then delete it."));
+    }
+    if let Some(work) = house.homes.work(record.agent) {
+        return Err(home::in_work(work.view().kind));
+    }
+    let (fate, what) = match call.home {
+        HomeFate::Keep => (store::HomeFate::Kept, "its home stays"),
+        HomeFate::Delete => (store::HomeFate::Gone, "with its home"),
+    };
+    let events = vec![EventKind::Note { text: format!("The agent {} was deleted, {what}", record.name) }];
+    let removed = house.store.remove_agent(record.agent, fate, house.time.now(), events).await;
+    removed.map_err(|error| of_store("write down that the agent is deleted", &error))?;
+    house.compare_nudge.notify_one();
+    house.tell(Update::Agents);
+    house.tell(Update::Homes);
+    Ok(Deleted {})
 }
 
 /// All of them.
@@ -131,7 +224,25 @@ pub(crate) async fn find(house: &House, name: &str) -> Result<AgentRecord, Error
     }
 }
 
+/// Why something cannot be done to an agent now.
+fn denied(house: &House, record: &AgentRecord, action: AgentAction) -> Option<String> {
+    let is_default = record.name == DEFAULT_AGENT;
+    let needed = || house.steps().into_iter().filter(|step| step.agent == record.agent).count();
+    match action {
+        AgentAction::Rename | AgentAction::Delete if is_default => {
+            Some("Tasks that name no agent go to this one.".to_owned())
+        }
+        AgentAction::Edit | AgentAction::Rename | AgentAction::Duplicate => None,
+        AgentAction::Delete => match needed() {
+            0 => None,
+            1 => Some("One of its tasks has not ended.".to_owned()),
+            several => Some(format!("{several} of its tasks have not ended.")),
+        },
+    }
+}
+
 fn view(house: &House, record: AgentRecord) -> AgentView {
+    let actions = AgentAction::ALL.map(|action| AgentActionView { action, denied: denied(house, &record, action) });
     let busy = house
         .steps()
         .into_iter()
@@ -152,6 +263,8 @@ fn view(house: &House, record: AgentRecord) -> AgentView {
         review: record.review,
         home: record.home,
         busy,
+        colour: record.colour,
+        actions: actions.to_vec(),
     }
 }
 

@@ -10,7 +10,7 @@ use wire::{
 
 use crate::house::House;
 use crate::terminal::{self, Terminal};
-use crate::{dispatch, faults, retention, shell};
+use crate::{Download, Upload, dispatch, faults, home, retention, shell};
 
 /// Updates that may wait for a skin.
 const UPDATES_MAX: usize = 64;
@@ -27,6 +27,10 @@ pub enum Stream {
     Updates(mpsc::Receiver<Update>),
     /// A terminal.
     Terminal(Terminal),
+    /// A home on its way out.
+    Download(Download),
+    /// A home on its way in.
+    Upload(Upload),
 }
 
 impl Api {
@@ -90,6 +94,14 @@ impl Api {
             }
             StreamTarget::Shell { step, columns, rows } => {
                 shell::open(&self.house, step, columns, rows).await.map(Stream::Terminal)
+            }
+            StreamTarget::ExportHome { home } => {
+                self.house.link.looked_for().await;
+                home::export(&self.house, &home).await.map(Stream::Download)
+            }
+            StreamTarget::ImportHome { home, confirm, size_bytes } => {
+                self.house.link.looked_for().await;
+                home::import(&self.house, &home, &confirm, size_bytes).await.map(Stream::Upload)
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::clock::new_id;
 use crate::house::House;
 use crate::runner::step;
 use crate::workspace::Workspace;
-use crate::{agents, doctor, escape, faults, gallery, images, intake, results, retention, upkeep, views};
+use crate::{agents, doctor, escape, faults, gallery, home, images, intake, results, retention, upkeep, views};
 
 /// A task file that shows Berth at work.
 const SAMPLE: &str = include_str!("../../../docs/samples/hello.md");
@@ -38,6 +38,7 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 const LIMIT_MAX: u32 = 1_000;
 
 /// Answers one request.
+#[allow(clippy::too_many_lines, reason = "an arm a call, and nothing else")]
 pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde_json::Value, ErrorView> {
     match request {
         Request::Hello(call) => reply(&call, Ok(hello(house))),
@@ -95,6 +96,47 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
         Request::CreateAgent(call) => {
             let created = agents::create(house, call.clone()).await;
             reply(&call, created)
+        }
+        Request::UpdateAgent(call) => {
+            let (owner, change) = (house.clone(), call.clone());
+            let updated = whole(house, async move { agents::update(&owner, change).await }).await;
+            reply(&call, updated)
+        }
+        Request::DuplicateAgent(call) => {
+            let made = agents::duplicate(house, &call).await;
+            reply(&call, made)
+        }
+        Request::DeleteAgent(call) => {
+            let (owner, delete) = (house.clone(), call.clone());
+            let deleted = whole(house, async move { agents::delete(&owner, delete).await }).await;
+            reply(&call, deleted)
+        }
+        Request::ListHomes(call) => reply(&call, home::list(house).await),
+        Request::ResetHome(call) => {
+            let (owner, reset) = (house.clone(), call.clone());
+            let done = whole(house, async move { home::reset(&owner, &reset.home, &reset.confirm).await }).await;
+            reply(&call, done)
+        }
+        Request::DeleteHome(call) => {
+            let (owner, delete) = (house.clone(), call.clone());
+            let done = whole(house, async move { home::delete(&owner, &delete.home, &delete.confirm).await }).await;
+            reply(&call, done)
+        }
+        Request::MeasureHome(call) => {
+            let measured = home::measure(house, &call.home).await;
+            reply(&call, measured)
+        }
+        Request::CancelHomeWork(call) => {
+            let cancelled = home::cancel(house, &call.home).await;
+            reply(&call, cancelled)
+        }
+        Request::BrowseHome(call) => {
+            let folder = home::browse(house, &call).await;
+            reply(&call, folder)
+        }
+        Request::ReadHome(call) => {
+            let content = home::read(house, &call).await;
+            reply(&call, content)
         }
         Request::ListImages(call) => reply(&call, Ok(gallery::list(house).await)),
         Request::BuildImage(call) => {
@@ -215,6 +257,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
             image: agent.image.clone(),
             review: review.unwrap_or(agent.review),
             limits: limits.unwrap_or_default().apply(&agent.limits),
+            launch: agent.launch.clone(),
         }],
     };
     let new = store::NewTask {
@@ -316,6 +359,10 @@ fn refused(denied: lifecycle::Denied) -> ErrorView {
 async fn retry(house: &Arc<House>, record: StepRecord) -> Result<StepView, ErrorView> {
     lifecycle::retry(&record.state).map_err(refused)?;
     let agent = house.store.agent(record.agent).await.map_err(|error| of_store(&error))?;
+    if agent.removed_at.is_some() {
+        let message = format!("The agent `{}` is deleted, so its tasks cannot run again.", agent.name);
+        return Err(ErrorView::new(ErrorCode::NotNow, message).hint("Hand the task in anew for another agent."));
+    }
     let task = house.store.task(record.task).await.map_err(|error| of_store(&error))?;
     let step = new_id();
     let run = NewRun {
@@ -327,6 +374,7 @@ async fn retry(house: &Arc<House>, record: StepRecord) -> Result<StepView, Error
             image: agent.image.clone(),
             review: record.state.review(),
             limits: record.limits,
+            launch: agent.launch.clone(),
         }],
     };
     let events = vec![EventKind::Note { text: "Retried".to_owned() }];

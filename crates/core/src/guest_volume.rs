@@ -23,7 +23,11 @@ use engine::{
 };
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
-use wire::ids::InstallId;
+use wire::{ErrorCode, ErrorView, ids::InstallId};
+
+use crate::engine_link::Up;
+use crate::faults;
+use crate::house::House;
 
 /// Where the volume is mounted in every sandbox.
 pub(crate) const GUEST_FOLDER: &str = "/berth";
@@ -144,6 +148,23 @@ pub(crate) enum GuestVolumeError {
     },
 }
 
+/// The guest's volume on that engine, made sure of once per connection.
+pub(crate) async fn of_link(house: &House, up: &Up) -> Result<VolumeName, ErrorView> {
+    let ensured = up.guest_volume.get_or_try_init(async || {
+        // What fills it is no leftover.
+        let _filling = house.filling.read().await;
+        ensure(up.engine.as_ref(), house.install, &house.guest_binary(&up.facts.architecture)?).await
+    });
+    ensured.await.cloned().map_err(|error| match &error {
+        GuestVolumeError::Engine(error) => faults::of_engine(error),
+        GuestVolumeError::NoGuest { .. } | GuestVolumeError::Changed { .. } => {
+            ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
+                .hint("Install Berth again; in a checkout, run `./dev guest`.")
+                .detail(faults::chain(&error))
+        }
+    })
+}
+
 /// Makes sure that the volume is there and holds exactly this guest.
 pub(crate) async fn ensure(
     engine: &dyn Engine,
@@ -235,7 +256,8 @@ fn archive_of(guest: &GuestBinary) -> ArchiveBody {
     written.map(ArchiveBody::from).expect("invariant: writing a tar into memory does not fail")
 }
 
-async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), EngineError> {
+/// Makes sure that the engine has the image that holds nothing.
+pub(crate) async fn ensure_empty_image(engine: &dyn Engine, install: &str) -> Result<(), EngineError> {
     let tag = empty_image();
     if engine.image(&tag).await?.is_some() {
         return Ok(());

@@ -20,6 +20,7 @@ use crate::disk::{self, Disks};
 use crate::engine_link::EngineLink;
 use crate::gallery::Builds;
 use crate::guest_volume::{self, GuestBinary, GuestVolumeError};
+use crate::home::Homes;
 use crate::images::Images;
 use crate::output::Outputs;
 use crate::owner::Owner;
@@ -42,6 +43,8 @@ pub(crate) struct House {
     pub(crate) disks: Disks,
     pub(crate) images: Images,
     pub(crate) builds: Builds,
+    /// What is being done to homes beside tasks, and who looks into them.
+    pub(crate) homes: Homes,
     /// The bundle of authorities that sandboxes trust, where this machine trusts more than its distribution does.
     pub(crate) authorities: Option<String>,
     pub(crate) tickets: Tickets,
@@ -96,6 +99,7 @@ impl House {
             disks,
             images: parts.images,
             builds: Builds::default(),
+            homes: Homes::default(),
             authorities: parts.authorities,
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),

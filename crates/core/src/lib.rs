@@ -49,4 +49,5 @@ pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use disk::FREE_BYTES_MIN_DEFAULT;
 pub use engine_link::{Connected, Connector};
+pub use home::{Download, Upload};
 pub use terminal::Terminal;

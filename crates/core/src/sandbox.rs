@@ -106,7 +106,7 @@ impl Plan {
             mounts: vec![
                 volume(&self.guest_volume, GUEST_FOLDER, Access::ReadOnly, FirstUse::Empty),
                 volume(&spool_name(self.sandbox), SPOOL_FOLDER, Access::ReadWrite, FirstUse::Empty),
-                volume(&self.home, HOME_FOLDER, Access::ReadWrite, FirstUse::CopyImage),
+                volume(&self.home, HOME_FOLDER, Access::ReadWrite, FirstUse::Empty),
                 Mount::Workspace { folder: self.workspace.clone(), target: WORKSPACE_FOLDER.into() },
             ],
             tmpfs: Tmpfs::usual(TMP_BYTES.min(memory_bytes / 2)),

@@ -50,10 +50,21 @@ pub enum Role {
     Image,
     /// An image adapted to a uid.
     Adapted,
+    /// A container in which nothing but the guest runs, to show what a home holds.
+    Reader,
 }
 
-const ROLES: [Role; 8] =
-    [Role::Sandbox, Role::Filler, Role::Guest, Role::Home, Role::Spool, Role::Workspace, Role::Image, Role::Adapted];
+const ROLES: [Role; 9] = [
+    Role::Sandbox,
+    Role::Filler,
+    Role::Guest,
+    Role::Home,
+    Role::Spool,
+    Role::Workspace,
+    Role::Image,
+    Role::Adapted,
+    Role::Reader,
+];
 
 impl Role {
     /// The label's value.
@@ -67,6 +78,7 @@ impl Role {
             Self::Workspace => "workspace",
             Self::Image => "image",
             Self::Adapted => "adapted",
+            Self::Reader => "reader",
         }
     }
 

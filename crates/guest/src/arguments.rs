@@ -12,6 +12,7 @@ const LONELY: Duration = Duration::from_hours(24);
 pub(crate) enum Command {
     Init(Settings),
     Connect,
+    Browse(PathBuf),
     Version,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Settings {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArgumentError {
-    #[error("usage: berth-guest init|connect|version")]
+    #[error("usage: berth-guest init|connect|browse FOLDER|version")]
     NoCommand,
     #[error("{name} is no argument of berth-guest")]
     Unknown { name: String },
@@ -45,6 +46,10 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Comma
     let command = match command.as_str() {
         "init" => return parse_init(arguments).map(Command::Init),
         "connect" => Command::Connect,
+        "browse" => match arguments.next() {
+            Some(folder) => Command::Browse(folder.into()),
+            None => return Err(ArgumentError::NoValue { name: command }),
+        },
         "version" => Command::Version,
         _ => return Err(ArgumentError::Unknown { name: command }),
     };
@@ -95,7 +100,16 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for line in ["", "dance", "init --spool", "init --lonely-s soon", "init --uid 0", "connect --to x"] {
+        for line in [
+            "",
+            "dance",
+            "init --spool",
+            "init --lonely-s soon",
+            "init --uid 0",
+            "connect --to x",
+            "browse",
+            "browse / now",
+        ] {
             assert!(parsed(line).is_err(), "{line}");
         }
     }

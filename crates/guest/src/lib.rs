@@ -3,6 +3,7 @@
 //! ```text
 //! berth-guest init [--spool DIR] [--reports DIR] [--wall-clock-s N] [--lonely-s N]
 //! berth-guest connect
+//! berth-guest browse FOLDER
 //! berth-guest version
 //! ```
 //!
@@ -22,11 +23,14 @@
 //! Nothing here makes the guest trustworthy to the host: a process inside has its uid. What is kept from such a
 //! process is the guest's memory, its socket, and its life.
 //!
+//! `browse` is PID 1 of a container in which nothing else ever runs: it shows what a folder holds, see `browse.rs`.
+//!
 //! Exit codes of `init`: 0 told to finish, 2 cannot start, 4 wall clock, 5 no pipe for too long, 143 TERM from outside.
 
 #![cfg(target_os = "linux")]
 
 mod arguments;
+mod browse;
 mod cgroup;
 mod connect;
 mod diagnostic;
@@ -60,6 +64,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     let done = match arguments::parse(arguments) {
         Ok(arguments::Command::Init(settings)) => init::run(&settings).map(ExitCode::from),
         Ok(arguments::Command::Connect) => connect::run().map(|()| ExitCode::SUCCESS),
+        Ok(arguments::Command::Browse(folder)) => browse::run(&folder).map(|()| ExitCode::SUCCESS),
         Ok(arguments::Command::Version) => {
             diagnostic::answer(concat!("berth-guest ", env!("CARGO_PKG_VERSION"), "\n"));
             return ExitCode::SUCCESS;

@@ -21,10 +21,12 @@
 //!
 //! - [`host`]: the app's end. Start at [`host::Guest::connect`].
 //! - [`guest`]: the sandbox's end, without the processes: those are the crate `guest`.
+//! - [`browse`]: how a home is looked into: a small protocol of its own, with a guest that runs nothing.
 //! - [`spool`]: the files in which a guest keeps output, and how to read them from a dead container.
 //!
 //! What this crate does not know: Docker, tasks, or what the bytes mean.
 
+pub mod browse;
 mod error;
 pub mod frame;
 mod guard;

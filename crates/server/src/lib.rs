@@ -7,6 +7,8 @@
 //!            ├ POST /api/call      token, Request → reply, or an ErrorView with a status
 //!            ├ POST /api/link      token          → a fresh link
 //!            ├ GET  /api/stream    ticket         → WebSocket
+//!            ├ GET  /api/archive   ticket         → a home as a tar
+//!            ├ POST /api/archive   ticket, tar    → a home out of it
 //!            └ GET  anything else                 → the interface
 //! ```
 //!
@@ -18,6 +20,7 @@
 //! Invariant: a code, token or ticket is never logged, and no response carries an `Access-Control-Allow-…` header.
 
 mod announcement;
+mod archive;
 mod backend;
 mod codes;
 mod connections;

@@ -17,6 +17,7 @@ use wire::{
 };
 
 use crate::{
+    archive,
     extract::{Bearer, Words},
     guard::guard,
     interface,
@@ -25,6 +26,8 @@ use crate::{
     stream,
 };
 
+/// Where archives go out and come in.
+pub(crate) const ARCHIVE_PATH: &str = "/api/archive";
 /// Where streams are.
 pub(crate) const STREAM_PATH: &str = "/api/stream";
 
@@ -36,7 +39,7 @@ const SESSION_BYTES_MAX: usize = 1 << 10;
 /// Query of the stream route.
 #[derive(Deserialize)]
 pub(crate) struct StreamQuery {
-    ticket: String,
+    pub(crate) ticket: String,
 }
 
 /// All routes behind the guard.
@@ -46,6 +49,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/call", post(call))
         .route("/api/link", post(link))
         .route(STREAM_PATH, get(open_stream))
+        .route(ARCHIVE_PATH, get(archive::export).post(archive::import))
         .route("/api", any(unknown))
         .route("/api/", any(unknown))
         .route("/api/{*rest}", any(unknown))

@@ -83,7 +83,7 @@ pub(crate) fn answer(
 
 async fn serve(shared: &Shared, socket: WebSocket, target: StreamTarget) {
     let is_terminal = match &target {
-        StreamTarget::Updates => false,
+        StreamTarget::Updates | StreamTarget::ExportHome { .. } | StreamTarget::ImportHome { .. } => false,
         StreamTarget::Output { .. } | StreamTarget::Shell { .. } => true,
     };
     let (mut sink, mut source) = socket.split();
@@ -103,6 +103,9 @@ async fn open_and_pump(
     sink: &mut Sink,
     source: &mut Source,
 ) -> Result<Close, Gone> {
+    if is_archive(&target) {
+        return Ok(Close::new(CLOSE_REFUSED, "An archive is no WebSocket: it goes through /api/archive."));
+    }
     match shared.backend.open_stream(target).await {
         Ok(Stream::Updates(updates)) => tokio::select! {
             ended = send_updates(sink, updates) => ended,
@@ -112,12 +115,21 @@ async fn open_and_pump(
             ended = send_output(sink, output) => ended,
             ended = receive_input(source, input) => ended,
         },
+        Ok(Stream::Download(_) | Stream::Upload(_)) => Ok(Close::new(CLOSE_REFUSED, "This is no stream of frames.")),
         Err(error) => {
             if is_terminal {
                 send(sink, binary(&TerminalOutput::End { reason: words(&error) })).await?;
             }
             Ok(Close::new(CLOSE_REFUSED, words(&error)))
         }
+    }
+}
+
+/// Whether a ticket is for an archive, which is one request and no WebSocket.
+pub(crate) fn is_archive(target: &StreamTarget) -> bool {
+    match target {
+        StreamTarget::ExportHome { .. } | StreamTarget::ImportHome { .. } => true,
+        StreamTarget::Updates | StreamTarget::Output { .. } | StreamTarget::Shell { .. } => false,
     }
 }
 

@@ -9,6 +9,8 @@
 
 #[path = "server/access.rs"]
 mod access;
+#[path = "server/archives.rs"]
+mod archives;
 #[path = "server/assets.rs"]
 mod assets;
 #[path = "server/calls.rs"]

@@ -3,15 +3,18 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 use wire::{
-    Limits,
+    EventKind, Limits,
     ids::AgentId,
     task::{Launch, ReviewGate},
+    view::AgentColour,
 };
 
 use crate::{
     column,
     database::Store,
     error::{StoreError, is_unique_violation},
+    events::{self, EventScope},
+    homes,
 };
 
 /// An agent.
@@ -31,13 +34,28 @@ pub struct AgentRecord {
     pub review: ReviewGate,
     /// The volume that is its home.
     pub home: String,
+    /// The colour of its plate.
+    pub colour: AgentColour,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was removed.
+    pub removed_at: Option<Timestamp>,
+}
+
+/// What becomes of a home whose agent is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HomeFate {
+    /// It stays, as the home of a deleted agent.
+    Kept,
+    /// It goes too.
+    Gone,
 }
 
 /// What can be changed of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentChange {
+    /// Its name; no two have the same.
+    pub name: String,
     /// Its image by short name or reference.
     pub image: String,
     /// What is started in it.
@@ -46,6 +64,8 @@ pub struct AgentChange {
     pub limits: Limits,
     /// Whether a person is asked at the end of its steps.
     pub review: ReviewGate,
+    /// The colour of its plate.
+    pub colour: AgentColour,
 }
 
 #[derive(FromRow)]
@@ -57,7 +77,9 @@ struct AgentRow {
     limits: String,
     review: String,
     home: String,
+    colour: String,
     created_at: i64,
+    removed_at: Option<i64>,
 }
 
 impl AgentRow {
@@ -71,18 +93,20 @@ impl AgentRow {
             limits: column::json(TABLE, &self.limits)?,
             review: column::review(TABLE, &self.review)?,
             home: self.home,
+            colour: AgentColour::from_name(&self.colour).unwrap_or_default(),
             created_at: column::time(TABLE, self.created_at)?,
+            removed_at: column::time_or_none(TABLE, self.removed_at)?,
         })
     }
 }
 
 impl Store {
-    /// Adds an agent. [`StoreError::NameTaken`] where there is one of that name.
+    /// Adds an agent with a home that is to be made. [`StoreError::NameTaken`] where there is one of that name.
     pub async fn create_agent(&self, agent: &AgentRecord) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query(
-            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at, colour)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .bind(agent.agent.to_string())
         .bind(&agent.name)
@@ -92,11 +116,11 @@ impl Store {
         .bind(column::from_review(agent.review))
         .bind(&agent.home)
         .bind(column::from_time(agent.created_at))
+        .bind(agent.colour.name())
         .execute(&mut *transaction)
         .await
-        .map_err(|error| {
-            if is_unique_violation(&error) { StoreError::NameTaken { name: agent.name.clone() } } else { error.into() }
-        })?;
+        .map_err(|error| name_taken(error, &agent.name))?;
+        homes::insert_first(&mut transaction, agent.agent).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -126,27 +150,45 @@ impl Store {
         row.ok_or_else(|| StoreError::NotFound { what: "agent", key: name.to_owned() })?.into_record()
     }
 
-    /// Changes an agent. Steps that were asked for before keep what they were given.
-    pub async fn update_agent(&self, agent: AgentId, change: &AgentChange) -> Result<(), StoreError> {
+    /// Changes an agent. Steps that were asked for before keep what they were given. [`StoreError::NameTaken`] where another
+    /// has the name.
+    pub async fn update_agent(
+        &self,
+        agent: AgentId,
+        change: &AgentChange,
+        at: Timestamp,
+        kinds: Vec<EventKind>,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let updated = sqlx::query(
-            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5 WHERE id = ?1 AND removed_at IS NULL",
+            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5, name = ?6, colour = ?7
+             WHERE id = ?1 AND removed_at IS NULL",
         )
         .bind(agent.to_string())
         .bind(&change.image)
         .bind(column::to_json("agents", &change.limits)?)
         .bind(column::from_review(change.review))
         .bind(column::to_json("agents", &change.launch)?)
+        .bind(&change.name)
+        .bind(change.colour.name())
         .execute(&mut *transaction)
-        .await?;
+        .await
+        .map_err(|error| name_taken(error, &change.name))?;
         if updated.rows_affected() == 0 {
             return Err(not_found(agent));
         }
+        events::insert(&mut transaction, EventScope::default(), at, kinds).await?;
         Ok(transaction.commit().await?)
     }
 
     /// Removes an agent. Its tasks go on naming it, and its name is free again.
-    pub async fn remove_agent(&self, agent: AgentId, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn remove_agent(
+        &self,
+        agent: AgentId,
+        fate: HomeFate,
+        at: Timestamp,
+        kinds: Vec<EventKind>,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let updated = sqlx::query("UPDATE agents SET removed_at = ?2 WHERE id = ?1 AND removed_at IS NULL")
             .bind(agent.to_string())
@@ -156,8 +198,19 @@ impl Store {
         if updated.rows_affected() == 0 {
             return Err(not_found(agent));
         }
+        // A home that nothing was ever put into is no loss, and nothing to keep.
+        let going = match fate {
+            HomeFate::Kept => "UPDATE homes SET state = 'going' WHERE agent = ?1 AND state = 'new'",
+            HomeFate::Gone => "UPDATE homes SET state = 'going' WHERE agent = ?1",
+        };
+        sqlx::query(going).bind(agent.to_string()).execute(&mut *transaction).await?;
+        events::insert(&mut transaction, EventScope::default(), at, kinds).await?;
         Ok(transaction.commit().await?)
     }
+}
+
+fn name_taken(error: sqlx::Error, name: &str) -> StoreError {
+    if is_unique_violation(&error) { StoreError::NameTaken { name: name.to_owned() } } else { error.into() }
 }
 
 fn not_found(agent: AgentId) -> StoreError {

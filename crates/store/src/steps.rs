@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use wire::{
     ErrorView, Limits, Phase,
     ids::{AgentId, RunId, StepId, TaskId},
+    task::Launch,
     view::PhaseSpan,
 };
 
@@ -36,6 +37,8 @@ pub struct StepRecord {
     pub image: String,
     /// What it may use.
     pub limits: Limits,
+    /// What is started in the image; `None` in a step of before this was written down.
+    pub launch: Option<Launch>,
     /// Where it is.
     pub state: StepState,
     /// Counts the transitions; the next one has to name it.
@@ -80,6 +83,7 @@ struct StepRow {
     agent_name: String,
     image: String,
     limits: String,
+    launch: Option<String>,
     #[sqlx(flatten)]
     state: StateRow,
     revision: i64,
@@ -130,6 +134,7 @@ impl StepRow {
             agent_name: self.agent_name,
             image: self.image,
             limits: column::json(TABLE, &self.limits)?,
+            launch: self.launch.map(|launch| column::json(TABLE, &launch)).transpose()?,
             state: self.state.into_state(step)?,
             revision: self.revision,
             entered_at: column::time(TABLE, self.entered_at)?,

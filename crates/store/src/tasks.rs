@@ -7,7 +7,7 @@ use sqlx::{FromRow, Sqlite, Transaction};
 use wire::{
     EventKind, EventView, Limits, Phase,
     ids::{AgentId, RunId, StepId, TaskId},
-    task::ReviewGate,
+    task::{Launch, ReviewGate},
 };
 
 use crate::{
@@ -62,6 +62,8 @@ pub struct NewStep {
     pub review: ReviewGate,
     /// What it may use.
     pub limits: Limits,
+    /// What is started in the image.
+    pub launch: Launch,
 }
 
 /// A task was taken in.
@@ -483,8 +485,8 @@ async fn insert_step(
     let columns = StepState::new(step.review).columns();
     sqlx::query(
         "INSERT INTO steps (id, run, ordinal, name, agent, image, limits, phase, attempt, review, holds, revision,
-                            entered_at, output_bytes, last_line, result_count, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, '', 0, ?12)",
+                            entered_at, output_bytes, last_line, result_count, created_at, launch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, '', 0, ?12, ?13)",
     )
     .bind(step.step.to_string())
     .bind(run.to_string())
@@ -498,6 +500,7 @@ async fn insert_step(
     .bind(column::from_review(columns.review))
     .bind(column::from_holds(columns.holds))
     .bind(column::from_time(at))
+    .bind(column::to_json("steps", &step.launch)?)
     .execute(&mut **transaction)
     .await?;
     sqlx::query("INSERT INTO phase_spans (step, ordinal, phase, attempt, entered_at) VALUES (?1, 1, ?2, ?3, ?4)")

@@ -9,7 +9,7 @@ use crate::{
     action::Action,
     event::EventView,
     ids::{RunId, StepId, TaskId},
-    limits::Limits,
+    limits::{Limits, LimitsPatch},
     phase::Phase,
     stream::StreamTarget,
     task::{Launch, NewTask, ReviewGate, TaskDraft, TaskSource},
@@ -17,8 +17,8 @@ use crate::{
         MarkSeen, Mend, Mended, PlanReclaim, Reclaim, ReclaimPlan, RetentionView, Seen, SetRetention, ShowRetention,
     },
     view::{
-        AgentView, ContentView, DoctorReport, ImageView, ResultList, RunSummary, RunView, StatusView, StepView,
-        TaskList, TaskView,
+        AgentColour, AgentView, ContentView, DoctorReport, FolderView, HomeView, ImageView, ResultList, RunSummary,
+        RunView, StatusView, StepView, TaskList, TaskView,
     },
 };
 
@@ -100,6 +100,26 @@ calls! {
     Reclaim => Vec<Mended>;
     /// A person has opened a task.
     MarkSeen => Seen;
+    /// Change an agent, its name included.
+    UpdateAgent => AgentView;
+    /// Make another agent like one, with a home of its own.
+    DuplicateAgent => AgentView;
+    /// Remove an agent.
+    DeleteAgent => Deleted;
+    /// The homes.
+    ListHomes => Vec<HomeView>;
+    /// Put a new home in the place of an agent's.
+    ResetHome => HomeView;
+    /// Remove the home of a deleted agent.
+    DeleteHome => Deleted;
+    /// Find out how large a home is; returns when that is known.
+    MeasureHome => HomeView;
+    /// End what is being done to a home; what was there before stays.
+    CancelHomeWork => HomeView;
+    /// What a folder of a home holds.
+    BrowseHome => FolderView;
+    /// A piece of a file in a home.
+    ReadHome => ContentView;
 }
 
 /// Arguments of [`Request::Hello`].
@@ -283,8 +303,150 @@ pub struct OpenStream {
 /// Reply to [`OpenStream`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamTicket {
-    /// Good for one WebSocket at `/api/stream?ticket=…`, within ten seconds.
+    /// Good for one WebSocket at `/api/stream?ticket=…`, or for an archive's one transfer at `/api/archive?ticket=…`, within ten
+    /// seconds.
     pub ticket: String,
+}
+
+/// Arguments of [`Request::UpdateAgent`]. What is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateAgent {
+    /// The agent by name.
+    pub agent: String,
+    /// Another name, as in [`CreateAgent`]. The home stays, and the folder of its memory goes along.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Another image. The home stays as it is.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Another program.
+    #[serde(default)]
+    pub launch: Option<Launch>,
+    /// Other limits.
+    #[serde(default)]
+    pub limits: LimitsPatch,
+    /// Another review gate.
+    #[serde(default)]
+    pub review: Option<ReviewGate>,
+    /// Another colour.
+    #[serde(default)]
+    pub colour: Option<AgentColour>,
+}
+
+/// Arguments of [`Request::DuplicateAgent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DuplicateAgent {
+    /// The agent by name.
+    pub agent: String,
+    /// The new one's name, as in [`CreateAgent`].
+    pub name: String,
+}
+
+/// What becomes of the home of an agent that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HomeFate {
+    /// It stays, as the home of a deleted agent, until it is deleted by itself.
+    Keep,
+    /// It is deleted too.
+    Delete,
+}
+
+/// Arguments of [`Request::DeleteAgent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAgent {
+    /// The agent by name.
+    pub agent: String,
+    /// The name once more, as the person typed it.
+    pub confirm: String,
+    /// What becomes of its home.
+    pub home: HomeFate,
+}
+
+/// Reply to [`DeleteAgent`] and [`DeleteHome`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {}
+
+/// Arguments of [`Request::ListHomes`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListHomes {}
+
+/// Arguments of [`Request::ResetHome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetHome {
+    /// The home: its agent's name, or its volume.
+    pub home: String,
+    /// Its name as the person typed it.
+    pub confirm: String,
+}
+
+/// Arguments of [`Request::DeleteHome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteHome {
+    /// As in [`ResetHome`].
+    pub home: String,
+    /// Its name as the person typed it.
+    pub confirm: String,
+}
+
+/// What an import came to: the answer of `POST /api/archive`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeImported {
+    /// The home as it is now.
+    pub home: HomeView,
+    /// How many files, folders and links were taken in.
+    pub entries: u64,
+    /// How many bytes they hold.
+    pub size_bytes: u64,
+    /// What was left out, by name and why; the first few.
+    pub left_out: Vec<String>,
+    /// How much was left out in all.
+    pub left_out_total: u64,
+}
+
+/// Arguments of [`Request::MeasureHome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasureHome {
+    /// As in [`ResetHome`].
+    pub home: String,
+}
+
+/// Arguments of [`Request::CancelHomeWork`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelHomeWork {
+    /// As in [`ResetHome`].
+    pub home: String,
+}
+
+/// Arguments of [`Request::BrowseHome`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowseHome {
+    /// As in [`ResetHome`].
+    pub home: String,
+    /// The `key` of a folder; empty for the home itself.
+    #[serde(default)]
+    pub key: String,
+    /// The `next` of the page before; empty for the first.
+    #[serde(default)]
+    pub after: String,
+    /// How many entries at most: 1 to 1,000; 0 for 500.
+    #[serde(default)]
+    pub limit: u32,
+}
+
+/// Arguments of [`Request::ReadHome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadHome {
+    /// As in [`ResetHome`].
+    pub home: String,
+    /// The `key` of a file.
+    pub key: String,
+    /// Where to begin.
+    #[serde(default)]
+    pub offset: u64,
+    /// How many bytes at most: 1 to 1 MiB; 0 for 256 KiB.
+    #[serde(default)]
+    pub length: u32,
 }
 
 /// How a call is answered over HTTP and the Tauri command: with its reply, or with an error.

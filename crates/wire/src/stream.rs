@@ -50,6 +50,21 @@ pub enum StreamTarget {
         /// Rows, 2 to 1,000.
         rows: u16,
     },
+    /// A home on its way out, as a tar: `GET /api/archive`, not a WebSocket.
+    ExportHome {
+        /// As in [`ResetHome`](crate::call::ResetHome).
+        home: String,
+    },
+    /// A tar on its way in that takes the place of a home when it is whole: `POST /api/archive`, not a WebSocket.
+    ImportHome {
+        /// As in [`ResetHome`](crate::call::ResetHome).
+        home: String,
+        /// Its name as the person typed it.
+        confirm: String,
+        /// How long the archive is, where that is known.
+        #[serde(default)]
+        size_bytes: Option<u64>,
+    },
 }
 
 /// Something changed: a reason to look again, never the truth itself.
@@ -74,6 +89,8 @@ pub enum Update {
     Images,
     /// The agents.
     Agents,
+    /// The homes.
+    Homes,
 }
 
 /// From the app to a terminal.

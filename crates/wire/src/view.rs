@@ -2,6 +2,8 @@
 //!
 //! Text that came out of a sandbox is already escaped here: control characters are shown, never sent.
 
+mod home;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,11 @@ use crate::{
     phase::{Hold, Phase},
     task::{Launch, ReviewGate},
     upkeep::{Finding, OtherInstall},
+};
+
+pub use home::{
+    EntryKind, FolderEntry, FolderView, HomeAction, HomeActionView, HomeSizeView, HomeTask, HomeView, HomeWorkKind,
+    HomeWorkView,
 };
 
 /// The whole app at a glance: status bar, tray, `berth doctor`'s first lines.
@@ -359,6 +366,102 @@ pub struct AgentView {
     /// The task that uses its home now.
     #[serde(default)]
     pub busy: Option<TaskId>,
+    /// The colour of its plate.
+    #[serde(default)]
+    pub colour: AgentColour,
+    /// What a person can do to it now, and why not the rest.
+    #[serde(default)]
+    pub actions: Vec<AgentActionView>,
+}
+
+/// The colour of an agent's plate, so that several of one image are told apart at a glance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentColour {
+    /// That of every plate.
+    #[default]
+    None,
+    /// Blue.
+    Blue,
+    /// Cyan.
+    Cyan,
+    /// Green.
+    Green,
+    /// Amber.
+    Amber,
+    /// Red.
+    Red,
+}
+
+impl AgentColour {
+    /// Every colour, in the order in which they are offered.
+    pub const ALL: [Self; 6] = [Self::None, Self::Blue, Self::Cyan, Self::Green, Self::Amber, Self::Red];
+
+    /// Its name in data.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Blue => "blue",
+            Self::Cyan => "cyan",
+            Self::Green => "green",
+            Self::Amber => "amber",
+            Self::Red => "red",
+        }
+    }
+
+    /// The colour of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|colour| colour.name() == name)
+    }
+}
+
+/// Something a person can do to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentAction {
+    /// Give it another image, command, limits, review or colour.
+    Edit,
+    /// Give it another name.
+    Rename,
+    /// Make another like it.
+    Duplicate,
+    /// Remove it.
+    Delete,
+}
+
+impl AgentAction {
+    /// Every action, in the order in which they are drawn.
+    pub const ALL: [Self; 4] = [Self::Edit, Self::Rename, Self::Duplicate, Self::Delete];
+
+    /// The label of its button.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Edit => "Edit",
+            Self::Rename => "Rename",
+            Self::Duplicate => "Duplicate",
+            Self::Delete => "Delete",
+        }
+    }
+
+    /// The key that does the same.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Edit => "E",
+            Self::Rename => "R",
+            Self::Duplicate => "D",
+            Self::Delete => "⇧X",
+        }
+    }
+}
+
+/// An action as it stands now for one agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentActionView {
+    /// Which.
+    pub action: AgentAction,
+    /// Why it cannot be done now; `None` where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
 }
 
 /// An image of the Gallery.

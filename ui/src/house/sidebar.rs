@@ -43,6 +43,7 @@ pub fn Sidebar() -> Html {
                 <Place to={Route::Agents} here={route == Route::Agents} glyph={Glyph::IdCard} name="Agents">
                     if let Some(count) = agents { <span class="extra">{ count }</span> }
                 </Place>
+                <Place to={Route::Homes} here={matches!(route, Route::Homes | Route::Folder { .. })} glyph={Glyph::Drive} name="Homes">{ Html::default() }</Place>
                 <Place to={Route::Images} here={route == Route::Images} glyph={Glyph::Package} name="Images">
                     if let Some(count) = images { <span class="extra">{ count }</span> }
                 </Place>

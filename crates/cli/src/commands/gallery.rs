@@ -1,8 +1,8 @@
 //! Images and agents, the version.
 
 use wire::{
-    Limits,
-    call::{BuildImage, CreateAgent, ListAgents, ListImages},
+    Limits, LimitsPatch,
+    call::{BuildImage, CreateAgent, DeleteAgent, DuplicateAgent, HomeFate, ListAgents, ListImages, UpdateAgent},
     task::{Launch, ReviewGate},
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn images(connection: &Connection, images: Images, printer: Pri
     Ok(Exit::Done)
 }
 
-/// `berth agents [create NAME]`
+/// `berth agents [create|edit|rename|duplicate|delete NAME]`
 pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Printer) -> anyhow::Result<Exit> {
     match agents.command {
         None => {
@@ -40,8 +40,47 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
             let agent = connection.call(new_agent(create)).await?;
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
         }
+        Some(AgentsCommand::Edit(edit)) => {
+            let agent = connection.call(changed_agent(edit)).await?;
+            printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
+        }
+        Some(AgentsCommand::Rename { agent, name }) => {
+            let agent = connection.call(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }).await?;
+            printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
+        }
+        Some(AgentsCommand::Duplicate { agent, name }) => {
+            let agent = connection.call(DuplicateAgent { agent, name }).await?;
+            printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
+        }
+        Some(AgentsCommand::Delete(delete)) => {
+            let arguments::DeleteAgent { agent, confirm, with_home } = delete;
+            let home = if with_home { HomeFate::Delete } else { HomeFate::Keep };
+            let deleted = connection.call(DeleteAgent { agent: agent.clone(), confirm, home }).await?;
+            printer.reply(&deleted, |_| format!("Deleted the agent {agent}.\n"))?;
+        }
     }
     Ok(Exit::Done)
+}
+
+fn changed_agent(edit: arguments::EditAgent) -> UpdateAgent {
+    let arguments::EditAgent { agent, image, entrypoint, usual, time, memory, review, colour, program } = edit;
+    UpdateAgent {
+        agent,
+        name: None,
+        image,
+        launch: match program {
+            argv if !argv.is_empty() => Some(Launch::Command { argv }),
+            _none if entrypoint => Some(Launch::Entrypoint),
+            _none if usual => Some(Launch::Image),
+            _none => None,
+        },
+        limits: LimitsPatch { wall_clock_s: time, memory_bytes: memory, ..LimitsPatch::default() },
+        review: review.map(|review| match review {
+            arguments::Review::Ask => ReviewGate::Ask,
+            arguments::Review::Skip => ReviewGate::Skip,
+        }),
+        colour,
+    }
 }
 
 fn new_agent(create: arguments::CreateAgent) -> CreateAgent {

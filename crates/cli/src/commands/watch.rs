@@ -89,7 +89,8 @@ impl<'watch> Watch<'watch> {
                             | Update::Results { .. }
                             | Update::Status
                             | Update::Images
-                            | Update::Agents,
+                            | Update::Agents
+                            | Update::Homes,
                         ) => {}
                     }
                 },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use nix::{sys::signal::kill, unistd::Pid};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Body, Client, Response, redirect};
 use serde::de::DeserializeOwned;
 use server::Announcement;
 use tokio::{net::TcpStream, time::timeout};
@@ -14,10 +14,12 @@ use tokio_tungstenite::{
 };
 use wire::{
     Call, ErrorCode, ErrorView, Request,
-    call::{Hello, OpenStream},
+    call::{Hello, HomeImported, OpenStream},
     session::LinkReply,
     stream::{FRAME_BYTES_MAX, StreamTarget},
 };
+
+use super::archive::Chunks;
 
 /// A WebSocket to the running Berth.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -91,6 +93,26 @@ impl Remote {
             Ok(Err(tungstenite::Error::Http(response))) => Err(self.refusal(response.body().as_deref().unwrap_or(&[]))),
             Ok(Err(_)) | Err(_) => Err(self.gone()),
         }
+    }
+
+    /// Opens a home's way out.
+    pub(crate) async fn download(&self, target: StreamTarget) -> Result<Response, ErrorView> {
+        let ticket = self.call(OpenStream { target }).await?.ticket;
+        let url = format!("{}/api/archive?ticket={ticket}", self.address());
+        let Ok(response) = self.client.get(url).send().await else { return Err(self.gone()) };
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal(&response.bytes().await.unwrap_or_default()))
+    }
+
+    /// Sends a home in.
+    pub(crate) async fn upload(&self, target: StreamTarget, mut chunks: Chunks) -> Result<HomeImported, ErrorView> {
+        let ticket = self.call(OpenStream { target }).await?.ticket;
+        let url = format!("{}/api/archive?ticket={ticket}", self.address());
+        let body = Body::wrap_stream(futures::stream::poll_fn(move |context| chunks.poll_recv(context)));
+        let sent = self.client.post(url).body(body).send().await;
+        self.reply(sent).await
     }
 
     fn post(&self, path: &str) -> reqwest::RequestBuilder {

@@ -19,7 +19,10 @@ fn begun(berth: &Berth) -> Vec<u64> {
     targets
         .filter_map(|target| match target {
             StreamTarget::Output { from, .. } => Some(from),
-            StreamTarget::Updates | StreamTarget::Shell { .. } => None,
+            StreamTarget::Updates
+            | StreamTarget::Shell { .. }
+            | StreamTarget::ExportHome { .. }
+            | StreamTarget::ImportHome { .. } => None,
         })
         .collect()
 }

@@ -260,7 +260,9 @@ impl Backend for Scripted {
                 let (input, _) = mpsc::channel(1);
                 Ok(Stream::Terminal(Terminal { output, input }))
             }
-            StreamTarget::Shell { .. } => Err(ErrorView::new(ErrorCode::NotNow, "The sandbox is gone.")),
+            StreamTarget::Shell { .. } | StreamTarget::ExportHome { .. } | StreamTarget::ImportHome { .. } => {
+                Err(ErrorView::new(ErrorCode::NotNow, "The sandbox is gone."))
+            }
         }
     }
 
@@ -454,6 +456,8 @@ fn agent() -> AgentView {
         review: ReviewGate::Skip,
         home: "berth-home-script".to_owned(),
         busy: Some(task_id()),
+        colour: wire::view::AgentColour::Cyan,
+        actions: Vec::new(),
     }
 }
 

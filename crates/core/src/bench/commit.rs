@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use lifecycle::{Input, StepState, advance};
 use store::{AgentRecord, NewRun, NewStep, NewTask, Store, Transition};
+use wire::view::AgentColour;
 use wire::{
     EventKind, Limits, Phase,
     bench::{BenchRow, BenchUnit},
@@ -52,7 +53,9 @@ async fn write_task(store: &Store, at: jiff::Timestamp) -> Result<StepId, BenchE
         limits: Limits::default(),
         review: ReviewGate::Skip,
         home: "none".to_owned(),
+        colour: AgentColour::default(),
         created_at: at,
+        removed_at: None,
     };
     store.create_agent(&agent).await?;
     let step = NewStep {
@@ -62,6 +65,7 @@ async fn write_task(store: &Store, at: jiff::Timestamp) -> Result<StepId, BenchE
         image: agent.image.clone(),
         review: agent.review,
         limits: agent.limits,
+        launch: agent.launch.clone(),
     };
     let id = step.step;
     let task = NewTask {

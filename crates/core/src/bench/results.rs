@@ -65,7 +65,12 @@ async fn until_listed(
         match updates.recv().await.ok_or(BenchError::Ended { what: "the updates" })? {
             Update::Results { task } if task == warm.task => {}
             Update::All => {}
-            Update::Results { .. } | Update::Status | Update::Task { .. } | Update::Images | Update::Agents => continue,
+            Update::Results { .. }
+            | Update::Status
+            | Update::Task { .. }
+            | Update::Images
+            | Update::Agents
+            | Update::Homes => continue,
         }
         let list = rig.api().call(ListResults { run: warm.run.to_string() }).await?;
         if list.results.iter().any(|result| result.path == name) {

@@ -24,6 +24,7 @@ use super::report::{Found, Report, Stage};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::gallery::ResolveError;
+use crate::home::HomeFault;
 use crate::house::House;
 use crate::intake::StagedFile;
 use crate::workspace::Workspace;
@@ -120,7 +121,7 @@ pub(crate) async fn provision(
     let guest_volume = guest_volume(&house, &up).await?;
 
     tell(Stage::Workspace).await;
-    let home = ensure_home(&house, engine, &brief, &image).await?;
+    let home = ensure_home(&house, &up, &brief, &image).await?;
     let placement = match placement {
         Some(placement) => placement,
         None => place(&house, &brief, &image).await?,
@@ -224,20 +225,12 @@ async fn guest_volume(house: &House, up: &Up) -> Result<engine::VolumeName, Faul
 }
 
 /// The agent's home, seeded and laid out when it is new.
-async fn ensure_home(
-    house: &House,
-    engine: &dyn Engine,
-    brief: &Brief,
-    image: &Image,
-) -> Result<engine::VolumeName, Fault> {
-    let home = home::ensure(engine, house.install, brief.agent).await?;
-    let key = format!("home.{}.laid_out", brief.agent);
-    if house.store.setting::<bool>(&key).await?.is_none() {
-        let image = image.id.clone().into();
-        home::lay_out(engine, house.install, brief.agent, &brief.agent_name, image, house.owner).await?;
-        house.store.set_setting(&key, &true).await?;
-    }
-    Ok(home)
+async fn ensure_home(house: &Arc<House>, up: &Up, brief: &Brief, image: &Image) -> Result<engine::VolumeName, Fault> {
+    home::ready(house, up, brief.agent, &brief.image, image).await.map_err(|fault| match fault {
+        HomeFault::Engine(error) => Fault::Engine(error),
+        HomeFault::Store(error) => error.into(),
+        HomeFault::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
+    })
 }
 
 struct GuestFault(Fault);

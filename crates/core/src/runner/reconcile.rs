@@ -15,7 +15,7 @@ use wire::ids::SandboxId;
 use super::step::remove_sandbox;
 use crate::engine_link::{Link, Up};
 use crate::house::House;
-use crate::sandbox;
+use crate::{home, sandbox};
 
 /// How often to compare although nothing was heard.
 const COMPARE_EVERY: Duration = Duration::from_mins(1);
@@ -95,6 +95,7 @@ async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
         sandbox::remove(up.engine.as_ref(), sandbox).await?;
     }
     remove_fillers(house, up).await?;
+    home::sweep(house, up).await?;
     for spool in spools {
         match up.engine.remove_volume(&spool).await {
             Ok(()) => info!(%spool, "took away a spool without a sandbox"),
@@ -113,6 +114,12 @@ async fn remove_fillers(house: &House, up: &Up) -> Result<(), EngineError> {
     for filler in up.engine.containers(&LabelFilter::install(&install).role(Role::Filler)).await? {
         info!(filler = %filler.id, "taking away a container through which a volume was filled");
         up.engine.remove(&filler.id).await?;
+    }
+    for reader in up.engine.containers(&LabelFilter::install(&install).role(Role::Reader)).await? {
+        if !house.homes.readers.has(&reader.name) {
+            info!(reader = %reader.id, "taking away a container that nobody looks into a home through");
+            up.engine.remove(&reader.id).await?;
+        }
     }
     Ok(())
 }

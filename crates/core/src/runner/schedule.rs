@@ -24,7 +24,7 @@ pub(crate) fn slots(house: &House) -> usize {
 pub(crate) fn look(house: &House) -> Plan {
     let steps = house.steps();
     let live: Vec<_> = steps.iter().filter(|step| step.state().phase().is_live()).collect();
-    let homes_in_use: HashSet<_> = live.iter().map(|step| step.agent).collect();
+    let homes_in_use: HashSet<_> = live.iter().map(|step| step.agent).chain(house.homes.in_work()).collect();
     let mut waiting: Vec<Waiting> = steps
         .iter()
         .filter(|step| {

@@ -105,8 +105,10 @@ impl Snapshot {
     }
 }
 
-/// Begins the actor of a step. `launch` and `prompt` are what its agent is started with.
+/// Begins the actor of a step. `prompt` is what its agent is started with, and `launch` where the step does not say.
 pub(crate) fn spawn(house: &Arc<House>, record: StepRecord, launch: Launch, prompt: String) -> StepHandle {
+    // What it was asked with, whatever its agent has become since.
+    let launch = record.launch.clone().unwrap_or(launch);
     let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
     let (reports_tx, reports) = mpsc::channel(REPORTS_MAX);
     let (snapshot, snapshot_rx) = watch::channel(Snapshot { state: record.state, stage: None, is_connected: false });
@@ -496,6 +498,9 @@ impl Actor {
 
     /// Takes the sandbox away and writes that down, in a task of its own: nobody has to wait for it.
     async fn clean_up(&mut self, placement: &Placement) {
+        if let Err(error) = self.house.store.use_home(self.record.agent, self.house.time.now()).await {
+            debug!(%error, "the last use of a home could not be written down");
+        }
         let house = self.house.clone();
         let sandbox = placement.sandbox;
         match house.store.sandbox(sandbox).await {

@@ -34,6 +34,10 @@ pub(crate) struct Script {
     pub(crate) terminals: Mutex<Vec<AppEnd>>,
     /// The app's ends of the update streams that were opened.
     pub(crate) updates: Mutex<Vec<mpsc::Sender<Update>>>,
+    /// The app's ends of the exports that were opened.
+    pub(crate) exports: Mutex<Vec<mpsc::Sender<Result<bytes::Bytes, ErrorView>>>>,
+    /// The app's ends of the imports that were opened.
+    pub(crate) imports: Mutex<Vec<Import>>,
     pub(crate) origin: Mutex<Option<String>>,
     pub(crate) opened: Notify,
     /// While held, `Doctor` does not return.
@@ -41,6 +45,12 @@ pub(crate) struct Script {
     /// `Doctor` has begun, or has returned.
     pub(crate) doctor_moved: Notify,
 }
+
+/// The app's end of an import.
+pub(crate) type Import = (
+    mpsc::Receiver<std::io::Result<bytes::Bytes>>,
+    tokio::sync::oneshot::Sender<Result<wire::call::HomeImported, ErrorView>>,
+);
 
 /// The app's end of a terminal.
 pub(crate) struct AppEnd {
@@ -86,6 +96,17 @@ impl Backend for Scripted {
                 let (input, input_receiver) = mpsc::channel(4);
                 self.0.terminals.lock().unwrap().push(AppEnd { output: output_sender, input: input_receiver });
                 Stream::Terminal(Terminal { output, input })
+            }
+            StreamTarget::ExportHome { .. } => {
+                let (sender, chunks) = mpsc::channel(4);
+                self.0.exports.lock().unwrap().push(sender);
+                Stream::Download(berth_core::Download { file_name: "a\"b\n-home.tar".to_owned(), chunks })
+            }
+            StreamTarget::ImportHome { .. } => {
+                let (chunks, received) = mpsc::channel(4);
+                let (answer, done) = tokio::sync::oneshot::channel();
+                self.0.imports.lock().unwrap().push((received, answer));
+                Stream::Upload(berth_core::Upload { chunks, done })
             }
             StreamTarget::Shell { .. } => {
                 return Err(ErrorView::new(ErrorCode::NotNow, "The sandbox is gone.").hint("Start a new run."));

@@ -11,6 +11,7 @@ use wire::{
     EventKind, Limits,
     ids::{AgentId, StepId, TaskId},
     task::{Launch, ReviewGate},
+    view::AgentColour,
 };
 
 pub(crate) struct Fixture {
@@ -42,15 +43,18 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn agent(name: &str) -> AgentRecord {
+    let agent: AgentId = id();
     AgentRecord {
-        agent: id(),
+        agent,
         name: name.to_owned(),
         image: "script".to_owned(),
         launch: Launch::Image,
         limits: Limits::default(),
         review: ReviewGate::Ask,
-        home: format!("berth-home-{name}"),
+        home: format!("berth-home-{agent}"),
+        colour: AgentColour::default(),
         created_at: at(0),
+        removed_at: None,
     }
 }
 
@@ -63,6 +67,7 @@ impl Fixture {
             image: "script".to_owned(),
             review: ReviewGate::Ask,
             limits: Limits::default(),
+            launch: Launch::Image,
         };
         NewRun { run: id(), steps: (1..=steps).map(step).collect() }
     }

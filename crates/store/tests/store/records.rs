@@ -1,9 +1,12 @@
-use store::{AgentChange, Placement, ResultRecord, SandboxRecord, SandboxStage, StoreError};
+use store::{
+    AgentChange, HomeChange, HomeFate, HomeSeed, HomeSize, HomeState, Placement, ResultRecord, SandboxRecord,
+    SandboxStage, StoreError,
+};
 use wire::{
     EventKind, Limits,
     ids::{InstallId, SandboxId},
     task::{Launch, ReviewGate},
-    view::ResultChange,
+    view::{AgentColour, ResultChange},
 };
 
 use crate::fixture::{agent, at, fixture, id};
@@ -49,25 +52,30 @@ async fn agents_are_made_changed_and_removed_and_their_names_are_their_own() {
     assert!(matches!(taken, StoreError::NameTaken { ref name } if name == "bob"), "{taken}");
 
     let change = AgentChange {
+        name: "bob".to_owned(),
         image: "aider".to_owned(),
         launch: Launch::Command { argv: vec!["aider".to_owned(), "--yes".to_owned()] },
         limits: Limits { pids: 64, ..Limits::default() },
         review: ReviewGate::Skip,
+        colour: AgentColour::Green,
     };
-    fixture.store.update_agent(bob.agent, &change).await.unwrap();
+    fixture.store.update_agent(bob.agent, &change, at(1), Vec::new()).await.unwrap();
     let changed = fixture.store.agent_by_name("bob").await.unwrap();
     assert_eq!((changed.image.as_str(), changed.limits.pids, changed.review), ("aider", 64, ReviewGate::Skip));
-    assert_eq!(changed.launch, change.launch);
+    assert_eq!((&changed.launch, changed.colour), (&change.launch, AgentColour::Green));
     assert_eq!((changed.home, changed.created_at), (bob.home, bob.created_at));
     let names: Vec<_> = fixture.store.agents().await.unwrap().into_iter().map(|agent| agent.name).collect();
     assert_eq!(names, ["ada", "bob"]);
 
     let (task, ..) = fixture.task("Of ada").await;
-    fixture.store.remove_agent(fixture.agent, at(9)).await.unwrap();
+    fixture.store.remove_agent(fixture.agent, HomeFate::Kept, at(9), Vec::new()).await.unwrap();
     assert!(matches!(fixture.store.agent_by_name("ada").await.unwrap_err(), StoreError::NotFound { .. }));
-    assert!(matches!(fixture.store.remove_agent(fixture.agent, at(9)).await.unwrap_err(), StoreError::NotFound { .. }));
     assert!(matches!(
-        fixture.store.update_agent(fixture.agent, &change).await.unwrap_err(),
+        fixture.store.remove_agent(fixture.agent, HomeFate::Kept, at(9), Vec::new()).await.unwrap_err(),
+        StoreError::NotFound { .. }
+    ));
+    assert!(matches!(
+        fixture.store.update_agent(fixture.agent, &change, at(9), Vec::new()).await.unwrap_err(),
         StoreError::NotFound { .. }
     ));
     assert_eq!(fixture.store.task(task).await.unwrap().agent_name, "ada", "its tasks still name it");
@@ -151,4 +159,85 @@ async fn results_keep_any_file_name_and_are_counted_without_the_deleted() {
 
     let unknown = fixture.store.replace_results(id(), &[], 0).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { what: "step", .. }));
+}
+
+#[tokio::test]
+async fn a_home_is_replaced_at_once_and_the_old_one_goes() {
+    let fixture = fixture().await;
+    let ada = fixture.agent;
+    let first = fixture.store.home_of(ada).await.unwrap();
+    assert_eq!((first.state, first.memory.as_str(), first.image), (HomeState::New, "ada", None));
+    let seed = |image: &str| HomeSeed {
+        memory: "ada".to_owned(),
+        image: Some(image.to_owned()),
+        image_id: Some(format!("sha256:{image}")),
+    };
+    fixture.store.set_home_ready(&first.volume, &seed("script")).await.unwrap();
+    fixture.store.use_home(ada, at(3)).await.unwrap();
+    let size = HomeSize { size_bytes: 12, files: 3, measured_at: at(4) };
+    fixture.store.set_home_size(&first.volume, size).await.unwrap();
+    let ready = fixture.store.home_of(ada).await.unwrap();
+    assert_eq!((ready.state, ready.image.as_deref()), (HomeState::Ready, Some("script")));
+    assert_eq!((ready.used_at, ready.size), (Some(at(3)), Some(size)));
+
+    let change = HomeChange {
+        agent: ada,
+        old: first.volume.clone(),
+        new: "berth-home-second".to_owned(),
+        seed: None,
+        events: vec![EventKind::Note { text: "reset".to_owned() }],
+        at: at(5),
+    };
+    fixture.store.replace_home(change.clone()).await.unwrap();
+    let second = fixture.store.home_of(ada).await.unwrap();
+    assert_eq!((second.volume.as_str(), second.state, second.size), ("berth-home-second", HomeState::New, None));
+    assert_eq!(fixture.store.home(&first.volume).await.unwrap().state, HomeState::Going);
+    let again = fixture.store.replace_home(change).await.unwrap_err();
+    assert!(matches!(again, StoreError::NotFound { what: "home", .. }), "what is no home any more is not replaced");
+    fixture.store.forget_home(&first.volume).await.unwrap();
+    fixture.store.forget_home(&second.volume).await.unwrap();
+    let left: Vec<_> = fixture.store.homes().await.unwrap().into_iter().map(|home| home.volume).collect();
+    assert_eq!(left, ["berth-home-second"], "only what goes is forgotten");
+}
+
+#[tokio::test]
+async fn an_import_is_nobodys_home_until_it_is_whole() {
+    let fixture = fixture().await;
+    let ada = fixture.agent;
+    let old = fixture.store.home_of(ada).await.unwrap().volume;
+    fixture.store.begin_filling("berth-home-filled", ada, at(2)).await.unwrap();
+    assert_eq!(fixture.store.home_of(ada).await.unwrap().volume, old);
+    assert_eq!(fixture.store.home("berth-home-filled").await.unwrap().state, HomeState::Filling);
+    let change = HomeChange {
+        agent: ada,
+        old: old.clone(),
+        new: "berth-home-filled".to_owned(),
+        seed: Some(HomeSeed { memory: "ada".to_owned(), image: None, image_id: None }),
+        events: Vec::new(),
+        at: at(3),
+    };
+    fixture.store.replace_home(change).await.unwrap();
+    let now = fixture.store.home_of(ada).await.unwrap();
+    assert_eq!((now.volume.as_str(), now.state), ("berth-home-filled", HomeState::Ready));
+    assert_eq!(fixture.store.home(&old).await.unwrap().state, HomeState::Going);
+}
+
+#[tokio::test]
+async fn a_home_outlives_its_agent_where_a_person_says_so() {
+    let fixture = fixture().await;
+    for (name, fate, expected) in
+        [("kept", HomeFate::Kept, HomeState::Ready), ("gone", HomeFate::Gone, HomeState::Going)]
+    {
+        let bob = agent(name);
+        fixture.store.create_agent(&bob).await.unwrap();
+        let seed = HomeSeed { memory: name.to_owned(), image: None, image_id: None };
+        fixture.store.set_home_ready(&bob.home, &seed).await.unwrap();
+        fixture.store.remove_agent(bob.agent, fate, at(9), Vec::new()).await.unwrap();
+        let home = fixture.store.home_of(bob.agent).await.unwrap();
+        assert_eq!((home.state, home.agent_removed_at, home.agent_name.as_str()), (expected, Some(at(9)), name));
+    }
+    let never_used = agent("never-used");
+    fixture.store.create_agent(&never_used).await.unwrap();
+    fixture.store.remove_agent(never_used.agent, HomeFate::Kept, at(9), Vec::new()).await.unwrap();
+    assert_eq!(fixture.store.home_of(never_used.agent).await.unwrap().state, HomeState::Going, "it holds nothing");
 }
