@@ -271,6 +271,7 @@ impl TestApp {
             project: None,
             limits: None,
             review: None,
+            priority: None,
             attachments: Vec::new(),
         };
         self.call(CreateTask { task }).await.unwrap_or_else(|error| panic!("the task is refused: {error:?}"))

@@ -146,6 +146,7 @@ async fn run_with_agent(app: &TestApp, agent: &str) -> Result<RunSummary, ErrorV
         project: None,
         limits: None,
         review: None,
+        priority: None,
         attachments: Vec::new(),
     };
     let created = app.call(CreateTask { task }).await?;

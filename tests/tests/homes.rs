@@ -61,6 +61,7 @@ async fn begin(app: &TestApp, agent: &str, script: &str) -> TaskCreated {
         project: None,
         limits: None,
         review: None,
+        priority: None,
         attachments: Vec::new(),
     };
     app.call(CreateTask { task }).await.unwrap()
@@ -537,7 +538,10 @@ async fn a_home_that_something_else_removed_is_made_anew_and_said_so() {
     run(&app, "mason", "echo mine > ~/mine").await;
     let volume = home(&app, "mason").await.home;
     // Whoever measures it lets go of it in a moment.
-    until("the volume to be removed", BOUND, async || docker::try_docker(&["volume", "rm", &volume]).ok()).await;
+    until("the volume to be removed", BOUND, async || {
+        docker::Docker::of_this_machine().try_run(&["volume", "rm", &volume]).ok()
+    })
+    .await;
     assert_eq!(
         run(&app, "mason", "ls ~/mine 2>/dev/null; ls -d ~/clawvault/mason").await,
         "/home/agent/clawvault/mason\n"

@@ -50,6 +50,7 @@ async fn run(app: &TestApp, image: &str, launch: Launch) -> (RunSummary, String)
         project: None,
         limits: None,
         review: None,
+        priority: None,
         attachments: Vec::new(),
     };
     let run = app.call(CreateTask { task }).await.unwrap().run.to_string();

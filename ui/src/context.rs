@@ -8,6 +8,7 @@ use wire::{
     ErrorView, Phase,
     call::HelloReply,
     ids::TaskId,
+    queue::QueueState,
     task::TaskDraft,
     view::{AgentView, EngineView, ImageView, StatusView, TaskList},
 };
@@ -37,6 +38,11 @@ impl Known {
             EngineView::Down { error, since } => Some((error, *since)),
             EngineView::Up { .. } | EngineView::Unknown => None,
         }
+    }
+
+    /// Whether a person paused the queue.
+    pub fn is_queue_paused(&self) -> bool {
+        self.status.data.as_ref().is_some_and(|status| status.queue == QueueState::Paused)
     }
 
     /// How many tasks are in a phase.

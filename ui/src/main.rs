@@ -24,6 +24,7 @@ mod icon;
 mod keys;
 mod parts;
 mod query;
+mod queue;
 mod route;
 mod say;
 mod screens;

@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use wire::{Phase, view::AgentColour};
+use wire::{Phase, Priority, queue::Slots, view::AgentColour};
 
-use crate::{exit::STATUSES, show::Format};
+use crate::{
+    commands::queue::{priority_of_name, slots},
+    exit::STATUSES,
+    show::Format,
+};
 
 /// Runs AI agents on your own machine, each in a sandbox without a network card.
 #[derive(Debug, Parser)]
@@ -44,6 +48,16 @@ pub(crate) enum Command {
     Results(RunName),
     /// End whatever of a run is not ended
     Cancel(RunName),
+    /// Hold a run where it is: its agent stops, its sandbox stays
+    Pause(RunName),
+    /// Let a held run go on
+    Resume(RunName),
+    /// Run a task once more
+    Retry(RunName),
+    /// Show the queue, pause it, let it go on, or change how many work at once
+    Queue(Queue),
+    /// Change a task's turn in the queue
+    Priority(PriorityOf),
     /// Accept a run's finished work
     Approve(RunName),
     /// Send a run's finished work back
@@ -97,12 +111,18 @@ pub(crate) struct Run {
     /// What to call it
     #[arg(long)]
     pub(crate) title: Option<String>,
+    /// Its turn in the queue: high, normal or low
+    #[arg(long, value_parser = priority_of_name)]
+    pub(crate) priority: Option<Priority>,
     /// How long it may work, as 90s, 30m, 2h or 1d
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     pub(crate) time: Option<u64>,
     /// How much memory it may take, as 512M or 4G
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
+    /// How much disk its workspace and its home's growth may take, as 512M or 10G
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) disk: Option<u64>,
     /// Wait until it is done or needs you
     #[arg(long)]
     pub(crate) wait: bool,
@@ -162,6 +182,40 @@ pub(crate) struct Reject {
     pub(crate) run: RunName,
     /// Why
     pub(crate) comment: Vec<String>,
+}
+
+/// Arguments of `berth queue`.
+#[derive(Debug, Args)]
+pub(crate) struct Queue {
+    #[command(subcommand)]
+    pub(crate) command: Option<QueueCommand>,
+}
+
+/// What can be done with the queue.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Show who waits and why
+    Show,
+    /// Start nothing new; what works works on
+    Pause,
+    /// Let it go on
+    Resume,
+    /// Change how many sandboxes work at once
+    Slots {
+        /// A number, or `auto` for as many as cores and memory allow
+        #[arg(value_parser = slots)]
+        count: Slots,
+    },
+}
+
+/// Arguments of `berth priority`.
+#[derive(Debug, Args)]
+pub(crate) struct PriorityOf {
+    /// The task's number, or its id
+    pub(crate) task: String,
+    /// high, normal or low
+    #[arg(value_parser = priority_of_name)]
+    pub(crate) priority: Priority,
 }
 
 /// Arguments of `berth images`.
@@ -352,6 +406,9 @@ pub(crate) struct CreateAgent {
     /// How much memory its steps may take, as 512M or 4G
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
+    /// How much disk its workspace and its home's growth may take, as 512M or 10G
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) disk: Option<u64>,
     /// Complete its steps without asking you
     #[arg(long)]
     pub(crate) skip_review: bool,

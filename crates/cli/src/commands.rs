@@ -16,6 +16,7 @@ mod gallery;
 mod homes;
 mod logs;
 mod look;
+pub(crate) mod queue;
 mod review;
 mod run;
 mod serve;
@@ -36,6 +37,13 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         Command::Results(of) => ask(verbose, async |connection| look::results(connection, of.run, printer).await).await,
         Command::Logs(logs) => ask(verbose, async |connection| logs::logs(connection, logs, printer).await).await,
         Command::Cancel(of) => ask(verbose, async |connection| review::cancel(connection, of.run, printer).await).await,
+        Command::Pause(of) => ask(verbose, async |connection| review::pause(connection, of.run, printer).await).await,
+        Command::Resume(of) => ask(verbose, async |connection| review::resume(connection, of.run, printer).await).await,
+        Command::Retry(of) => ask(verbose, async |connection| review::retry(connection, of.run, printer).await).await,
+        Command::Queue(command) => {
+            ask(verbose, async |connection| queue::queue(connection, command, printer).await).await
+        }
+        Command::Priority(of) => ask(verbose, async |connection| queue::priority(connection, of, printer).await).await,
         Command::Approve(of) => {
             ask(verbose, async |connection| review::approve(connection, of.run, printer).await).await
         }

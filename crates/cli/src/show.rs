@@ -21,6 +21,7 @@ pub(crate) mod bench;
 pub(crate) mod gallery;
 pub(crate) mod homes;
 pub(crate) mod ink;
+pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod table;

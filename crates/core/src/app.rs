@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::engine_link::{Connected, Connector, EngineLink};
 use crate::house::{House, Parts};
 use crate::images::Images;
+use crate::line::Line;
 use crate::runner::{reconcile, schedule, step};
 use crate::{agents, descriptors, disk, faults, retention};
 
@@ -233,10 +234,11 @@ impl App {
         let store = open_store(&folder).await.map_err(in_store)?;
         let install = store.install_id(new_id(), time.now()).await.map_err(in_store)?;
         agents::seed(&store, time.now()).await.map_err(in_store)?;
+        let line = Line::read(&store).await.map_err(in_store)?;
         let (extra, authorities) = trust(config.extra_certificates.clone()).await?;
         let images = Images::new(install.to_string(), extra);
         let link = EngineLink::new(connector, time.clone());
-        let house = House::new(Parts { config, install, time, store, link, images, authorities });
+        let house = House::new(Parts { config, install, time, store, line, link, images, authorities });
         info!(%install, folder = %house.config.data_folder, "Berth starts");
 
         disk::look_first(&house).await;

@@ -26,7 +26,7 @@ use crate::clock::new_id;
 use crate::house::House;
 use crate::runner::step;
 use crate::workspace::Workspace;
-use crate::{agents, doctor, escape, faults, gallery, home, images, intake, results, retention, upkeep, views};
+use crate::{agents, doctor, escape, faults, gallery, home, images, intake, line, results, retention, upkeep, views};
 
 /// A task file that shows Berth at work.
 const SAMPLE: &str = include_str!("../../../docs/samples/hello.md");
@@ -76,6 +76,21 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
         Request::CancelRun(call) => {
             let cancelled = cancel_run(house, &call).await;
             reply(&call, cancelled)
+        }
+        Request::ShowQueue(call) => reply(&call, line::show(house).await),
+        Request::ChangeQueue(call) => {
+            let (owner, change) = (house.clone(), call.clone());
+            let changed = whole(house, async move { line::change(&owner, change).await }).await;
+            reply(&call, changed)
+        }
+        Request::SetPriority(call) => {
+            let (owner, change) = (house.clone(), call.clone());
+            let changed = whole(house, async move {
+                let task = find_task(&owner, &change.task).await?.task;
+                line::set_priority(&owner, task, change.priority).await
+            });
+            let changed = changed.await;
+            reply(&call, changed)
         }
         Request::ListResults(call) => {
             let list = match find_run(house, &call.run).await {
@@ -225,7 +240,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
     }
     let id = new_id();
     let staging = house.config.data_folder.join("attachments").join(wire::ids::TaskId::to_string(&id));
-    let NewTask { title, prompt, limits, review, attachments, .. } = task;
+    let NewTask { title, prompt, limits, review, priority, attachments, .. } = task;
     let files = if attachments.is_empty() {
         Vec::new()
     } else {
@@ -265,6 +280,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
         title: title.clone(),
         prompt: prompt.clone(),
         agent: agent.agent,
+        priority: priority.unwrap_or_default(),
         attachments,
         run: run.clone(),
         events: vec![EventKind::TaskCreated { title }],
@@ -358,12 +374,18 @@ fn refused(denied: lifecycle::Denied) -> ErrorView {
 /// Runs a task once more.
 async fn retry(house: &Arc<House>, record: StepRecord) -> Result<StepView, ErrorView> {
     lifecycle::retry(&record.state).map_err(refused)?;
+    // Two who retry at the same moment get one run: the second finds the first one's.
+    let _turn = house.line.turn_soon().await?;
     let agent = house.store.agent(record.agent).await.map_err(|error| of_store(&error))?;
     if agent.removed_at.is_some() {
         let message = format!("The agent `{}` is deleted, so its tasks cannot run again.", agent.name);
         return Err(ErrorView::new(ErrorCode::NotNow, message).hint("Hand the task in anew for another agent."));
     }
     let task = house.store.task(record.task).await.map_err(|error| of_store(&error))?;
+    if !task.phase.is_final() {
+        let message = format!("Another run of #{} has not ended yet.", task.number);
+        return Err(ErrorView::new(ErrorCode::NotNow, message).hint("Stop it first, then retry the task."));
+    }
     let step = new_id();
     let run = NewRun {
         run: new_id(),

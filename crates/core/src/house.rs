@@ -22,6 +22,7 @@ use crate::gallery::Builds;
 use crate::guest_volume::{self, GuestBinary, GuestVolumeError};
 use crate::home::Homes;
 use crate::images::Images;
+use crate::line::Line;
 use crate::output::Outputs;
 use crate::owner::Owner;
 use crate::runner::attempt::Brief;
@@ -49,8 +50,8 @@ pub(crate) struct House {
     pub(crate) authorities: Option<String>,
     pub(crate) tickets: Tickets,
     pub(crate) stream_origin: OnceLock<String>,
-    /// How many sandboxes work at once, where that does not follow from the engine's machine.
-    pub(crate) slots: OnceLock<usize>,
+    /// The queue as a person has set it.
+    pub(crate) line: Line,
     pub(crate) updates: broadcast::Sender<Update>,
     /// Something changed that may let a step start.
     pub(crate) queue_nudge: Notify,
@@ -79,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) install: InstallId,
     pub(crate) time: Time,
     pub(crate) store: Store,
+    pub(crate) line: Line,
     pub(crate) link: EngineLink,
     pub(crate) images: Images,
     pub(crate) authorities: Option<String>,
@@ -103,7 +105,7 @@ impl House {
             authorities: parts.authorities,
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),
-            slots: OnceLock::new(),
+            line: parts.line,
             updates: broadcast::channel(UPDATES_MAX).0,
             queue_nudge: Notify::new(),
             compare_nudge: Notify::new(),

@@ -29,6 +29,7 @@ mod home;
 mod house;
 mod images;
 mod intake;
+mod line;
 mod output;
 mod owner;
 mod queue;

@@ -3,17 +3,19 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use lifecycle::Holds;
 use store::{ListedTask, ResultRecord, RunRecord, StepRecord, StoreError, TaskRecord};
 use wire::{
     Phase,
     ids::{RunId, StepId},
+    queue::Wait,
     view::{
         LiveStep, ResultList, ResultView, RunSummary, RunView, SandboxView, StatusView, StepView, TaskRow, TaskView,
     },
 };
 
 use crate::house::House;
-use crate::queue::Wait;
+use crate::queue::{Occupant, Wait as InLine};
 use crate::runner::schedule;
 use crate::{escape, gallery, results};
 
@@ -44,7 +46,8 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
     Ok(StatusView {
         engine: house.link.view(),
         slots_used,
-        slots_max: u32::try_from(schedule::slots(house)).unwrap_or(u32::MAX),
+        slots_max: schedule::slots(house),
+        queue: house.line.rules().state,
         memory_used_bytes,
         memory_bytes: house.link.up().map_or(0, |up| up.facts.memory_bytes),
         tasks,
@@ -57,17 +60,23 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
 }
 
 /// What those wait for that wait for a slot. Planned once for a whole list, and only where a task of it waits.
-type Waits = OnceCell<HashMap<StepId, Wait>>;
+type Waits = OnceCell<HashMap<StepId, InLine>>;
 
 /// Rows of the list.
 pub(crate) fn rows(house: &House, listed: Vec<ListedTask>) -> Vec<TaskRow> {
     let waits = Waits::new();
-    listed.into_iter().map(|listed| row(house, listed, &waits)).collect()
+    listed.into_iter().map(|listed| row_of(house, listed, &waits)).collect()
 }
 
 /// One row of the list.
-fn row(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
-    let note = note(house, &listed, waits);
+pub(crate) fn row(house: &House, listed: ListedTask) -> TaskRow {
+    row_of(house, listed, &Waits::new())
+}
+
+fn row_of(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
+    let wait =
+        (listed.phase == Phase::Queued).then(|| wait(house, listed.step, listed.holds, &listed.agent_name, waits));
+    let note = wait.as_ref().map_or_else(|| note(house, &listed), Wait::sentence);
     TaskRow {
         task: listed.task,
         number: listed.number,
@@ -79,6 +88,8 @@ fn row(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
         phase: listed.phase,
         holds: listed.holds.iter().collect(),
         attempt: listed.attempt,
+        priority: listed.priority,
+        wait,
         note,
         created_at: listed.created_at,
         since: listed.entered_at,
@@ -88,15 +99,15 @@ fn row(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
     }
 }
 
-/// How a task stands, in a line.
-fn note(house: &House, listed: &ListedTask, waits: &Waits) -> String {
+/// How a task that has had its slot stands, in a line.
+fn note(house: &House, listed: &ListedTask) -> String {
     if listed.phase.is_live()
         && let Some(hold) = listed.holds.iter().next()
     {
         return format!("Held: {}", hold.word());
     }
     match listed.phase {
-        Phase::Queued => waiting(house, listed, waits),
+        Phase::Queued => String::new(),
         Phase::Provisioning => house
             .step(listed.step)
             .and_then(|handle| handle.snapshot.borrow().stage_view())
@@ -117,22 +128,26 @@ fn note(house: &House, listed: &ListedTask, waits: &Waits) -> String {
     }
 }
 
-fn waiting(house: &House, listed: &ListedTask, waits: &Waits) -> String {
-    if let Some(hold) = listed.holds.iter().next() {
-        return format!("Held: {}", hold.word());
+/// Why a queued step does not start.
+fn wait(house: &House, step: StepId, holds: Holds, agent: &str, waits: &Waits) -> Wait {
+    if !holds.is_empty() {
+        return Wait::Held { holds: holds.iter().collect() };
     }
-    if house.link.up().is_err() {
-        return "Waits for the engine".to_owned();
-    }
-    if house.disks.is_short() {
-        return "Waits for room on the disk".to_owned();
-    }
+    let count = |before: usize| u32::try_from(before).unwrap_or(u32::MAX);
     let waits = waits.get_or_init(|| schedule::look(house).wait.into_iter().collect());
-    match waits.get(&listed.step).copied() {
-        Some(Wait::Home) => format!("Waits for {}'s home, which is in use", listed.agent_name),
-        Some(Wait::Slot { before: 0 }) => "Next when a slot is free".to_owned(),
-        Some(Wait::Slot { before }) => format!("{before} before it in line"),
-        None => "Starts now".to_owned(),
+    match waits.get(&step).copied() {
+        Some(InLine::Home { by }) => {
+            let number = match by {
+                Occupant::Step(step) => house.step(step).map(|step| step.number),
+                Occupant::Work => None,
+            };
+            Wait::Home { agent: agent.to_owned(), number }
+        }
+        Some(InLine::Slot { before }) => Wait::Slot { before: count(before) },
+        Some(InLine::Paused { before }) => Wait::Paused { before: count(before) },
+        Some(InLine::Engine) => Wait::Engine,
+        Some(InLine::Disk) => Wait::Disk,
+        None => Wait::Nothing,
     }
 }
 
@@ -143,7 +158,7 @@ pub(crate) async fn task(house: &House, record: TaskRecord) -> Result<TaskView, 
     for run in house.store.runs_of(record.task).await? {
         runs.push(self::run(house, run).await?);
     }
-    Ok(TaskView { row: row(house, listed, &Waits::new()), prompt: record.prompt, runs })
+    Ok(TaskView { row: row(house, listed), prompt: record.prompt, runs })
 }
 
 /// A run with its steps.
@@ -190,6 +205,8 @@ pub(crate) async fn step(
             connected: snapshot.as_ref().is_some_and(|snapshot| snapshot.is_connected),
         });
     }
+    let wait = (record.state.phase() == Phase::Queued)
+        .then(|| wait(house, record.step, record.state.holds(), &record.agent_name, &Waits::new()));
     // The file is ahead of the row.
     let output_bytes = house.outputs.length(record.step, record.state.attempt()).await.max(record.output_bytes);
     Ok(StepView {
@@ -202,12 +219,16 @@ pub(crate) async fn step(
         holds: record.state.holds().iter().collect(),
         attempt: record.state.attempt(),
         review: record.state.review(),
+        wait,
+        held_ms: record.held_ms,
+        held_since: record.held_at,
         timeline,
         progress: snapshot.and_then(|snapshot| snapshot.stage_view()),
         sandbox,
         workspace,
         limits: record.limits,
         output_bytes,
+        disk_bytes: record.disk_bytes,
         output_at: record.output_at,
         error: record.error,
         actions: lifecycle::actions(&record.state),

@@ -15,6 +15,7 @@ mod digest;
 pub(crate) mod path;
 mod scan;
 pub(crate) mod stoppable;
+mod usage;
 mod walk;
 mod watch;
 
@@ -248,6 +249,15 @@ impl Workspace {
             Ok(scan::scan(&opened.folder, &mut memory, &baseline, thoroughness, stop_sign)?)
         })
         .await
+    }
+
+    /// How much disk it takes, in bytes as they are allocated.
+    ///
+    /// # Cancel safety
+    /// Dropped, it stops between two names.
+    pub(crate) async fn disk_bytes(&self) -> Result<u64, ErrorView> {
+        let opened = Arc::clone(&self.opened);
+        blocking(move |stop_sign| Ok(usage::disk_bytes(&opened.folder, stop_sign)?)).await
     }
 
     /// Reads a piece of a regular file by its key. `length` 0 stands for 256 KiB; more than 1 MiB is cut to it.

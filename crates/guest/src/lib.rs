@@ -34,6 +34,7 @@ mod browse;
 mod cgroup;
 mod connect;
 mod diagnostic;
+mod disk;
 mod fd;
 mod harden;
 mod init;

@@ -58,6 +58,8 @@ pub(crate) struct Process {
     /// Locked while someone writes, so that inputs do not mix.
     input: tokio::sync::Mutex<Option<Input>>,
     terminal: Option<Arc<Fd>>,
+    /// How long the host has kept the tree stopped.
+    rest: watch::Sender<Rest>,
     /// Whether nothing of the tree is left.
     gone: watch::Sender<bool>,
 }
@@ -69,6 +71,34 @@ struct State {
     /// Why the guest ends it, where it does.
     ending: Option<ExitStatus>,
     is_exit_acknowledged: bool,
+    /// What is being ended is not stopped any more: a stopped process would outlast the grace.
+    is_being_ended: bool,
+}
+
+/// How long a tree was kept stopped. Its wall clock stands still meanwhile.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rest {
+    /// Without the rest that lasts.
+    total: Duration,
+    /// Since when it lasts.
+    since: Option<Instant>,
+}
+
+impl Rest {
+    fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn end(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.total += since.elapsed();
+        }
+    }
+
+    /// When a wall clock that would have run out at that moment does; `None` while it stands still.
+    fn shift(self, at: Instant) -> Option<Instant> {
+        if self.since.is_some() { None } else { Some(at + self.total) }
+    }
 }
 
 /// The guest's end of a standard input.
@@ -106,7 +136,7 @@ pub(crate) struct Running {
 
 impl Process {
     pub(crate) fn new(id: ProcessId, shim: Pid, kept: Kept, input: Option<Input>, terminal: Option<Arc<Fd>>) -> Self {
-        let state = State { kept, exit: None, ending: None, is_exit_acknowledged: false };
+        let state = State { kept, exit: None, ending: None, is_exit_acknowledged: false, is_being_ended: false };
         Self {
             id,
             shim,
@@ -114,6 +144,7 @@ impl Process {
             changed: watch::Sender::new(()),
             input: tokio::sync::Mutex::new(input),
             terminal,
+            rest: watch::Sender::default(),
             gone: watch::Sender::new(false),
         }
     }
@@ -192,14 +223,22 @@ impl Process {
         if *self.gone.borrow() { 0 } else { tree::count(self.shim) }
     }
 
+    /// Sends a signal to the whole tree. A stop also stops its wall clock, until it is continued.
     pub(crate) fn signal(&self, signal: Signal) {
-        if !*self.gone.borrow() {
-            tree::signal(self.shim, signal);
+        if *self.gone.borrow() || (signal == Signal::SIGSTOP && self.state().is_being_ended) {
+            return;
+        }
+        tree::signal(self.shim, signal);
+        if signal == Signal::SIGSTOP {
+            self.rest.send_modify(Rest::begin);
+        } else if signal == Signal::SIGCONT {
+            self.rest.send_modify(Rest::end);
         }
     }
 
     /// TERM, KILL after the grace; returns when nothing of the tree is left. `false`: something does not die.
     pub(crate) async fn end(&self, grace: Duration) -> bool {
+        self.state().is_being_ended = true;
         self.signal(Signal::SIGTERM);
         // A stopped process takes the TERM only when it goes on.
         self.signal(Signal::SIGCONT);
@@ -277,6 +316,7 @@ impl Process {
     async fn pump(self: &Arc<Self>, running: &Running) -> Option<RawStatus> {
         let mut changes = self.changes();
         let mut wall_clock = running.wall_clock.map(|limit| running.started_at + limit);
+        let mut rests = self.rest.subscribe();
         // Read but not yet in the spool: it cannot be written just now.
         let mut pending: Vec<u8> = Vec::new();
         let mut is_over = false;
@@ -284,6 +324,7 @@ impl Process {
             let room = self.state().kept.room();
             let may_read = room > 0 && pending.is_empty() && !is_over;
             let mut status = [0; STATUS_BYTES];
+            let runs_out_at = wall_clock.and_then(|at| rests.borrow_and_update().shift(at));
             tokio::select! {
                 biased;
                 message = read_message(&running.status, &mut status) => {
@@ -292,7 +333,7 @@ impl Process {
                     }
                     return message.map(|()| RawStatus::from_bytes(status));
                 }
-                () = sleep_until(wall_clock.unwrap_or(running.started_at)), if wall_clock.is_some() => {
+                () = sleep_until(runs_out_at.unwrap_or(running.started_at)), if runs_out_at.is_some() => {
                     wall_clock = None;
                     let process = Arc::clone(self);
                     running.tasks.spawn(async move {
@@ -313,6 +354,7 @@ impl Process {
                     }
                 }
                 _ = changes.changed(), if room == 0 => {}
+                _ = rests.changed(), if wall_clock.is_some() => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal as Number;
 use pipe::guest::{Connection, read_ask, write};
-use pipe::limits::{GATHER_BYTES, GATHER_WAIT, HOST_STREAMS_MAX, STDIN_BYTES_MAX};
+use pipe::limits::{FOLDERS_MAX, GATHER_BYTES, GATHER_WAIT, HOST_STREAMS_MAX, STDIN_BYTES_MAX};
 use pipe::message::{Answer, Ask, Event, Refusal, RefusalCode, Signal, StartAsk, Started, StdinAsk, Target};
 use pipe::record::{self, Record};
 use pipe::{PipeError, PipeStream, ProcessId};
@@ -21,7 +21,7 @@ use crate::keep::Kind;
 use crate::ports::Listening;
 use crate::process::Process;
 use crate::table::Table;
-use crate::{cgroup, diagnostic};
+use crate::{cgroup, diagnostic, disk};
 
 /// How often listening ports are looked at while someone is subscribed. A look costs microseconds.
 const PORTS_INTERVAL: Duration = Duration::from_millis(100);
@@ -115,6 +115,10 @@ async fn handle(world: &World, mut stream: PipeStream) -> Result<(), PipeError> 
         Ask::Dial { target } => dial(stream, target).await,
         Ask::Events => send_events(table, stream).await,
         Ask::Stats => answer(stream, Ok(cgroup::stats())).await,
+        Ask::DiskUse { folders } if folders.len() <= FOLDERS_MAX => {
+            answer(stream, Ok(disk::usage(&folders).await)).await
+        }
+        Ask::DiskUse { .. } => answer::<()>(stream, Err(Refusal::new(RefusalCode::TooLong, "folders"))).await,
         Ask::Finish => {
             let answered = answer(stream, Ok(())).await;
             world.finish.cancel();

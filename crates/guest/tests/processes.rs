@@ -297,6 +297,90 @@ async fn the_wall_clock_runs_without_a_host() {
 }
 
 #[tokio::test]
+async fn the_wall_clock_stands_still_while_the_tree_rests() {
+    let mut test = TestGuest::start(&[]);
+    let guest = test.connect().await;
+    let limit = Duration::from_secs(2);
+    let mut start = shell("echo begun; sleep 100");
+    start.wall_clock = Some(limit);
+    let began = Instant::now();
+    let (_, mut output) = guest.start_attached(&start).await.unwrap();
+    read_until(&mut output, "begun").await;
+    // Twice, and a stop of what is stopped already: only the time between counts.
+    guest.stop(start.id).await.unwrap();
+    let worked = began.elapsed();
+    tokio::time::sleep(limit).await;
+    guest.stop(start.id).await.unwrap();
+    tokio::time::sleep(limit).await;
+    assert_eq!(guest.processes().await.unwrap()[0].state, ProcessState::Running, "it rests past its limit");
+    let gone_on_at = Instant::now();
+    guest.cont(start.id).await.unwrap();
+    let whole = timeout(Duration::from_secs(60), read_all(&mut output)).await.unwrap();
+    assert_eq!(whole.exit.status, ExitStatus::WallClock);
+    assert!(worked + gone_on_at.elapsed() >= limit, "what was left of its time was given to it");
+}
+
+#[tokio::test]
+async fn a_tree_that_is_being_ended_is_not_stopped_any_more() {
+    let mut test = TestGuest::start(&[]);
+    let guest = test.connect().await;
+    let start = shell("trap 'sleep 0.3; exit 4' TERM; echo ready; while :; do sleep 0.05; done");
+    let (_, mut output) = guest.start_attached(&start).await.unwrap();
+    read_until(&mut output, "ready").await;
+    guest.stop(start.id).await.unwrap();
+    let began = Instant::now();
+    let grace = Duration::from_secs(30);
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        guest.stop(start.id).await
+    };
+    let (ended, stopped) = tokio::join!(guest.end(start.id, grace), stopping);
+    (ended.unwrap(), stopped.unwrap());
+    assert!(began.elapsed() < grace, "a stop in the middle of an end does not outlast the grace");
+    assert_eq!(read_all(&mut output).await.exit.status, ExitStatus::Exited { code: 4 });
+}
+
+#[tokio::test]
+async fn while_a_tree_rests_another_start_works() {
+    let mut test = TestGuest::start(&[]);
+    let guest = test.connect().await;
+    let resting = shell("echo begun; while :; do sleep 0.01; done");
+    let (_, mut output) = guest.start_attached(&resting).await.unwrap();
+    read_until(&mut output, "begun").await;
+    guest.stop(resting.id).await.unwrap();
+    // A person's terminal, beside the agent that is held.
+    let mut terminal = Start::new(fresh_id(), ["sh"], "/");
+    terminal.env = vec![("PATH".into(), common::PATH.into())];
+    (terminal.stdio, terminal.stdin) = (Stdio::Pty { columns: 80, rows: 24 }, Stdin::Open);
+    let (_, mut screen) = guest.start_attached(&terminal).await.unwrap();
+    guest.write_stdin(terminal.id, b"echo $((6 * 7))\n").await.unwrap();
+    read_until(&mut screen, "42").await;
+    assert_eq!(guest.processes().await.unwrap().len(), 2);
+    guest.end(resting.id, Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_use_of_disk_follows_no_link_and_counts_a_file_once() {
+    let mut test = TestGuest::start(&[]);
+    let guest = test.connect().await;
+    let root = test.folder.join("measured");
+    std::fs::create_dir_all(root.join("deep/er")).unwrap();
+    std::fs::write(root.join("deep/er/file"), vec![1; 1 << 20]).unwrap();
+    std::fs::hard_link(root.join("deep/er/file"), root.join("again")).unwrap();
+    std::os::unix::fs::symlink("/usr", root.join("away")).unwrap();
+    // A hole takes no disk.
+    std::fs::File::create(root.join("sparse")).unwrap().set_len(1 << 30).unwrap();
+    let folders = vec![root.to_str().unwrap().to_owned()];
+    let used = guest.disk_use(folders.clone()).await.unwrap();
+    assert!(used.is_whole);
+    assert!(((1 << 20)..(2 << 20)).contains(&used.bytes), "{used:?}");
+    std::fs::remove_file(root.join("again")).unwrap();
+    let missing = guest.disk_use(vec!["/no/such/folder".to_owned()]).await.unwrap();
+    assert_eq!((missing.bytes, missing.is_whole), (0, false));
+    assert!(matches!(guest.disk_use(vec!["/".to_owned(); 17]).await, Err(CallError::Refused(_))));
+}
+
+#[tokio::test]
 async fn a_report_comes_with_the_exit_cut_to_its_bound_and_never_through_a_link() {
     let mut test = TestGuest::start(&[]);
     let guest = test.connect().await;

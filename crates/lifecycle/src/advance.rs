@@ -81,7 +81,7 @@ pub struct Advance {
 
 impl Input {
     /// Every input, in the order of a step's life.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::SlotGranted,
         Self::Provisioned,
         Self::ProvisionFailed(ProvisionFailure::Engine),
@@ -94,6 +94,7 @@ impl Input {
         Self::LimitReached(Limit::WallClock),
         Self::LimitReached(Limit::Output),
         Self::LimitReached(Limit::Memory),
+        Self::LimitReached(Limit::Disk),
         Self::GuestBroken,
         Self::SandboxLost,
         Self::Ended,

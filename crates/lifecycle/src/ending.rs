@@ -11,6 +11,8 @@ pub enum Limit {
     Output,
     /// The memory of the sandbox: the kernel ended a process for it.
     Memory,
+    /// The disk that the workspace and the growth of the home take.
+    Disk,
 }
 
 /// What stood in the way of a sandbox with its agent at work.
@@ -58,7 +60,7 @@ pub enum Failure {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 3] = [Self::WallClock, Self::Output, Self::Memory];
+    pub const ALL: [Self; 4] = [Self::WallClock, Self::Output, Self::Memory, Self::Disk];
 }
 
 impl ProvisionFailure {
@@ -68,11 +70,12 @@ impl ProvisionFailure {
 
 impl Ending {
     /// Every ending.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Cancel,
         Self::Limit(Limit::WallClock),
         Self::Limit(Limit::Output),
         Self::Limit(Limit::Memory),
+        Self::Limit(Limit::Disk),
         Self::GuestBroken,
     ];
 
@@ -83,6 +86,7 @@ impl Ending {
             Self::Limit(Limit::WallClock) => "limit_wall_clock",
             Self::Limit(Limit::Output) => "limit_output",
             Self::Limit(Limit::Memory) => "limit_memory",
+            Self::Limit(Limit::Disk) => "limit_disk",
             Self::GuestBroken => "guest_broken",
         }
     }
@@ -95,7 +99,7 @@ impl Ending {
 
 impl Failure {
     /// Every failure.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Provision(ProvisionFailure::Engine),
         Self::Provision(ProvisionFailure::Image),
         Self::Provision(ProvisionFailure::Workspace),
@@ -105,6 +109,7 @@ impl Failure {
         Self::Limit(Limit::WallClock),
         Self::Limit(Limit::Output),
         Self::Limit(Limit::Memory),
+        Self::Limit(Limit::Disk),
         Self::SandboxLost,
         Self::GuestBroken,
         Self::Rejected,
@@ -122,6 +127,7 @@ impl Failure {
             Self::Limit(Limit::WallClock) => "limit_wall_clock",
             Self::Limit(Limit::Output) => "limit_output",
             Self::Limit(Limit::Memory) => "limit_memory",
+            Self::Limit(Limit::Disk) => "limit_disk",
             Self::SandboxLost => "sandbox_lost",
             Self::GuestBroken => "guest_broken",
             Self::Rejected => "rejected",

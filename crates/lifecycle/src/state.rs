@@ -107,6 +107,20 @@ impl StepState {
         }
     }
 
+    /// Whether its agent was started and is stopped where it is, so that its time stands still.
+    pub const fn is_agent_held(&self) -> bool {
+        match self.stage {
+            Stage::Executing(Course::On { holds }) => !holds.is_empty(),
+            Stage::Queued { .. }
+            | Stage::Provisioning(_)
+            | Stage::Executing(Course::Ending(_))
+            | Stage::AwaitingReview
+            | Stage::Completed
+            | Stage::Failed(_)
+            | Stage::Cancelled => false,
+        }
+    }
+
     /// Why it is being ended, while it is.
     pub const fn ending(&self) -> Option<Ending> {
         match self.stage {

@@ -77,3 +77,6 @@ pub const PORTS_MAX: usize = 512;
 pub const KEEP_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// First and last bytes that `Keep::Ends` keeps, each.
 pub const KEEP_END_BYTES: u64 = 1024 * 1024;
+
+/// Folders in one question for the use of disk.
+pub const FOLDERS_MAX: usize = 16;

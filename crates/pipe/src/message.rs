@@ -144,6 +144,11 @@ pub enum Ask {
     Events,
     /// What the sandbox uses; answered with [`Stats`].
     Stats,
+    /// How much disk folders take, all together; answered with [`DiskUse`].
+    DiskUse {
+        /// Absolute paths, at most [`crate::limits::FOLDERS_MAX`].
+        folders: Vec<String>,
+    },
     /// End everything, then yourself.
     Finish,
     /// A later protocol's word.
@@ -274,6 +279,16 @@ pub enum Target {
         /// Its absolute path.
         path: String,
     },
+}
+
+/// How much disk some folders take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUse {
+    /// Bytes as they are allocated; a file with several names counts once.
+    pub bytes: u64,
+    /// Whether all of it was seen: no folder was locked, and there was an end to the names.
+    #[serde(default)]
+    pub is_whole: bool,
 }
 
 /// A call's answer.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lifecycle::Holds;
 use newtype_uuid::{TypedUuid, TypedUuidKind};
 use serde::{Serialize, de::DeserializeOwned};
-use wire::{Hold, Phase, task::ReviewGate};
+use wire::{Hold, Phase, Priority, task::ReviewGate};
 
 use crate::error::StoreError;
 
@@ -41,6 +41,10 @@ pub(crate) fn id_or_none<K: TypedUuidKind>(
 
 pub(crate) fn phase(table: &'static str, name: &str) -> Result<Phase, StoreError> {
     Phase::from_name(name).ok_or_else(|| row(table, format!("phase {name:?}")))
+}
+
+pub(crate) fn priority(table: &'static str, name: &str) -> Result<Priority, StoreError> {
+    Priority::from_name(name).ok_or_else(|| row(table, format!("priority {name:?}")))
 }
 
 /// A name in data or none, by the type's own `from_name`.
@@ -127,6 +131,7 @@ mod tests {
             holds("steps", "person,nobody").map(|_| ()).unwrap_err(),
             phase("steps", "Executing").map(|_| ()).unwrap_err(),
             review("steps", "").map(|_| ()).unwrap_err(),
+            priority("steps", "urgent").map(|_| ()).unwrap_err(),
             id::<wire::ids::StepKind>("steps", "12").map(|_| ()).unwrap_err(),
             to_u64("steps", -1).map(|_| ()).unwrap_err(),
             time("steps", i64::MAX).map(|_| ()).unwrap_err(),

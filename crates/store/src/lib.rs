@@ -41,6 +41,6 @@ pub use results::{ResultRecord, ResultsPage};
 pub use retention::{KeptRun, KeptStep, Owners, Places, Taken};
 pub use sandboxes::{LiveSandbox, Placement, SandboxRecord, SandboxStage};
 pub use search::TERMS_MAX;
-pub use steps::{OutputProgress, StepRecord};
+pub use steps::{DiskUse, OutputProgress, StepRecord};
 pub use tasks::{AttachmentRecord, IdPrefix, NewRun, NewStep, NewTask, RunAdded, RunRecord, TaskAdded, TaskRecord};
 pub use transition::{Committed, Transition};

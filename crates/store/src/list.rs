@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use sqlx::{Executor, FromRow, Sqlite, Transaction};
 use wire::{
-    ErrorView, Phase,
+    ErrorView, Phase, Priority,
     ids::{RunId, StepId, TaskId},
     view::PhaseCount,
 };
@@ -66,6 +66,8 @@ pub struct ListedTask {
     pub run: RunId,
     /// That run's phase.
     pub phase: Phase,
+    /// Its turn in the queue.
+    pub priority: Priority,
     /// The step that speaks for the run.
     pub step: StepId,
     /// What that step's agent runs in.
@@ -96,6 +98,7 @@ struct ListedRow {
     created_at: i64,
     run: String,
     phase: String,
+    priority: String,
     step: String,
     image: String,
     holds: String,
@@ -118,6 +121,7 @@ impl ListedRow {
             created_at: column::time(TABLE, self.created_at)?,
             run: column::id(TABLE, &self.run)?,
             phase: column::phase(TABLE, &self.phase)?,
+            priority: column::priority(TABLE, &self.priority)?,
             step: column::id(TABLE, &self.step)?,
             image: self.image,
             holds: column::holds(TABLE, &self.holds)?,
@@ -136,7 +140,7 @@ macro_rules! select_listed {
     ($source:literal) => {
         concat!(
             "SELECT tasks.id, tasks.number, tasks.title, agents.name AS agent_name, projects.name AS project,
-                    tasks.created_at, runs.id AS run, tasks.phase, steps.id AS step, steps.image, steps.holds,
+                    tasks.created_at, tasks.priority, runs.id AS run, tasks.phase, steps.id AS step, steps.image, steps.holds,
                     steps.attempt, steps.entered_at, steps.error, steps.last_line, steps.output_at,
                     (SELECT sum(result_count) FROM steps AS every WHERE every.run = runs.id) AS result_count
              FROM ",

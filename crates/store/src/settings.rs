@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use wire::ids::InstallId;
+use wire::{EventKind, EventView, ids::InstallId};
 
-use crate::{column, database::Store, error::StoreError};
+use crate::{
+    column,
+    database::Store,
+    error::StoreError,
+    events::{self, EventScope},
+};
 
 impl Store {
     /// This data folder's identity: the one that is there, else the one that is offered. It never changes.
@@ -31,6 +36,17 @@ impl Store {
 
     /// Sets a setting.
     pub async fn set_setting<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<(), StoreError> {
+        self.change_setting(key, value, Vec::new(), Timestamp::UNIX_EPOCH).await.map(|_none| ())
+    }
+
+    /// Sets a setting, and writes down what happened with it.
+    pub async fn change_setting<T: Serialize + Sync>(
+        &self,
+        key: &str,
+        value: &T,
+        events: Vec<EventKind>,
+        at: Timestamp,
+    ) -> Result<Vec<EventView>, StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query(
             "INSERT INTO settings (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -39,6 +55,8 @@ impl Store {
         .bind(column::to_json("settings", value)?)
         .execute(&mut *transaction)
         .await?;
-        Ok(transaction.commit().await?)
+        let events = events::insert(&mut transaction, EventScope::default(), at, events).await?;
+        transaction.commit().await?;
+        Ok(events)
     }
 }

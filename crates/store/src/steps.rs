@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lifecycle::{Columns, Ending, Failure, StepState};
 use sqlx::FromRow;
 use wire::{
-    ErrorView, Limits, Phase,
+    ErrorView, Limits, Phase, Priority,
     ids::{AgentId, RunId, StepId, TaskId},
     task::Launch,
     view::PhaseSpan,
@@ -25,6 +25,12 @@ pub struct StepRecord {
     pub run: RunId,
     /// Of which task.
     pub task: TaskId,
+    /// That task's number.
+    pub number: i64,
+    /// That task's turn in the queue.
+    pub priority: Priority,
+    /// Its place in the order in which steps were asked for, from 1. Clocks may go back, this does not.
+    pub place: i64,
     /// Its place in the run, from 1.
     pub ordinal: u32,
     /// Its name.
@@ -45,8 +51,16 @@ pub struct StepRecord {
     pub revision: i64,
     /// When this phase of this attempt began.
     pub entered_at: Timestamp,
+    /// How long holds have kept its agent stopped in this attempt, in milliseconds, without the one that lasts.
+    pub held_ms: u64,
+    /// Since when its agent is stopped, while a hold lasts.
+    pub held_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<ErrorView>,
+    /// Bytes of disk that count towards its limit, when it was last looked at in this attempt.
+    pub disk_bytes: Option<u64>,
+    /// What its home held when the attempt began.
+    pub home_bytes_before: Option<u64>,
     /// Bytes of output so far.
     pub output_bytes: u64,
     /// When output came last.
@@ -57,6 +71,17 @@ pub struct StepRecord {
     pub result_count: u64,
     /// When it was asked for.
     pub created_at: Timestamp,
+}
+
+/// How much disk a step takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskUse {
+    /// The step.
+    pub step: StepId,
+    /// What counts towards its limit.
+    pub disk_bytes: u64,
+    /// What its home held when the attempt began; `None` where that is not known yet.
+    pub home_bytes_before: Option<u64>,
 }
 
 /// How far the output of a step is.
@@ -77,6 +102,9 @@ struct StepRow {
     id: String,
     run: String,
     task: String,
+    number: i64,
+    priority: String,
+    place: i64,
     ordinal: i64,
     name: String,
     agent: String,
@@ -88,7 +116,11 @@ struct StepRow {
     state: StateRow,
     revision: i64,
     entered_at: i64,
+    held_ms: i64,
+    held_at: Option<i64>,
     error: Option<String>,
+    disk_bytes: Option<i64>,
+    home_bytes_before: Option<i64>,
     output_bytes: i64,
     output_at: Option<i64>,
     last_line: String,
@@ -128,6 +160,9 @@ impl StepRow {
             step,
             run: column::id(TABLE, &self.run)?,
             task: column::id(TABLE, &self.task)?,
+            number: self.number,
+            priority: column::priority(TABLE, &self.priority)?,
+            place: self.place,
             ordinal: column::to_u32(TABLE, self.ordinal)?,
             name: self.name,
             agent: column::id(TABLE, &self.agent)?,
@@ -138,7 +173,11 @@ impl StepRow {
             state: self.state.into_state(step)?,
             revision: self.revision,
             entered_at: column::time(TABLE, self.entered_at)?,
+            held_ms: column::to_u64(TABLE, self.held_ms)?,
+            held_at: column::time_or_none(TABLE, self.held_at)?,
             error: self.error.map(|error| column::json(TABLE, &error)).transpose()?,
+            disk_bytes: self.disk_bytes.map(|bytes| column::to_u64(TABLE, bytes)).transpose()?,
+            home_bytes_before: self.home_bytes_before.map(|bytes| column::to_u64(TABLE, bytes)).transpose()?,
             output_bytes: column::to_u64(TABLE, self.output_bytes)?,
             output_at: column::time_or_none(TABLE, self.output_at)?,
             last_line: self.last_line,
@@ -161,8 +200,9 @@ struct SpanRow {
 macro_rules! select_step {
     ($condition:literal) => {
         concat!(
-            "SELECT steps.*, runs.task, agents.name AS agent_name
-             FROM steps JOIN runs ON runs.id = steps.run JOIN agents ON agents.id = steps.agent ",
+            "SELECT steps.*, runs.task, tasks.number, tasks.priority, agents.name AS agent_name
+             FROM steps JOIN runs ON runs.id = steps.run JOIN tasks ON tasks.id = runs.task
+             JOIN agents ON agents.id = steps.agent ",
             $condition
         )
     };
@@ -187,15 +227,14 @@ impl Store {
         rows.into_iter().map(StepRow::into_record).collect()
     }
 
-    /// The steps that are in one of these phases, the oldest first: what a start of the app has to take up.
+    /// The steps that are in one of these phases, in the order in which they were asked for: what a start of the app has to take up.
     pub async fn steps_in(&self, phases: &[Phase]) -> Result<Vec<StepRecord>, StoreError> {
         let names: Vec<_> = phases.iter().map(|phase| phase.name()).collect();
-        let rows: Vec<StepRow> = sqlx::query_as(select_step!(
-            "WHERE steps.phase IN (SELECT value FROM json_each(?1)) ORDER BY steps.created_at, steps.id"
-        ))
-        .bind(column::to_json(TABLE, &names)?)
-        .fetch_all(self.read())
-        .await?;
+        let rows: Vec<StepRow> =
+            sqlx::query_as(select_step!("WHERE steps.phase IN (SELECT value FROM json_each(?1)) ORDER BY steps.place"))
+                .bind(column::to_json(TABLE, &names)?)
+                .fetch_all(self.read())
+                .await?;
         rows.into_iter().map(StepRow::into_record).collect()
     }
 
@@ -227,6 +266,18 @@ impl Store {
             timeline.entry(column::id("phase_spans", &row.step)?).or_default().push(span);
         }
         Ok(timeline)
+    }
+
+    /// Writes down how much disk a step takes.
+    pub async fn set_disk_use(&self, disk_use: DiskUse) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("UPDATE steps SET disk_bytes = ?2, home_bytes_before = ?3 WHERE id = ?1")
+            .bind(disk_use.step.to_string())
+            .bind(column::from_u64(disk_use.disk_bytes))
+            .bind(disk_use.home_bytes_before.map(column::from_u64))
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Writes down how far the output of some steps is. For many at once, so that a flood costs few transactions.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lifecycle::{StepState, current_step, run_phase};
 use sqlx::{FromRow, Sqlite, Transaction};
 use wire::{
-    EventKind, EventView, Limits, Phase,
+    EventKind, EventView, Limits, Phase, Priority,
     ids::{AgentId, RunId, StepId, TaskId},
     task::{Launch, ReviewGate},
 };
@@ -28,6 +28,8 @@ pub struct NewTask {
     pub prompt: String,
     /// The agent that is asked.
     pub agent: AgentId,
+    /// Its turn in the queue.
+    pub priority: Priority,
     /// Files that come along; their bytes are already in place.
     pub attachments: Vec<AttachmentRecord>,
     /// Its first run.
@@ -118,6 +120,8 @@ pub struct TaskRecord {
     pub latest_run: RunId,
     /// That run's phase.
     pub phase: Phase,
+    /// Its turn in the queue.
+    pub priority: Priority,
     /// When it was taken in.
     pub created_at: Timestamp,
 }
@@ -187,6 +191,7 @@ struct TaskRow {
     project: Option<String>,
     latest_run: String,
     phase: String,
+    priority: String,
     created_at: i64,
 }
 
@@ -203,6 +208,7 @@ impl TaskRow {
             project: self.project,
             latest_run: column::id(TABLE, &self.latest_run)?,
             phase: column::phase(TABLE, &self.phase)?,
+            priority: column::priority(TABLE, &self.priority)?,
             created_at: column::time(TABLE, self.created_at)?,
         })
     }
@@ -249,7 +255,7 @@ macro_rules! select_task {
     ($condition:literal) => {
         concat!(
             "SELECT tasks.id, tasks.number, tasks.title, prompts.prompt, tasks.agent, agents.name AS agent_name,
-                    projects.name AS project, tasks.latest_run, tasks.phase, tasks.created_at
+                    projects.name AS project, tasks.latest_run, tasks.phase, tasks.priority, tasks.created_at
              FROM tasks
              JOIN prompts ON prompts.task = tasks.id
              JOIN agents ON agents.id = tasks.agent
@@ -283,8 +289,8 @@ impl Store {
             agent_name.ok_or_else(|| StoreError::NotFound { what: "agent", key: new.agent.to_string() })?;
         let phase = first_phase(&new.run);
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO tasks (id, title, agent, created_at, latest_run, phase)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING number",
+            "INSERT INTO tasks (id, title, agent, created_at, latest_run, phase, priority)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING number",
         )
         .bind(new.task.to_string())
         .bind(&new.title)
@@ -292,6 +298,7 @@ impl Store {
         .bind(column::from_time(new.at))
         .bind(new.run.run.to_string())
         .bind(phase.name())
+        .bind(new.priority.name())
         .fetch_one(&mut *transaction)
         .await?;
         sqlx::query("INSERT INTO prompts (task, prompt) VALUES (?1, ?2)")
@@ -342,6 +349,30 @@ impl Store {
         let events = events::insert(&mut transaction, scope, at, events).await?;
         transaction.commit().await?;
         Ok(RunAdded { ordinal, events })
+    }
+
+    /// Changes a task's turn in the queue; `false`, and nothing written, where it is that already.
+    pub async fn set_priority(&self, task: TaskId, priority: Priority, at: Timestamp) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let before: Option<String> = sqlx::query_scalar("SELECT priority FROM tasks WHERE id = ?1")
+            .bind(task.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let before = before.ok_or_else(|| StoreError::NotFound { what: "task", key: task.to_string() })?;
+        let from = column::priority("tasks", &before)?;
+        if from == priority {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE tasks SET priority = ?2 WHERE id = ?1")
+            .bind(task.to_string())
+            .bind(priority.name())
+            .execute(&mut *transaction)
+            .await?;
+        let scope = EventScope { task: Some(task), run: None, step: None };
+        let changed = EventKind::PriorityChanged { from, to: priority };
+        events::insert(&mut transaction, scope, at, vec![changed]).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// A task by its id.
@@ -485,8 +516,9 @@ async fn insert_step(
     let columns = StepState::new(step.review).columns();
     sqlx::query(
         "INSERT INTO steps (id, run, ordinal, name, agent, image, limits, phase, attempt, review, holds, revision,
-                            entered_at, output_bytes, last_line, result_count, created_at, launch)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, '', 0, ?12, ?13)",
+                            entered_at, output_bytes, last_line, result_count, created_at, launch, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, '', 0, ?12, ?13,
+                 (SELECT coalesce(max(place), 0) + 1 FROM steps))",
     )
     .bind(step.step.to_string())
     .bind(run.to_string())

@@ -51,8 +51,18 @@ struct BeforeRow {
     run: String,
     task: String,
     revision: i64,
+    held_ms: i64,
+    held_at: Option<i64>,
     #[sqlx(flatten)]
     state: StateRow,
+}
+
+/// How long the agent was stopped by holds in this attempt.
+struct Held {
+    /// Without the hold that lasts.
+    ms: i64,
+    /// Since when one lasts, in microseconds.
+    at: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -69,8 +79,8 @@ impl Store {
         let Transition { step, expected, state, error, events, at } = transition;
         let mut transaction = self.write().await?;
         let before: Option<BeforeRow> = sqlx::query_as(
-            "SELECT steps.run, runs.task, steps.revision, steps.phase, steps.attempt, steps.review, steps.holds,
-                    steps.ending, steps.failure
+            "SELECT steps.run, runs.task, steps.revision, steps.held_ms, steps.held_at, steps.phase, steps.attempt,
+                    steps.review, steps.holds, steps.ending, steps.failure
              FROM steps JOIN runs ON runs.id = steps.run WHERE steps.id = ?1",
         )
         .bind(step.to_string())
@@ -82,9 +92,15 @@ impl Store {
         }
         let run: RunId = column::id(TABLE, &before.run)?;
         let task: TaskId = column::id(TABLE, &before.task)?;
+        let held = Held { ms: before.held_ms, at: before.held_at };
         let from = before.state.into_state(step)?;
         let revision = expected + 1;
         update_step(&mut transaction, step, &state, error.as_ref(), revision).await?;
+        let is_begun_anew = from.attempt() != state.attempt();
+        if is_begun_anew {
+            forget_disk_use(&mut transaction, step).await?;
+        }
+        update_held(&mut transaction, step, held.after(is_begun_anew, state.is_agent_held(), at)).await?;
         if (from.phase(), from.attempt()) != (state.phase(), state.attempt()) {
             enter_phase(&mut transaction, step, &state, at).await?;
         }
@@ -94,6 +110,39 @@ impl Store {
         transaction.commit().await?;
         Ok(Committed { revision, run_phase, events })
     }
+}
+
+impl Held {
+    /// What it comes to once the agent is held, or no longer.
+    fn after(self, is_begun_anew: bool, is_held: bool, at: Timestamp) -> Self {
+        let now = column::from_time(at);
+        let before = if is_begun_anew { Self { ms: 0, at: None } } else { self };
+        match (before.at, is_held) {
+            (Some(_), true) | (None, false) => before,
+            (None, true) => Self { at: Some(now), ..before },
+            // A clock that was set back takes nothing away.
+            (Some(since), false) => Self { ms: before.ms + (now - since).max(0) / 1_000, at: None },
+        }
+    }
+}
+
+async fn update_held(transaction: &mut SqlTransaction<'_, Sqlite>, step: StepId, held: Held) -> Result<(), StoreError> {
+    sqlx::query("UPDATE steps SET held_ms = ?2, held_at = ?3 WHERE id = ?1 AND (held_ms <> ?2 OR held_at IS NOT ?3)")
+        .bind(step.to_string())
+        .bind(held.ms)
+        .bind(held.at)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Another attempt is measured anew.
+async fn forget_disk_use(transaction: &mut SqlTransaction<'_, Sqlite>, step: StepId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE steps SET disk_bytes = NULL, home_bytes_before = NULL WHERE id = ?1")
+        .bind(step.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 async fn update_step(

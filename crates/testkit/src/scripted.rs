@@ -28,6 +28,7 @@ use engine::{
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::BroadcastStream;
@@ -48,6 +49,8 @@ pub struct ScriptedEngine {
     programs: Programs,
     /// What runs in its containers; ended when the engine is dropped.
     running: Mutex<JoinSet<()>>,
+    /// Where that runs: with the engine, not with whoever happens to call it, so that a caller can go down alone.
+    runtime: Option<Handle>,
 }
 
 /// What processes change when they end.
@@ -74,6 +77,7 @@ impl Default for ScriptedEngine {
             script: Script::default(),
             programs: Programs::default(),
             running: Mutex::default(),
+            runtime: Handle::try_current().ok(),
         }
     }
 }
@@ -158,7 +162,10 @@ impl ScriptedEngine {
     fn spawn(&self, process: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         while running.try_join_next().is_some() {}
-        running.spawn(process);
+        match &self.runtime {
+            Some(runtime) => running.spawn_on(process, runtime),
+            None => running.spawn(process),
+        };
     }
 
     async fn stopped(&self, id: &ContainerId) -> Result<ContainerState> {

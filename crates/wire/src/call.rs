@@ -11,6 +11,7 @@ use crate::{
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
     phase::Phase,
+    queue::{Priority, QueueState, QueueView, Slots},
     stream::StreamTarget,
     task::{Launch, NewTask, ReviewGate, TaskDraft, TaskSource},
     upkeep::{
@@ -18,7 +19,7 @@ use crate::{
     },
     view::{
         AgentColour, AgentView, ContentView, DoctorReport, FolderView, HomeView, ImageView, ResultList, RunSummary,
-        RunView, StatusView, StepView, TaskList, TaskView,
+        RunView, StatusView, StepView, TaskList, TaskRow, TaskView,
     },
 };
 
@@ -70,6 +71,12 @@ calls! {
     Act => StepView;
     /// End whatever of a run is not ended.
     CancelRun => RunSummary;
+    /// The queue: how many work at once, who waits and why.
+    ShowQueue => QueueView;
+    /// Pause the queue, let it go on, or change how many work at once. It stays so over a restart.
+    ChangeQueue => QueueView;
+    /// Change a task's turn in the queue.
+    SetPriority => TaskRow;
     /// The files that a run left.
     ListResults => ResultList;
     /// A piece of a result.
@@ -214,6 +221,30 @@ pub struct Act {
 pub struct CancelRun {
     /// As in [`ShowRun`].
     pub run: String,
+}
+
+/// Arguments of [`Request::ShowQueue`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowQueue {}
+
+/// Arguments of [`Request::ChangeQueue`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeQueue {
+    /// Whether queued steps may start; stays as it is where it is `None`.
+    #[serde(default)]
+    pub state: Option<QueueState>,
+    /// How many sandboxes work at once; stays as it is where it is `None`. Fewer than are at work end none of them.
+    #[serde(default)]
+    pub slots: Option<Slots>,
+}
+
+/// Arguments of [`Request::SetPriority`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPriority {
+    /// As in [`ShowTask`].
+    pub task: String,
+    /// The priority. It counts whenever the task waits: now, after changes were requested, or at a retry.
+    pub priority: Priority,
 }
 
 /// Arguments of [`Request::ListResults`].

@@ -7,6 +7,7 @@ use crate::{
     error::ErrorView,
     ids::{RunId, SandboxId, StepId, TaskId},
     phase::{Hold, Phase},
+    queue::{Priority, QueueState, Slots},
 };
 
 /// One thing that happened.
@@ -102,6 +103,20 @@ pub enum EventKind {
         /// What they said.
         comment: String,
     },
+    /// A task's turn in the queue is another.
+    PriorityChanged {
+        /// Before.
+        from: Priority,
+        /// Now.
+        to: Priority,
+    },
+    /// The rules of the queue are others.
+    QueueChanged {
+        /// Whether queued steps may start.
+        state: QueueState,
+        /// How many sandboxes work at once.
+        slots: Slots,
+    },
     /// Something worth knowing that fits none of the others.
     Note {
         /// What.
@@ -130,6 +145,12 @@ impl EventKind {
             Self::ResultsFinal { count: 1 } => "1 result".to_owned(),
             Self::ResultsFinal { count } => format!("{count} results"),
             Self::Comment { comment } => format!("Changes requested: {comment}"),
+            Self::PriorityChanged { to, .. } => format!("Priority: {}", to.word().to_lowercase()),
+            Self::QueueChanged { state: QueueState::Paused, .. } => "The queue is paused".to_owned(),
+            Self::QueueChanged { state: QueueState::Open, slots: Slots::Auto } => "The queue is open".to_owned(),
+            Self::QueueChanged { state: QueueState::Open, slots: Slots::Fixed { count } } => {
+                format!("The queue is open, {count} at once")
+            }
             Self::Note { text } => text.clone(),
         }
     }

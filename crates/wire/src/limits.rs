@@ -13,10 +13,14 @@ pub struct Limits {
     pub cpu_milli: u32,
     /// Processes and threads in the sandbox, the guest's included: 16 and up.
     pub pids: u32,
-    /// Wall clock of one attempt in seconds, from the agent's start: 1 and up.
+    /// Wall clock of one attempt in seconds, from the agent's start: 1 and up. It stands still while a hold keeps the agent stopped.
     pub wall_clock_s: u64,
     /// Output of one attempt in bytes. Past it the step fails; what came before is kept.
     pub output_bytes: u64,
+    /// Disk in bytes: all that lies in the workspace, and what the home has grown by in one attempt. 1 MiB and up. Engines have no
+    /// quotas on their volumes, so it is looked at every few seconds, every half minute while nothing changes, and what is written in between comes on top; what an agent hides
+    /// in folders that it has locked is not seen.
+    pub disk_bytes: u64,
 }
 
 impl Limits {
@@ -26,13 +30,22 @@ impl Limits {
     pub const CPU_MILLI_MIN: u32 = 10;
     /// The guest, one shim and a handful of processes.
     pub const PIDS_MIN: u32 = 16;
+    /// Less than any checkout needs.
+    pub const DISK_BYTES_MIN: u64 = 1 << 20;
     /// Thirty days.
     pub const WALL_CLOCK_S_MAX: u64 = 30 * 24 * 3600;
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_bytes: 2 << 30, cpu_milli: 2_000, pids: 512, wall_clock_s: 3_600, output_bytes: 4 << 30 }
+        Self {
+            memory_bytes: 2 << 30,
+            cpu_milli: 2_000,
+            pids: 512,
+            wall_clock_s: 3_600,
+            output_bytes: 4 << 30,
+            disk_bytes: 20 << 30,
+        }
     }
 }
 
@@ -55,6 +68,9 @@ pub struct LimitsPatch {
     /// [`Limits::output_bytes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_bytes: Option<u64>,
+    /// [`Limits::disk_bytes`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
 }
 
 impl From<Limits> for LimitsPatch {
@@ -65,6 +81,7 @@ impl From<Limits> for LimitsPatch {
             pids: Some(limits.pids),
             wall_clock_s: Some(limits.wall_clock_s),
             output_bytes: Some(limits.output_bytes),
+            disk_bytes: Some(limits.disk_bytes),
         }
     }
 }
@@ -79,6 +96,7 @@ impl LimitsPatch {
             pids: self.pids.unwrap_or(limits.pids),
             wall_clock_s: self.wall_clock_s.unwrap_or(limits.wall_clock_s),
             output_bytes: self.output_bytes.unwrap_or(limits.output_bytes),
+            disk_bytes: self.disk_bytes.unwrap_or(limits.disk_bytes),
         }
     }
 }

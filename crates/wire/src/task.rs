@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::LimitsPatch;
+use crate::{limits::LimitsPatch, queue::Priority};
 
 /// Whether a person looks at the finished work before it counts as completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,6 +94,9 @@ pub struct TaskDraft {
     /// Whether a person is asked, where the file says so.
     #[serde(default)]
     pub review: Option<ReviewGate>,
+    /// Its turn in the queue, where the file says so.
+    #[serde(default)]
+    pub priority: Option<Priority>,
     /// The files that come along.
     #[serde(default)]
     pub attachments: Vec<Attachment>,
@@ -103,7 +106,7 @@ pub struct TaskDraft {
 }
 
 /// A task as it is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTask {
     /// The title; made from the prompt where it is `None`.
     #[serde(default)]
@@ -122,6 +125,9 @@ pub struct NewTask {
     /// A review gate other than the agent's.
     #[serde(default)]
     pub review: Option<ReviewGate>,
+    /// Its turn in the queue; normal where it is `None`.
+    #[serde(default)]
+    pub priority: Option<Priority>,
     /// Files for the workspace.
     #[serde(default)]
     pub attachments: Vec<Attachment>,

@@ -14,6 +14,7 @@ use crate::{
     limits::Limits,
     money::MicroUsd,
     phase::{Hold, Phase},
+    queue::{Priority, QueueState, Wait},
     task::{Launch, ReviewGate},
     upkeep::{Finding, OtherInstall},
 };
@@ -32,6 +33,9 @@ pub struct StatusView {
     pub slots_used: u32,
     /// Slots there are.
     pub slots_max: u32,
+    /// Whether queued steps may start.
+    #[serde(default)]
+    pub queue: QueueState,
     /// Memory that live sandboxes may take, in bytes.
     pub memory_used_bytes: u64,
     /// Memory of the engine's machine, in bytes; 0 where unknown.
@@ -127,6 +131,12 @@ pub struct TaskRow {
     pub holds: Vec<Hold>,
     /// The attempt of the step that is on, from 1.
     pub attempt: u32,
+    /// Its turn in the queue.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Why it does not start, while it is queued.
+    #[serde(default)]
+    pub wait: Option<Wait>,
     /// One line on how it stands: the last line of output, the error, the reason to wait.
     pub note: String,
     /// When the task was taken in.
@@ -217,6 +227,16 @@ pub struct StepView {
     pub attempt: u32,
     /// Whether a person is asked at the end.
     pub review: ReviewGate,
+    /// Why it does not start, while it is queued.
+    #[serde(default)]
+    pub wait: Option<Wait>,
+    /// How long holds have kept its agent stopped in this attempt, in milliseconds; the one that lasts is not counted in. This time
+    /// does not count towards its limit of time.
+    #[serde(default)]
+    pub held_ms: u64,
+    /// Since when its agent is stopped, while a hold lasts.
+    #[serde(default)]
+    pub held_since: Option<Timestamp>,
     /// The stages it went through, oldest first.
     pub timeline: Vec<PhaseSpan>,
     /// While provisioning: how far.
@@ -232,6 +252,9 @@ pub struct StepView {
     pub limits: Limits,
     /// Bytes of output so far.
     pub output_bytes: u64,
+    /// Bytes of disk that count towards the limit, when it was last looked at.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
     /// When output came last.
     #[serde(default)]
     pub output_at: Option<Timestamp>,

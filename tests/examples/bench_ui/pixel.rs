@@ -185,7 +185,6 @@ fn container(app: &TestApp) -> String {
 
 fn task(prompt: String) -> CreateTask {
     let agent = Some("script".to_owned());
-    let task =
-        NewTask { title: None, prompt, agent, project: None, limits: None, review: None, attachments: Vec::new() };
+    let task = NewTask { prompt, agent, ..NewTask::default() };
     CreateTask { task }
 }

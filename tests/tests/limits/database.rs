@@ -204,6 +204,7 @@ async fn a_database_that_is_held_for_half_a_minute_loses_nothing() {
         project: None,
         limits: None,
         review: None,
+        priority: None,
         attachments: Vec::new(),
     };
     let refused = app.call(CreateTask { task }).await.unwrap_err();

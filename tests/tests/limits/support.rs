@@ -102,6 +102,7 @@ pub(crate) async fn start(app: &TestApp, agent: &str, limits: LimitsPatch) -> Ta
         project: None,
         limits: Some(limits),
         review: None,
+        priority: None,
         attachments: Vec::new(),
     };
     app.call(CreateTask { task }).await.unwrap()

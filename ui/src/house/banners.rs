@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use wire::{
     call::Doctor,
+    queue::QueueState,
     view::{DoctorReport, Verdict},
 };
 use yew::prelude::*;
@@ -14,6 +15,7 @@ use crate::{
     context::{use_desk, use_feed, use_known},
     icon::{Glyph, icon, small_icon},
     parts::refusal,
+    queue::use_queue,
     say,
 };
 
@@ -37,8 +39,33 @@ pub fn Banners() -> Html {
     }
     if known.engine_down().is_some() {
         html! { <EngineDown /> }
+    } else if known.is_queue_paused() {
+        html! { <QueuePaused /> }
     } else {
         Html::default()
+    }
+}
+
+/// The queue is paused: what that means, and how it goes on.
+#[component]
+fn QueuePaused() -> Html {
+    let known = use_known();
+    let set_queue = use_queue();
+    let waiting = known.in_phase(wire::Phase::Queued);
+    html! {
+        <div class="banner" role="status" data-tone="review" data-test="queue-paused">
+            { icon(Glyph::CirclePause) }
+            <div class="text">
+                <b>{ "The queue is paused" }</b>
+                { "Nothing new starts; what works works on. " }
+                if waiting > 0 { { format!("{} waiting.", say::count(waiting, "task is", "tasks are")) } }
+                if let Some(error) = &set_queue.refused { { refusal(error) } }
+            </div>
+            <button class="button" data-kind="primary" data-test="resume-queue" aria-disabled={set_queue.is_asking.then_some("true")}
+                onclick={set_queue.set.reform(|_: MouseEvent| QueueState::Open)}>
+                { icon(Glyph::Play) }{ "Resume the queue" }
+            </button>
+        </div>
     }
 }
 

@@ -1,6 +1,9 @@
 //! The status bar: the engine, the slots as moorings, memory, version, theme.
 
-use wire::view::{EngineView, StatusView};
+use wire::{
+    queue::QueueState,
+    view::{EngineView, StatusView},
+};
 use yew::prelude::*;
 
 use crate::{
@@ -97,6 +100,7 @@ fn slots(status: &StatusView) -> Html {
                 }) }
             </span>
             if is_known { { format!("{} of {} slots", status.slots_used, status.slots_max) } } else { { "slots unknown" } }
+            if status.queue == QueueState::Paused { <span class="toned" data-tone="review" data-test="queue-state">{ " · queue paused" }</span> }
         </span>
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use wire::{
+    Priority,
     call::CreateTask,
     task::{Attachment, TaskDraft},
     view::AgentView,
@@ -69,6 +70,7 @@ pub enum DialogAction {
 pub enum Edit {
     Prompt(String),
     Agent(Option<String>),
+    Priority(Option<Priority>),
     Minutes(String),
     Memory(String),
 }
@@ -93,6 +95,7 @@ impl Reducible for Dialog {
                 match edit {
                     Edit::Prompt(prompt) => dialog.draft.write(prompt),
                     Edit::Agent(agent) => dialog.draft.agent = agent,
+                    Edit::Priority(priority) => dialog.draft.priority = priority,
                     Edit::Minutes(minutes) => dialog.draft.minutes = minutes,
                     Edit::Memory(memory_mib) => dialog.draft.memory_mib = memory_mib,
                 }
@@ -251,6 +254,7 @@ fn Form(props: &NewTaskProps) -> Html {
                     <Attached dialog={dialog.clone()} />
                     <div class="form">
                         <AgentField dialog={dialog.clone()} />
+                        <PriorityField dialog={dialog.clone()} />
                         { number_field("Time", "min", "minutes", &draft.minutes, agent.as_ref().map(|agent| agent.limits.wall_clock_s.div_ceil(60)),
                             problem == Some(draft::Problem::Minutes), edit(Edit::Minutes)) }
                         { number_field("Memory", "MiB", "memory", &draft.memory_mib, agent.as_ref().map(|agent| agent.limits.memory_bytes >> 20),
@@ -289,6 +293,7 @@ fn Form(props: &NewTaskProps) -> Html {
 /// When it would start.
 fn line(known: &crate::context::Known) -> &'static str {
     match &known.status.data {
+        Some(_) if known.is_queue_paused() => "Starts when the queue goes on",
         Some(status) if status.slots_used >= status.slots_max => "Starts when a slot is free",
         Some(_) => "Starts at once",
         None => "",
@@ -339,6 +344,40 @@ fn AgentField(props: &NewTaskProps) -> Html {
                 (None, Some(_)) => html! { <span class="hint" data-tone="fail">{ "There is no agent of that name" }</span> },
                 (None, None) => html! { <span class="hint">{ "The default agent" }</span> },
             } }
+        </label>
+    }
+}
+
+#[component]
+fn PriorityField(props: &NewTaskProps) -> Html {
+    let dialog = &props.dialog;
+    let onchange = {
+        let dispatcher = dialog.dispatcher();
+        Callback::from(move |event: Event| {
+            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else {
+                return;
+            };
+            dispatcher.dispatch(DialogAction::Edit(Edit::Priority(Priority::from_name(&select.value()))));
+        })
+    };
+    let chosen = dialog.draft.priority.unwrap_or_default();
+    html! {
+        <label class="field">
+            <span class="label">{ "Priority" }</span>
+            <span class="input">
+                <select class="value" data-test="priority" {onchange}>
+                    { for Priority::ALL.into_iter().map(|priority| html! {
+                        <option key={priority.name()} value={priority.name()} selected={priority == chosen}>{ priority.word() }</option>
+                    }) }
+                </select>
+            </span>
+            <span class="hint">
+                { match chosen {
+                    Priority::High => "Goes first",
+                    Priority::Normal => "In its turn",
+                    Priority::Low => "Goes last",
+                } }
+            </span>
         </label>
     }
 }

@@ -174,7 +174,7 @@ fn Page(props: &PageProps) -> Html {
                     <Panes view={view.clone()} run={run.clone()} step={step.clone()} {tab} />
                 </div>
                 <aside class="inspector" ref={inspector} aria-label="Run">
-                    if let (Some(run), Some(step)) = (run, step) { <Inspector call_sign={row.call_sign.clone()} {run} {step} /> }
+                    if let (Some(run), Some(step)) = (run, step) { <Inspector call_sign={row.call_sign.clone()} priority={row.priority} {run} {step} /> }
                 </aside>
             </div>
         </main>

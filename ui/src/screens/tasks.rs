@@ -7,9 +7,10 @@ use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlInputElement, HtmlSelectElement};
 use wire::{
-    Phase,
+    Phase, Priority,
     call::ListTasks,
     ids::TaskId,
+    queue::QueueState,
     view::{TaskList, TaskRow},
 };
 use yew::prelude::*;
@@ -21,8 +22,9 @@ use crate::{
     context::{Place, use_desk, use_feed, use_known},
     icon::{Glyph, icon, phase_icon},
     keys::{Scope, Taken, use_keys},
-    parts::{Age, Broken, Skeletons, Stopwatch, key},
+    parts::{Age, Broken, Skeletons, Stopwatch, key, refusal},
     query::{Look, Query, use_call},
+    queue::use_queue,
     route::Route,
     say,
 };
@@ -156,10 +158,43 @@ fn TasksHeader(props: &TasksHeaderProps) -> Html {
                 { key("F") }
             </label>
             <span class="spring"></span>
+            <PauseQueue />
             <button class="button" data-kind={(!props.is_empty).then_some("primary")} data-test="new-task-header" onclick={desk.new_task.reform(|_: MouseEvent| None)}>
                 { icon(Glyph::Plus) }{ "New task" }{ key("N") }
             </button>
         </header>
+    }
+}
+
+/// Pauses the queue, or lets it go on: the button and its key.
+#[component]
+fn PauseQueue() -> Html {
+    let known = use_known();
+    let queue = use_queue();
+    let is_known = known.status.data.is_some();
+    let (label, glyph, next) = if known.is_queue_paused() {
+        ("Resume queue", Glyph::Play, QueueState::Open)
+    } else {
+        ("Pause queue", Glyph::Pause, QueueState::Paused)
+    };
+    {
+        let set = queue.set.clone();
+        use_keys(Scope::Page, move |event| {
+            if event.key() != "q" || !is_known {
+                return Taken::No;
+            }
+            set.emit(next);
+            Taken::Yes
+        });
+    }
+    html! {
+        <>
+            if let Some(error) = &queue.refused { { refusal(error) } }
+            <button class="button" data-kind="quiet" data-test="pause-queue" title="Whether queued tasks start; what works works on"
+                aria-disabled={(queue.is_asking || !is_known).then_some("true")} onclick={queue.set.reform(move |_: MouseEvent| next)}>
+                { icon(glyph) }{ label }{ key("Q") }
+            </button>
+        </>
     }
 }
 
@@ -332,12 +367,22 @@ fn note(row: &TaskRow, props: &RowProps) -> Html {
             };
         }
         (Some(_), _) if row.phase == Phase::Queued => "Waits for the engine".to_owned(),
-        (_, Some(hold)) => format!("Held: {}", hold.word()),
-        (_, None) => say::visible(&row.note),
+        (_, Some(hold)) if row.phase.is_live() => format!("Held: {}", hold.word()),
+        (_, Some(_) | None) => said_of(row),
     };
     let is_reason = row.phase == Phase::Failed;
     html! {
         <span class={classes!("cell", is_reason.then_some("is-reason"))} role="gridcell" data-as="detail" data-test="note" title={text.clone()}>{ text }</span>
+    }
+}
+
+/// What the core says of a row; a queued one begins with its priority, where that is not the usual one.
+fn said_of(row: &TaskRow) -> String {
+    let note = say::visible(&row.note);
+    if row.phase == Phase::Queued && row.priority != Priority::Normal {
+        format!("{} priority · {note}", row.priority.word())
+    } else {
+        note
     }
 }
 

@@ -84,7 +84,7 @@ fn changed_agent(edit: arguments::EditAgent) -> UpdateAgent {
 }
 
 fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
-    let arguments::CreateAgent { name, image, entrypoint, time, memory, skip_review, program } = create;
+    let arguments::CreateAgent { name, image, entrypoint, time, memory, disk, skip_review, program } = create;
     let usual = Limits::default();
     CreateAgent {
         name,
@@ -97,6 +97,7 @@ fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
         limits: Limits {
             wall_clock_s: time.unwrap_or(usual.wall_clock_s),
             memory_bytes: memory.unwrap_or(usual.memory_bytes),
+            disk_bytes: disk.unwrap_or(usual.disk_bytes),
             ..usual
         },
         review: if skip_review { ReviewGate::Skip } else { ReviewGate::Ask },

@@ -20,6 +20,28 @@ pub(super) async fn cancel(connection: &Connection, run: String, printer: Printe
     Ok(Exit::Done)
 }
 
+/// `berth pause RUN`
+pub(super) async fn pause(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
+    act(connection, run, Action::Pause, String::new(), printer).await
+}
+
+/// `berth resume RUN`
+pub(super) async fn resume(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
+    act(connection, run, Action::Resume, String::new(), printer).await
+}
+
+/// `berth retry RUN`: prints the new run.
+pub(super) async fn retry(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
+    let view = connection.call(ShowRun { run }).await?;
+    if let Some(step) = step_for(&view, Action::Retry) {
+        connection.call(Act { step: step.step, action: Action::Retry, comment: String::new() }).await?;
+    }
+    let latest = view.summary.number.to_string();
+    let summary = connection.call(ShowRun { run: latest }).await?.summary;
+    printer.reply(&summary, |ink| run::summary(&summary, ink))?;
+    Ok(Exit::Done)
+}
+
 /// `berth approve RUN`
 pub(super) async fn approve(connection: &Connection, run: String, printer: Printer) -> anyhow::Result<Exit> {
     act(connection, run, Action::Approve, String::new(), printer).await

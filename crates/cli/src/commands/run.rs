@@ -80,18 +80,20 @@ async fn hand_in_and_wait(connection: &Connection, run: Run, printer: Printer) -
 
 /// The task as it is asked for: what the file says, and over it what was typed.
 async fn new_task(connection: &Connection, run: Run) -> anyhow::Result<NewTask> {
-    let Run { files, agent, project, title, time, memory, wait: _, follow: _ } = run;
+    let Run { files, agent, project, title, priority, time, memory, disk, wait: _, follow: _ } = run;
     let (source, attached) = source(&files)?;
     let draft = connection.call(PreviewTask { source }).await?;
     for warning in &draft.warnings {
         warn(warning);
     }
     let TaskDraft { title: own_title, prompt, agent: own_agent, project: own_project, limits, review, .. } = draft;
+    let priority = priority.or(draft.priority);
     let agent = agent.or(own_agent);
     let own_limits = limits.unwrap_or_default();
     let limits = LimitsPatch {
         wall_clock_s: time.or(own_limits.wall_clock_s),
         memory_bytes: memory.or(own_limits.memory_bytes),
+        disk_bytes: disk.or(own_limits.disk_bytes),
         ..own_limits
     };
     Ok(NewTask {
@@ -101,6 +103,7 @@ async fn new_task(connection: &Connection, run: Run) -> anyhow::Result<NewTask> 
         project: project.or(own_project),
         limits: Some(limits).filter(|limits| *limits != LimitsPatch::default()),
         review,
+        priority,
         attachments: draft.attachments.into_iter().chain(attached).collect(),
     })
 }

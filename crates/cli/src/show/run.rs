@@ -29,6 +29,9 @@ pub(crate) fn run(view: &RunView, now: Timestamp, ink: Ink) -> String {
     if let Some(workspace) = &summary.workspace {
         fact("Workspace", &line(workspace));
     }
+    for step in view.steps.iter().filter(|step| step.wait.is_some() && step.holds.is_empty()) {
+        fact("Waits", &line(&step.wait.as_ref().map_or_else(String::new, wire::queue::Wait::sentence)));
+    }
     text.push('\n');
     text.push_str(&steps(&view.steps, ink));
     if let Some(error) = &summary.error {
@@ -71,12 +74,14 @@ fn next_commands(view: &RunView) -> Vec<String> {
     Action::ALL
         .into_iter()
         .filter(|action| is_possible(*action))
-        .filter_map(|action| match action {
-            Action::Approve => Some(format!("berth approve {number}")),
-            Action::RequestChanges => Some(format!("berth changes {number} WHAT")),
-            Action::Reject => Some(format!("berth reject {number}")),
-            Action::Cancel => Some(format!("berth cancel {number}")),
-            Action::Pause | Action::Resume | Action::Retry => None,
+        .map(|action| match action {
+            Action::Approve => format!("berth approve {number}"),
+            Action::RequestChanges => format!("berth changes {number} WHAT"),
+            Action::Reject => format!("berth reject {number}"),
+            Action::Cancel => format!("berth cancel {number}"),
+            Action::Pause => format!("berth pause {number}"),
+            Action::Resume => format!("berth resume {number}"),
+            Action::Retry => format!("berth retry {number}"),
         })
         .collect()
 }

@@ -23,8 +23,14 @@ const CPU_BAR: f64 = 0.5;
 /// Megabytes of private memory of each guest.
 const MEMORY_BAR: f64 = 4.0;
 /// Little, since they do nothing and there are many.
-const LIMITS: Limits =
-    Limits { memory_bytes: 64 << 20, cpu_milli: 200, pids: 32, wall_clock_s: 3_600, output_bytes: 1 << 20 };
+const LIMITS: Limits = Limits {
+    memory_bytes: 64 << 20,
+    cpu_milli: 200,
+    pids: 32,
+    wall_clock_s: 3_600,
+    output_bytes: 1 << 20,
+    disk_bytes: 1 << 30,
+};
 
 /// Measures it. Processor time is read from the system, so this is the one row that takes its time whatever is measured.
 ///

@@ -32,10 +32,11 @@ use crate::config::Config;
 use crate::engine_link::{Connected, Connector, Up};
 use crate::house::House;
 use crate::images::catalogue;
+use crate::line::Rules;
 use crate::sandbox;
 
 /// How many sandboxes may work at once: all of the idle rows.
-const SLOTS: usize = 64;
+const SLOTS: u32 = 64;
 /// Longest wait for anything that is set up or taken down.
 const WAIT_MAX: Duration = Duration::from_mins(2);
 /// Longest wait for the image, which may have to be built.
@@ -223,6 +224,7 @@ impl Rig {
             project: None,
             limits: None,
             review: None,
+            priority: None,
             attachments: Vec::new(),
         };
         let created = self.api().call(CreateTask { task }).await?;
@@ -289,7 +291,7 @@ impl Rig {
 /// Waits for the engine, and makes sure of the image: builds it where it is one of the Gallery.
 async fn prepare(app: &App, image: &str) -> Result<(Arc<Up>, ImageRef), BenchError> {
     // A setting that only this app has, before anything could read it.
-    let _ = app.house().slots.set(SLOTS);
+    app.house().line.set(Rules { slots: wire::queue::Slots::Fixed { count: SLOTS }, ..Rules::default() });
     let late = |_| BenchError::Timeout { what: "the engine" };
     let up = timeout(WAIT_MAX, app.house().link.wait_up()).await.map_err(late)?;
     let reference = match catalogue::find(image) {

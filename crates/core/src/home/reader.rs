@@ -10,7 +10,7 @@
 //! A container costs about half a second once; every question after that about a millisecond. It may stand beside a
 //! sandbox that is at work in the same home.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -163,6 +163,12 @@ impl Readers {
         if let Some(handle) = open.get(volume).filter(|handle| !handle.is_shown.load(Ordering::Relaxed)) {
             handle.end.cancel();
         }
+    }
+
+    /// The containers of the readers at work.
+    pub(crate) fn names(&self) -> HashSet<String> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.keys().map(|volume| container_name(volume).as_str().to_owned()).collect()
     }
 
     /// Whether that container is a reader at work.

@@ -5,7 +5,8 @@
 //! agent: script
 //! project: books
 //! review: ask            # or skip
-//! limits: {memory: 2GB, cpus: 1.5, processes: 256, time: 30m, output: 1GB}
+//! priority: normal       # or high, low: its turn in the queue
+//! limits: {memory: 2GB, cpus: 1.5, processes: 256, time: 30m, output: 1GB, disk: 10GB}
 //! files: [data.csv, pictures]
 //! ```
 //! A key that is not known is a warning with its line and the nearest known key; a value that makes no sense is an error
@@ -14,7 +15,7 @@
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
-use wire::{LimitsPatch, task::ReviewGate};
+use wire::{LimitsPatch, Priority, task::ReviewGate};
 
 use super::{IntakeError, limits, text::as_title};
 use crate::escape::visible;
@@ -25,8 +26,8 @@ pub(crate) const FRONT_MATTER_BYTES_MAX: usize = 64 << 10;
 /// Warnings about unknown keys at most; the rest is counted.
 const WARNINGS_MAX: usize = 20;
 
-const KEYS: [&str; 6] = ["title", "agent", "project", "review", "limits", "files"];
-const LIMIT_KEYS: [&str; 5] = ["memory", "cpus", "processes", "time", "output"];
+const KEYS: [&str; 7] = ["title", "agent", "project", "review", "priority", "limits", "files"];
+const LIMIT_KEYS: [&str; 6] = ["memory", "cpus", "processes", "time", "output", "disk"];
 
 /// Two keys are near from this similarity on (Jaro-Winkler, 0 to 1).
 const NEAR: f64 = 0.75;
@@ -47,6 +48,7 @@ pub(crate) struct FrontMatter {
     pub(crate) agent: Option<String>,
     pub(crate) project: Option<String>,
     pub(crate) review: Option<ReviewGate>,
+    pub(crate) priority: Option<Priority>,
     /// What the file does not set is the agent's.
     pub(crate) limits: Option<LimitsPatch>,
     pub(crate) files: Vec<String>,
@@ -123,6 +125,7 @@ pub(crate) fn parse(yaml: &str) -> Result<FrontMatter, IntakeError> {
             "agent" => front_matter.agent = Some(text(&key, &node)?.to_owned()),
             "project" => front_matter.project = Some(text(&key, &node)?.to_owned()),
             "review" => front_matter.review = Some(review(&node)?),
+            "priority" => front_matter.priority = Some(priority(&node)?),
             "files" => front_matter.files = files(&node)?,
             "limits" => {
                 let Node::Map(entries) = &node.value else {
@@ -195,6 +198,11 @@ fn review(node: &Spanned<Node>) -> Result<ReviewGate, IntakeError> {
     }
 }
 
+fn priority(node: &Spanned<Node>) -> Result<Priority, IntakeError> {
+    let named = node.value.as_text().and_then(Priority::from_name);
+    named.ok_or_else(|| wrong(node, format!("\"priority\" must be high, normal or low, not {}", node.value.describe())))
+}
+
 fn files(node: &Spanned<Node>) -> Result<Vec<String>, IntakeError> {
     let example = "\"files\" must be a list of paths, such as [data.csv, pictures]";
     if let Some(path) = node.value.as_text() {
@@ -221,6 +229,7 @@ fn limit(limits: &mut LimitsPatch, key: &Spanned<String>, node: &Spanned<Node>) 
     match name {
         "memory" => limits.memory_bytes = Some(size_bytes(name, node)?),
         "output" => limits.output_bytes = Some(size_bytes(name, node)?),
+        "disk" => limits.disk_bytes = Some(size_bytes(name, node)?),
         "cpus" => limits.cpu_milli = Some(cpu_milli(node)?),
         "processes" => {
             let pids = match &node.value {

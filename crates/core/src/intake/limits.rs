@@ -14,6 +14,8 @@ pub(crate) fn check(limits: &LimitsPatch) -> Result<(), IntakeError> {
         format!("processes must be at least {}", Limits::PIDS_MIN)
     } else if limits.wall_clock_s.is_some_and(|seconds| seconds == 0 || seconds > Limits::WALL_CLOCK_S_MAX) {
         format!("time must be from 1 second to {} days", Limits::WALL_CLOCK_S_MAX / 86_400)
+    } else if limits.disk_bytes.is_some_and(|bytes| bytes < Limits::DISK_BYTES_MIN) {
+        format!("disk must be at least {} MiB", Limits::DISK_BYTES_MIN >> 20)
     } else if limits.output_bytes == Some(0) {
         "output must be at least 1 byte".to_owned()
     } else {

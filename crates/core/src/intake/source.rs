@@ -189,6 +189,7 @@ fn draft(
         project: front_matter.project,
         limits: front_matter.limits,
         review: front_matter.review,
+        priority: front_matter.priority,
         attachments,
         warnings: front_matter.warnings.into_iter().chain(warnings).collect(),
     })

@@ -55,6 +55,7 @@ fn new_task(prompt: &str) -> NewTask {
         project: None,
         limits: None,
         review: None,
+        priority: None,
         attachments: Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ use wire::{ErrorCode, ErrorView, ids::SandboxId};
 use super::attempt::{
     Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, removed_from_outside, until_end,
 };
+use super::disk::{self, DiskWatch};
 use super::exit::{self, Verdict, verdict};
 use super::provision::{self, Fault, Session};
 use super::pumped::{END_GRACE, Pumped};
@@ -44,6 +45,9 @@ struct Work {
     process: ProcessId,
     writer: OutputWriter,
     link: Pumped,
+    disk: DiskWatch,
+    /// It has taken more disk than it may, and that is told.
+    is_over_disk: bool,
     /// When the container is killed, once the agent is being ended.
     ending: Option<Instant>,
     /// No more output is taken: there is too much of it, or no room for it.
@@ -89,8 +93,9 @@ impl Work {
 impl Attempt {
     /// Follows an agent until it has ended, or the app stops.
     pub(super) async fn drive(&mut self, session: Session, order: Option<Order>) -> Result<Driven, Deserted> {
-        let Session { container, sandbox, process, guest, output, workspace } = session;
+        let Session { container, sandbox, process, guest, output, workspace, home_bytes } = session;
         let writer = self.open_output().await?;
+        let disk = DiskWatch::start(&self.house, &self.brief, workspace.clone(), home_bytes);
         let results = ResultsWatch::start(&self.house, &self.brief, workspace);
         self.house.enter(self.brief.step, sandbox, guest.clone());
         self.report(Report::Connected(true)).await?;
@@ -101,6 +106,8 @@ impl Attempt {
             process,
             writer,
             link,
+            disk,
+            is_over_disk: false,
             ending: None,
             is_output_over: false,
             fruitless: 0,
@@ -141,6 +148,10 @@ impl Attempt {
                 _ = work.note.tick(), if work.noted != work.writer.length() => {
                     work.noted = work.writer.length();
                     self.note(&mut work.writer).await;
+                }
+                bytes = work.disk.over(), if !work.is_over_disk => {
+                    work.is_over_disk = true;
+                    self.report(Report::LimitReached(Limit::Disk, disk::too_much(&self.brief, bytes))).await?;
                 }
                 event = work.link.next() => {
                     if let Some(end) = self.take_output(work, event).await? {

@@ -20,6 +20,7 @@ use tracing::{debug, info};
 use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
 
 use super::attempt::Brief;
+use super::disk;
 use super::report::{Found, Report, Stage};
 use crate::clock::new_id;
 use crate::engine_link::Up;
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     /// The agent's output from the first byte, where the agent was started now.
     pub(crate) output: Option<Output>,
     pub(crate) workspace: Workspace,
+    /// What the home held before the agent was started now, where that was measured.
+    pub(crate) home_bytes: Option<u64>,
 }
 
 /// Why there is none.
@@ -167,8 +170,9 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
+    let home_bytes = disk::home_bytes(&guest).await;
     let output = Some(start_agent(&house, &guest, &brief, launch, &image, process).await?);
-    Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace })
+    Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace, home_bytes })
 }
 
 /// Takes over a sandbox whose agent was started before. Nothing but the container is needed for that: neither the image, which may
@@ -186,7 +190,7 @@ async fn adopt(
     tell_of_sandbox(brief, reports, placement.sandbox, how).await;
     let workspace = prepare_workspace(house, brief, placement.sandbox).await?;
     let (container, sandbox) = (container.id.clone(), placement.sandbox);
-    Ok(Session { container, sandbox, process, guest, output: None, workspace })
+    Ok(Session { container, sandbox, process, guest, output: None, workspace, home_bytes: None })
 }
 
 /// Tells which sandbox there is. A guest that is connected to again in the process that made its sandbox was not adopted.

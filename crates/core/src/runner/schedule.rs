@@ -1,43 +1,62 @@
 //! Grants slots to steps that wait, whenever something changes and every few seconds besides.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::Input;
 use tracing::debug;
-use wire::{Hold, Phase, ids::StepId, view::EngineView};
+use wire::{
+    Hold, Phase,
+    ids::StepId,
+    queue::{QueueState, Slots},
+    view::EngineView,
+};
 
 use crate::house::House;
-use crate::queue::{Plan, Waiting, default_slots, plan};
+use crate::queue::{Gate, Occupant, Plan, Waiting, default_slots, plan};
 
 /// How often to look even though nothing was heard.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How many sandboxes work at once.
-pub(crate) fn slots(house: &House) -> usize {
-    let by_machine = || house.link.up().map_or(1, |up| default_slots(up.facts.cpus, up.facts.memory_bytes));
-    house.slots.get().copied().unwrap_or_else(by_machine)
+pub(crate) fn slots(house: &House) -> u32 {
+    match house.line.rules().slots {
+        Slots::Auto => slots_auto(house),
+        Slots::Fixed { count } => count,
+    }
+}
+
+/// How many it would be if nobody had set a number.
+pub(crate) fn slots_auto(house: &House) -> u32 {
+    house.link.up().map_or(1, |up| default_slots(up.facts.cpus, up.facts.memory_bytes))
 }
 
 /// What would happen now.
 pub(crate) fn look(house: &House) -> Plan {
     let steps = house.steps();
     let live: Vec<_> = steps.iter().filter(|step| step.state().phase().is_live()).collect();
-    let homes_in_use: HashSet<_> = live.iter().map(|step| step.agent).chain(house.homes.in_work()).collect();
-    let mut waiting: Vec<Waiting> = steps
+    let in_work = house.homes.in_work().into_iter().map(|agent| (agent, Occupant::Work));
+    let homes_in_use: HashMap<_, _> =
+        in_work.chain(live.iter().map(|step| (step.agent, Occupant::Step(step.step)))).collect();
+    let waiting: Vec<Waiting> = steps
         .iter()
         .filter(|step| {
             let state = step.state();
             state.phase() == Phase::Queued && state.holds().is_empty()
         })
-        .map(|step| Waiting { step: step.step, agent: step.agent })
+        .map(|step| Waiting { step: step.step, agent: step.agent, priority: step.priority(), place: step.place })
         .collect();
-    // Ids sort by when they were made: first come, first served.
-    waiting.sort_by_key(|waiting| waiting.step);
-    let slots_free =
-        if house.link.up().is_ok() && !house.disks.is_short() { slots(house).saturating_sub(live.len()) } else { 0 };
-    plan(slots_free, &homes_in_use, &waiting)
+    let gate = match house.line.rules().state {
+        QueueState::Paused => Gate::Paused,
+        QueueState::Open if house.link.up().is_err() => Gate::EngineAway,
+        QueueState::Open if house.disks.is_short() => Gate::DiskShort,
+        QueueState::Open => {
+            let slots = usize::try_from(slots(house)).unwrap_or(usize::MAX);
+            Gate::Open { slots_free: slots.saturating_sub(live.len()) }
+        }
+    };
+    plan(gate, &homes_in_use, waiting)
 }
 
 /// Grants slots until the app stops.
@@ -45,9 +64,8 @@ pub(crate) async fn run(house: Arc<House>) {
     let mut link = house.link.follow();
     loop {
         hold_for_engine(&house).await;
-        for step in look(&house).start {
-            grant(&house, step).await;
-        }
+        // One at a time, and a new look before each: what changed meanwhile counts.
+        while grant_next(&house).await == Granted::One {}
         tokio::select! {
             () = house.stop.cancelled() => return,
             () = house.queue_nudge.notified() => {}
@@ -55,6 +73,29 @@ pub(crate) async fn run(house: Arc<House>) {
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
+}
+
+/// What a look at the queue came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Granted {
+    /// A step has its slot.
+    One,
+    /// None has.
+    None,
+}
+
+/// Grants the first in line its slot, if there is one for it.
+async fn grant_next(house: &House) -> Granted {
+    let _turn = house.line.turn().await;
+    for step in look(house).start {
+        if house.stop.is_cancelled() {
+            break;
+        }
+        if grant(house, step).await == Granted::One {
+            return Granted::One;
+        }
+    }
+    Granted::None
 }
 
 /// Holds the steps that wait while the engine does not answer, and lets go of them once it does. Those that are at work see it
@@ -78,11 +119,16 @@ async fn hold_for_engine(house: &House) {
     }
 }
 
-async fn grant(house: &House, step: StepId) {
-    let Some(handle) = house.step(step) else { return };
+async fn grant(house: &House, step: StepId) -> Granted {
+    let Some(handle) = house.step(step) else { return Granted::None };
     match handle.input(Input::SlotGranted, String::new()).await {
-        Ok(Ok(())) => debug!(%step, "slot granted"),
+        Ok(Ok(())) => {
+            debug!(%step, "slot granted");
+            return Granted::One;
+        }
+        // It was held or ended since the look: the next one in line has its turn.
         Ok(Err(denied)) => debug!(%step, ?denied, "the step does not take a slot"),
         Err(away) => debug!(%step, ?away, "the step is over"),
     }
+    Granted::None
 }

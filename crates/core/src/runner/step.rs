@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, error, info, instrument, warn};
 use wire::{
-    ErrorCode, ErrorView, EventKind, Hold,
+    ErrorCode, ErrorView, EventKind, Hold, Priority,
     ids::{AgentId, StepId, TaskId},
     stream::Update,
     task::Launch,
@@ -54,6 +54,12 @@ pub(crate) struct StepHandle {
     pub(crate) task: TaskId,
     pub(crate) step: StepId,
     pub(crate) agent: AgentId,
+    /// Its task's number.
+    pub(crate) number: i64,
+    /// Its place in the order in which steps were asked for.
+    pub(crate) place: i64,
+    /// Its task's turn in the queue; all handles of the step share it.
+    priority: watch::Sender<Priority>,
     commands: mpsc::Sender<Command>,
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     pub(crate) progress: watch::Receiver<Progress>,
@@ -92,6 +98,16 @@ impl StepHandle {
         self.commands.capacity() == self.commands.max_capacity()
     }
 
+    /// Its task's turn in the queue.
+    pub(crate) fn priority(&self) -> Priority {
+        *self.priority.borrow()
+    }
+
+    /// Notes that its task's turn is another; it is written down already.
+    pub(crate) fn set_priority(&self, priority: Priority) {
+        self.priority.send_replace(priority);
+    }
+
     /// Its state as last written down.
     pub(crate) fn state(&self) -> StepState {
         self.snapshot.borrow().state
@@ -122,6 +138,9 @@ pub(crate) fn spawn(house: &Arc<House>, record: StepRecord, launch: Launch, prom
         task: record.task,
         step: record.step,
         agent: record.agent,
+        number: record.number,
+        place: record.place,
+        priority: watch::Sender::new(record.priority),
         commands,
         snapshot: snapshot_rx,
         progress: progress_rx,

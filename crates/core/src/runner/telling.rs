@@ -73,7 +73,9 @@ pub(super) fn usual_error(failure: Failure, events: &[EventKind]) -> ErrorView {
                 | EventKind::SandboxRemoved { .. }
                 | EventKind::AgentExited { .. }
                 | EventKind::ResultsFinal { .. }
-                | EventKind::Comment { .. } => None,
+                | EventKind::Comment { .. }
+                | EventKind::PriorityChanged { .. }
+                | EventKind::QueueChanged { .. } => None,
             });
             let view = ErrorView::new(ErrorCode::Rejected, "You rejected the work.");
             return why.map_or(view.clone(), |why| view.detail(why));
@@ -81,6 +83,7 @@ pub(super) fn usual_error(failure: Failure, events: &[EventKind]) -> ErrorView {
         Failure::Limit(lifecycle::Limit::WallClock) => "The agent was ended: its time was up.",
         Failure::Limit(lifecycle::Limit::Output) => "The agent was ended: it printed more than it may.",
         Failure::Limit(lifecycle::Limit::Memory) => "The agent was ended: the sandbox reached its memory limit.",
+        Failure::Limit(lifecycle::Limit::Disk) => "The agent was ended: its files took more disk than they may.",
         Failure::Agent => "The agent ended with an error.",
         Failure::SandboxLost => "The sandbox was lost while the agent worked.",
         Failure::GuestBroken => {

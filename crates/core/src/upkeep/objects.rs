@@ -17,7 +17,7 @@ use crate::escape::visible;
 use crate::house::House;
 use crate::images::NAME_LABEL;
 use crate::images::catalogue::find;
-use crate::{faults, gallery, home, sandbox};
+use crate::{faults, gallery, sandbox};
 
 /// What was found in the engine.
 pub(super) struct Found {
@@ -62,8 +62,10 @@ pub(super) async fn look(house: &Arc<House>, up: &Up) -> Result<Found, EngineErr
 struct Needed {
     /// Whose rows do not say that they are gone; `None` where the store does not say.
     sandboxes: Option<HashSet<SandboxId>>,
-    /// Homes of agents that exist.
-    homes: Option<HashSet<VolumeName>>,
+    /// Every home that is known, those of deleted agents and those on their way in or out too.
+    homes: Option<HashSet<String>>,
+    /// The containers through which homes are looked into right now.
+    readers: HashSet<String>,
     /// The volume with the guest of this app; `None` where the guest cannot be read.
     guest: Option<VolumeName>,
     /// Whether volumes are being filled right now.
@@ -73,11 +75,12 @@ struct Needed {
 impl Needed {
     async fn read(house: &House, up: &Up) -> Result<Self, EngineError> {
         let live = house.store.live_sandboxes().await.ok();
-        let agents = house.store.agents().await.ok();
+        let homes = house.store.homes().await.ok();
         let guest = house.guest_binary(&up.facts.architecture).ok();
         Ok(Self {
             sandboxes: live.map(|live| live.into_iter().map(|live| live.sandbox.sandbox).collect()),
-            homes: agents.map(|agents| agents.into_iter().map(|agent| home::volume_name(agent.agent)).collect()),
+            homes: homes.map(|homes| homes.into_iter().map(|home| home.volume).collect()),
+            readers: house.homes.readers.names(),
             guest: guest.map(|guest| guest.volume_name(house.install)),
             is_filling: house.filling.try_write().is_err(),
         })
@@ -123,7 +126,12 @@ fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
             Remedy::Remove,
             "It is removed. The volume stays.",
         )),
-        Role::Sandbox | Role::Filler => None,
+        Role::Reader if !needed.is_filling && !needed.readers.contains(&container.name) => Some(finding(
+            "Through it a home was looked into; nothing but the guest runs in it. The app ended before it was taken away.",
+            Remedy::Remove,
+            "It is ended and removed. The home stays.",
+        )),
+        Role::Sandbox | Role::Filler | Role::Reader => None,
         Role::Guest | Role::Home | Role::Spool | Role::Workspace | Role::Image | Role::Adapted => Some(finding(
             "It is labelled as something that is no container of this version of Berth.",
             Remedy::Leave,
@@ -161,7 +169,7 @@ fn of_volume(needed: &Needed, volume: &Volume) -> Option<Finding> {
             Remedy::Remove,
             "It is removed, unless a sandbox uses it.",
         )),
-        Role::Home if needed.homes.as_ref().is_some_and(|homes| !homes.contains(&volume.name)) => {
+        Role::Home if needed.homes.as_ref().is_some_and(|homes| !homes.contains(volume.name.as_str())) => {
             let agent = ownership.agent.as_deref().and_then(|agent| agent.parse::<AgentId>().ok());
             let whose = agent.map_or_else(|| "an agent".to_owned(), |agent| format!("the agent {agent}"));
             Some(finding(
@@ -171,7 +179,7 @@ fn of_volume(needed: &Needed, volume: &Volume) -> Option<Finding> {
             ))
         }
         Role::Spool | Role::Guest | Role::Home | Role::Workspace => None,
-        Role::Sandbox | Role::Filler | Role::Image | Role::Adapted => Some(finding(
+        Role::Sandbox | Role::Filler | Role::Reader | Role::Image | Role::Adapted => Some(finding(
             "It is labelled as something that is no volume of this version of Berth.",
             Remedy::Leave,
             "It stays. `docker volume rm` takes it away, if you know what is in it.",
@@ -220,7 +228,7 @@ async fn of_image(house: &House, bases: &[Image], image: &Image) -> Option<Findi
             let has_base = bases.iter().any(is_base);
             (!has_base).then(|| finding("Made of an image that the engine no longer has.".to_owned()))
         }
-        Role::Sandbox | Role::Filler | Role::Guest | Role::Home | Role::Spool | Role::Workspace => None,
+        Role::Sandbox | Role::Filler | Role::Reader | Role::Guest | Role::Home | Role::Spool | Role::Workspace => None,
     }
 }
 

@@ -9,8 +9,8 @@ use pipe::{
     PipeError, PipeStream, ProcessId,
     guest::{Connection, Facts, Options, read_ask, write},
     message::{
-        Answer, Ask, ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Refusal, RefusalCode, Signal, StartAsk,
-        Started, StartedHow, StdinAsk,
+        Answer, Ask, DiskUse, ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Refusal, RefusalCode, Signal,
+        StartAsk, Started, StartedHow, StdinAsk,
     },
     record::{self, Record},
 };
@@ -224,6 +224,7 @@ struct State {
     last: Option<ProcessId>,
     misdeed: Option<Misdeed>,
     is_silent: bool,
+    home_bytes: u64,
 }
 
 /// What was started.
@@ -298,6 +299,11 @@ impl Guest {
     /// From now on new connections get no hello.
     pub(crate) fn fall_silent(&self) {
         self.inner.state.send_modify(|state| state.is_silent = true);
+    }
+
+    /// What lies in the home from now on.
+    pub(crate) fn fill_home(&self, home_bytes: u64) {
+        self.inner.state.send_modify(|state| state.home_bytes = home_bytes);
     }
 
     /// All connections end; what runs goes on.
@@ -377,6 +383,10 @@ impl Guest {
                 }
                 self.exit(ExitStatus::Signaled { number: 15 }, None);
                 done(stream, ()).await
+            }
+            Ask::DiskUse { .. } => {
+                let bytes = self.inner.state.borrow().home_bytes;
+                done(stream, DiskUse { bytes, is_whole: true }).await
             }
             Ask::Control
             | Ask::AcknowledgeExit { .. }

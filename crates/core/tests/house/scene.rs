@@ -23,24 +23,25 @@ use crate::guest::{Guest, Guests};
 /// Everything that a test waits for comes within this.
 pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
+/// Where a Berth lives: a scripted engine with its guests, and a data folder.
+pub(crate) struct Stage {
+    pub(crate) engine: Arc<ScriptedEngine>,
+    pub(crate) guests: Guests,
+    pub(crate) config: Config,
+    _folder: Utf8TempDir,
+}
+
 /// A Berth on a scripted engine.
 pub(crate) struct Scene {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) guests: Guests,
-    config: Config,
+    stage: Arc<Stage>,
     app: Option<App>,
-    _folder: Utf8TempDir,
 }
 
-impl Scene {
-    /// One with an image `own/image:1` and an agent `own` that runs in it and asks for no review.
-    pub(crate) async fn start() -> Self {
-        let scene = Self::without_agent().await;
-        scene.agent("own", ReviewGate::Skip).await;
-        scene
-    }
-
-    pub(crate) async fn without_agent() -> Self {
+impl Stage {
+    /// One with an image `own/image:1`, and nothing running.
+    pub(crate) async fn set() -> Arc<Self> {
         let folder = camino_tempfile::tempdir().unwrap();
         let guest_binary = folder.path().join("berth-guest");
         std::fs::write(&guest_binary, b"\x7fELF of a script").unwrap();
@@ -63,8 +64,50 @@ impl Scene {
         let guests = Guests::default();
         let all = guests.clone();
         engine.program("/berth/berth-guest", move |process| all.clone().run(process));
-        let app = App::start_with(config.clone(), connector(&engine), SystemClock).await.unwrap();
-        Self { engine, guests, config, app: Some(app), _folder: folder }
+        Arc::new(Self { engine, guests, config, _folder: folder })
+    }
+
+    /// How a Berth finds the engine.
+    pub(crate) fn connector(&self) -> Connector {
+        let engine = self.engine.clone();
+        Arc::new(move || {
+            let engine = engine.clone();
+            async move {
+                // As a real one is asked whether it is there.
+                engine.ping().await?;
+                Ok(Connected { engine, found: "a script".to_owned() })
+            }
+            .boxed()
+        })
+    }
+
+    /// Waits until nothing of any sandbox is left.
+    pub(crate) async fn nothing_is_left(&self) {
+        let any = LabelFilter::any_install;
+        until("no container is left", BOUND, async || {
+            self.engine.containers(&any()).await.is_ok_and(|containers| containers.is_empty())
+        })
+        .await;
+        until("no spool is left", BOUND, async || {
+            self.engine.volumes(&any().role(Role::Spool)).await.is_ok_and(|volumes| volumes.is_empty())
+        })
+        .await;
+    }
+}
+
+impl Scene {
+    /// One with an image `own/image:1` and an agent `own` that runs in it and asks for no review.
+    pub(crate) async fn start() -> Self {
+        let scene = Self::without_agent().await;
+        scene.agent("own", ReviewGate::Skip).await;
+        scene
+    }
+
+    pub(crate) async fn without_agent() -> Self {
+        let stage = Stage::set().await;
+        let (engine, guests) = (stage.engine.clone(), stage.guests.clone());
+        let app = App::start_with(stage.config.clone(), stage.connector(), SystemClock).await.unwrap();
+        Self { engine, guests, stage, app: Some(app) }
     }
 
     pub(crate) async fn agent(&self, name: &str, review: ReviewGate) {
@@ -90,7 +133,7 @@ impl Scene {
 
     /// Starts it again, on the same folder.
     pub(crate) async fn start_again(&mut self) {
-        let app = App::start_with(self.config.clone(), connector(&self.engine), SystemClock).await.unwrap();
+        let app = App::start_with(self.stage.config.clone(), self.stage.connector(), SystemClock).await.unwrap();
         self.app = Some(app);
     }
 
@@ -107,6 +150,7 @@ impl Scene {
             project: None,
             limits,
             review: None,
+            priority: None,
             attachments: Vec::new(),
         };
         self.api().call(CreateTask { task }).await.unwrap()
@@ -204,15 +248,7 @@ impl Scene {
 
     /// Waits until nothing of any sandbox is left.
     pub(crate) async fn nothing_is_left(&self) {
-        let any = LabelFilter::any_install;
-        until("no container is left", BOUND, async || {
-            self.engine.containers(&any()).await.is_ok_and(|containers| containers.is_empty())
-        })
-        .await;
-        until("no spool is left", BOUND, async || {
-            self.engine.volumes(&any().role(Role::Spool)).await.is_ok_and(|volumes| volumes.is_empty())
-        })
-        .await;
+        self.stage.nothing_is_left().await;
     }
 }
 
@@ -225,17 +261,4 @@ impl ParseId for String {
     fn parse_id(&self) -> engine::ContainerId {
         engine::ContainerName::parse(self.clone()).unwrap().into()
     }
-}
-
-fn connector(engine: &Arc<ScriptedEngine>) -> Connector {
-    let engine = engine.clone();
-    Arc::new(move || {
-        let engine = engine.clone();
-        async move {
-            // As a real one is asked whether it is there.
-            engine.ping().await?;
-            Ok(Connected { engine, found: "a script".to_owned() })
-        }
-        .boxed()
-    })
 }

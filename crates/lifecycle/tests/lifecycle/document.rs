@@ -139,6 +139,7 @@ fn input_words(input: Input) -> (&'static str, &'static str) {
         Input::LimitReached(Limit::WallClock) => ("limit reached", "wall clock"),
         Input::LimitReached(Limit::Output) => ("limit reached", "output"),
         Input::LimitReached(Limit::Memory) => ("limit reached", "memory"),
+        Input::LimitReached(Limit::Disk) => ("limit reached", "disk"),
         Input::GuestBroken => ("guest broken", ""),
         Input::SandboxLost => ("sandbox lost", ""),
         Input::Ended => ("ended", ""),

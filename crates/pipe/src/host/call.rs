@@ -8,8 +8,11 @@ use tokio::time::timeout;
 
 use super::Guest;
 use crate::limits::{ANSWER_WAIT_MAX, FRAME_FROM_GUEST_BYTES_MAX, PROCESSES_MAX};
-use crate::message::{Answer, Ask, Process, Refusal, RefusalCode, Signal, Stats, Target};
+use crate::message::{Answer, Ask, DiskUse, Process, Refusal, RefusalCode, Signal, Stats, Target};
 use crate::{PipeError, PipeStream, ProcessId, frame};
+
+/// Longest wait for the use of disk: a million names on a slow disk.
+const DISK_USE_WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// Why a call did nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -140,6 +143,11 @@ impl Guest {
     /// What the sandbox uses now.
     pub async fn stats(&self) -> Result<Stats, CallError> {
         self.call(None, "the stats", &Ask::Stats).await
+    }
+
+    /// How much disk these folders inside take, all together. Refused with [`RefusalCode::UnknownAsk`] by a guest of an older Berth.
+    pub async fn disk_use(&self, folders: Vec<String>) -> Result<DiskUse, CallError> {
+        self.call_within(None, "the use of disk", &Ask::DiskUse { folders }, DISK_USE_WAIT_MAX).await
     }
 
     /// Tells the guest that it may go: it ends everything, flushes and exits 0. Returns when it has agreed;

@@ -78,6 +78,7 @@ impl Fixture {
             title: title.to_owned(),
             prompt: prompt.to_owned(),
             agent: self.agent,
+            priority: wire::Priority::Normal,
             attachments: Vec::new(),
             run: self.new_run(steps),
             events: vec![EventKind::TaskCreated { title: title.to_owned() }],

@@ -1,6 +1,6 @@
 use lifecycle::{Exit, Input, advance};
-use store::{EventFilter, StoreError, Transition};
-use wire::{ErrorCode, ErrorView, EventKind, Hold, Phase};
+use store::{DiskUse, EventFilter, NewTask, StoreError, Transition};
+use wire::{ErrorCode, ErrorView, EventKind, Hold, Phase, Priority};
 
 use crate::fixture::{at, fixture, id, transition};
 
@@ -138,4 +138,65 @@ async fn unfinished_steps_are_those_that_a_restart_takes_up() {
     assert_eq!(steps[1].state.ending(), Some(lifecycle::Ending::Cancel), "an ending survives");
     let live = fixture.store.steps_in(&[Phase::Executing]).await.unwrap();
     assert_eq!(live.iter().map(|step| step.step).collect::<Vec<_>>(), [at_work]);
+}
+
+#[tokio::test]
+async fn a_priority_is_the_tasks_and_a_change_of_it_is_told_once() {
+    let fixture = fixture().await;
+    let (task, step, _) = fixture.task("one").await;
+    assert!(fixture.store.set_priority(task, Priority::High, at(2)).await.unwrap());
+    assert!(!fixture.store.set_priority(task, Priority::High, at(3)).await.unwrap());
+    assert_eq!(fixture.store.task(task).await.unwrap().priority, Priority::High);
+    assert_eq!(fixture.store.step(step).await.unwrap().priority, Priority::High);
+    assert_eq!(fixture.store.listed_task(task).await.unwrap().priority, Priority::High);
+    let filter = EventFilter { task: Some(task), after_seq: 0, limit: 10 };
+    let events = fixture.store.events(filter).await.unwrap();
+    let changes = events.iter().filter(|event| matches!(event.kind, EventKind::PriorityChanged { .. })).count();
+    assert_eq!(changes, 1);
+}
+
+#[tokio::test]
+async fn steps_stand_in_the_order_in_which_they_were_asked_for_whatever_the_clock_says() {
+    let fixture = fixture().await;
+    let mut asked = Vec::new();
+    for seconds in [9, 5, 1] {
+        let new = NewTask { at: at(seconds), ..fixture.new_task("t", "p", 2) };
+        asked.extend(new.run.steps.iter().map(|step| step.step));
+        fixture.store.create_task(new).await.unwrap();
+    }
+    let steps = fixture.store.unfinished_steps().await.unwrap();
+    assert_eq!(steps.iter().map(|step| step.step).collect::<Vec<_>>(), asked);
+    assert!(steps.is_sorted_by(|one, other| one.place < other.place));
+}
+
+#[tokio::test]
+async fn time_for_which_an_agent_is_held_adds_up_and_another_attempt_begins_at_nothing() {
+    let fixture = fixture().await;
+    let (_, step, _) = fixture.task("one").await;
+    // Held in the queue: there is no agent that could stand still.
+    let hold = Input::Hold(Hold::Person);
+    fixture.advance_all(step, 10, &[hold, Input::Release(Hold::Person), Input::SlotGranted, Input::Provisioned]).await;
+    assert_eq!(fixture.store.step(step).await.unwrap().held_ms, 0);
+    fixture.advance(step, hold, at(20)).await;
+    fixture.advance(step, Input::Hold(Hold::Engine), at(21)).await;
+    fixture.advance(step, Input::Release(Hold::Person), at(24)).await;
+    let held = fixture.store.step(step).await.unwrap();
+    assert_eq!((held.held_ms, held.held_at), (0, Some(at(20))), "one reason is left");
+    fixture.advance(step, Input::Release(Hold::Engine), at(27)).await;
+    let free = fixture.store.step(step).await.unwrap();
+    assert_eq!((free.held_ms, free.held_at), (7_000, None));
+    fixture.advance(step, hold, at(30)).await;
+    // The clock was set back meanwhile.
+    fixture.advance(step, Input::Release(Hold::Person), at(29)).await;
+    fixture.advance(step, hold, at(40)).await;
+    fixture.advance(step, Input::AgentExited(Exit::Success), at(41)).await;
+    let over = fixture.store.step(step).await.unwrap();
+    assert_eq!((over.held_ms, over.held_at), (8_000, None));
+    let disk_use = DiskUse { step, disk_bytes: 7, home_bytes_before: Some(5) };
+    fixture.store.set_disk_use(disk_use).await.unwrap();
+    let measured = fixture.store.step(step).await.unwrap();
+    assert_eq!((measured.disk_bytes, measured.home_bytes_before), (Some(7), Some(5)));
+    fixture.advance(step, Input::RequestChanges, at(50)).await;
+    let anew = fixture.store.step(step).await.unwrap();
+    assert_eq!((anew.held_ms, anew.disk_bytes, anew.home_bytes_before), (0, None, None));
 }

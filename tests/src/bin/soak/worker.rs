@@ -244,6 +244,7 @@ impl Worker {
                 project: None,
                 limits: None,
                 review: Some(review),
+                priority: None,
                 attachments: Vec::new(),
             };
             if let Some(answer) = self.berth.call_once(CreateTask { task }).await {

@@ -1,7 +1,7 @@
 //! A task while it is being written: filled in from files, checked before it is queued. Pure.
 
 use wire::{
-    Limits, LimitsPatch,
+    Limits, LimitsPatch, Priority,
     task::{Attachment, AttachmentContent, NewTask, PROMPT_BYTES_MAX, ReviewGate, TaskDraft},
 };
 
@@ -29,6 +29,8 @@ pub struct Draft {
     pub minutes: String,
     /// The limit on memory in MiB; the agent's where it is empty.
     pub memory_mib: String,
+    /// Its turn in the queue; normal where it is `None`.
+    pub priority: Option<Priority>,
     /// The files that come along.
     pub attachments: Vec<Attachment>,
     /// What a person should know, a sentence each.
@@ -80,6 +82,7 @@ impl Draft {
         self.agent = draft.agent.or_else(|| self.agent.take());
         self.project = draft.project.or_else(|| self.project.take());
         self.review = draft.review.or(self.review);
+        self.priority = draft.priority.or(self.priority);
         if let Some(limits) = draft.limits {
             self.minutes = limits.wall_clock_s.map_or_else(String::new, |seconds| seconds.div_ceil(60).to_string());
             self.memory_mib = limits.memory_bytes.map_or_else(String::new, |bytes| (bytes / MIB).to_string());
@@ -124,6 +127,7 @@ impl Draft {
             project: self.project.clone(),
             limits,
             review: self.review,
+            priority: self.priority,
             attachments: self.attachments.clone(),
         })
     }
@@ -172,6 +176,7 @@ pub fn empty() -> TaskDraft {
         project: None,
         limits: None,
         review: None,
+        priority: None,
         attachments: Vec::new(),
         warnings: Vec::new(),
     }
@@ -186,6 +191,7 @@ pub fn task_of(draft: TaskDraft) -> NewTask {
         project: draft.project,
         limits: draft.limits,
         review: draft.review,
+        priority: draft.priority,
         attachments: draft.attachments,
     }
 }

@@ -2,16 +2,23 @@
 
 use std::rc::Rc;
 
+use wasm_bindgen::JsCast;
+use web_sys::HtmlSelectElement;
 use wire::{
+    Phase, Priority,
+    call::SetPriority,
+    queue::Wait,
     task::ReviewGate,
     view::{RunView, SandboxView, StepView},
 };
 use yew::prelude::*;
 
 use crate::{
+    backend::{self, CallError},
     clock::use_moment,
+    context::use_desk,
     icon::{Glyph, icon, of_phase, small_icon},
-    parts::Stopwatch,
+    parts::{Stopwatch, refusal},
     say,
     terminal::copy,
 };
@@ -19,6 +26,7 @@ use crate::{
 #[derive(PartialEq, Properties)]
 pub struct InspectorProps {
     pub call_sign: String,
+    pub priority: Priority,
     pub run: Rc<RunView>,
     pub step: Rc<StepView>,
 }
@@ -33,6 +41,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                 <h3 class="title">{ "Steps" }<span class="spring"></span><span class="now">{ format!("run {}", props.run.ordinal) }</span></h3>
                 <ol class="steps">{ for props.run.steps.iter().map(step_line) }</ol>
             </section>
+            if !step.phase.is_final() { <Queue number={props.run.summary.number} priority={props.priority} step={step.clone()} /> }
             <section class="section">
                 <h3 class="title">{ "Agent" }</h3>
                 <dl class="facts">
@@ -55,6 +64,54 @@ pub fn Inspector(props: &InspectorProps) -> Html {
             if let Some(sandbox) = &step.sandbox { <Sandbox sandbox={Rc::new(sandbox.clone())} is_live={step.phase.is_live()} /> }
             <Limits step={step.clone()} />
         </>
+    }
+}
+
+#[derive(PartialEq, Properties)]
+struct QueueProps {
+    number: i64,
+    priority: Priority,
+    step: Rc<StepView>,
+}
+
+/// Its turn in the queue, and why it does not start.
+#[component]
+fn Queue(props: &QueueProps) -> Html {
+    let desk = use_desk();
+    let refused = use_state(|| None::<CallError>);
+    let onchange = {
+        let (task, refused, refresh) = (props.number.to_string(), refused.setter(), desk.refresh.clone());
+        Callback::from(move |event: Event| {
+            let select = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok());
+            let Some(priority) = select.and_then(|select| Priority::from_name(&select.value())) else { return };
+            let (task, refused, refresh) = (task.clone(), refused.clone(), refresh.clone());
+            wasm_bindgen_futures::spawn_local(async move {
+                refused.set(backend::call(SetPriority { task, priority }).await.err());
+                refresh.emit(());
+            });
+        })
+    };
+    let wait = props.step.wait.as_ref().map(Wait::sentence);
+    html! {
+        <section class="section" data-test="queue">
+            <h3 class="title">{ "Queue" }</h3>
+            <dl class="facts">
+                if let Some(wait) = wait { <dt>{ "Waits" }</dt><dd class="whole" data-test="wait">{ say::visible(&wait) }</dd> }
+                if props.step.phase == Phase::Queued {
+                    <dt>{ "Priority" }</dt>
+                    <dd>
+                        <select class="input" aria-label="Priority" data-test="priority" {onchange}>
+                            { for Priority::ALL.into_iter().map(|priority| html! {
+                                <option key={priority.name()} value={priority.name()} selected={priority == props.priority}>{ priority.word() }</option>
+                            }) }
+                        </select>
+                    </dd>
+                } else {
+                    <dt>{ "Priority" }</dt><dd>{ props.priority.word() }</dd>
+                }
+            </dl>
+            if let Some(error) = &*refused { { refusal(error) } }
+        </section>
     }
 }
 
@@ -115,7 +172,10 @@ fn Limits(props: &LimitsProps) -> Html {
     let limits = &step.limits;
     let executing =
         step.timeline.iter().rev().find(|span| span.phase == wire::Phase::Executing && span.attempt == step.attempt);
-    let spent_s = executing.map(|span| say::seconds_between(span.entered_at, span.left_at.unwrap_or(now)));
+    let spent_s = executing.map(|span| {
+        let until = span.left_at.unwrap_or(now);
+        worked_s(step, say::seconds_between(span.entered_at, until), until)
+    });
     let wall_clock_s = i64::try_from(limits.wall_clock_s).unwrap_or(i64::MAX);
     html! {
         <section class="section">
@@ -126,9 +186,18 @@ fn Limits(props: &LimitsProps) -> Html {
                 <dt>{ "Processes" }</dt><dd>{ limits.pids }</dd>
             </dl>
             { gauge("Time", percent(spent_s.unwrap_or(0).unsigned_abs(), limits.wall_clock_s), spent_s.map_or_else(|| "–".to_owned(), say::stopwatch), &say::stopwatch(wall_clock_s)) }
+            if step.held_since.is_some() { <p class="small weak" data-test="time-stands-still">{ "Its time stands still while it is held." }</p> }
             { gauge("Output", percent(step.output_bytes, limits.output_bytes), say::bytes(step.output_bytes), &say::bytes(limits.output_bytes)) }
+            { gauge("Disk", percent(step.disk_bytes.unwrap_or(0), limits.disk_bytes), step.disk_bytes.map_or_else(|| "–".to_owned(), say::bytes), &say::bytes(limits.disk_bytes)) }
         </section>
     }
+}
+
+/// Of so many seconds since its start, those in which the agent was not stopped by a hold: what counts towards its limit.
+fn worked_s(step: &StepView, since_start_s: i64, until: jiff::Timestamp) -> i64 {
+    let held_s = i64::try_from(step.held_ms / 1_000).unwrap_or(i64::MAX);
+    let holding_s = step.held_since.map_or(0, |since| say::seconds_between(since, until));
+    since_start_s.saturating_sub(held_s).saturating_sub(holding_s).max(0)
 }
 
 /// How much of a limit is used: grey until 80 %, then a warning, then the end.

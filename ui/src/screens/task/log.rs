@@ -80,6 +80,8 @@ fn Line(props: &LineProps) -> Html {
         | EventKind::AgentExited { .. }
         | EventKind::ResultsFinal { .. }
         | EventKind::Comment { .. }
+        | EventKind::PriorityChanged { .. }
+        | EventKind::QueueChanged { .. }
         | EventKind::Note { .. } => (html! { <span class="dot" data-kind="hollow"></span> }, None),
     };
     html! {

@@ -1,5 +1,7 @@
 //! The task list as it is drawn: rows in groups, and where the selection goes. Pure.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use wire::{Phase, ids::TaskId, view::TaskRow};
 
@@ -64,11 +66,18 @@ impl Group {
     }
 }
 
-/// The rows in their groups, empty groups left out; within one the order of the list is kept.
+/// The rows in their groups, empty groups left out; within one the order of the list is kept, but for those that wait: the first in line
+/// comes first, and what is held last.
 pub fn grouped(rows: &[TaskRow], day_start: Timestamp) -> Vec<(Group, Vec<&TaskRow>)> {
     Group::ALL
         .into_iter()
-        .map(|group| (group, rows.iter().filter(|row| Group::of(row, day_start) == group).collect::<Vec<_>>()))
+        .map(|group| {
+            let mut rows: Vec<_> = rows.iter().filter(|row| Group::of(row, day_start) == group).collect();
+            if group == Group::Queued {
+                rows.sort_by_key(|row| (!row.holds.is_empty(), Reverse(row.priority), row.number));
+            }
+            (group, rows)
+        })
         .filter(|(_, rows)| !rows.is_empty())
         .collect()
 }
@@ -140,6 +149,15 @@ mod tests {
         ];
         assert_eq!(groups(&rows, "2026-11-22T00:00:00Z"), expected);
         assert_eq!(groups(&rows[..1], "2026-11-21T00:00:00Z"), [(Group::CompletedToday, vec![6])]);
+    }
+
+    #[test]
+    fn those_that_wait_stand_in_line_and_what_is_held_at_its_end() {
+        let mut rows: Vec<_> = (1..=5).rev().map(|number| row(number, Phase::Queued)).collect();
+        rows[0].priority = wire::Priority::High;
+        rows[2].priority = wire::Priority::Low;
+        rows[4].holds = vec![wire::Hold::Person];
+        assert_eq!(groups(&rows, "2026-11-21T00:00:00Z"), [(Group::Queued, vec![5, 2, 4, 3, 1])]);
     }
 
     #[test]

@@ -68,7 +68,10 @@ fn odd(builder: &mut Builder<Vec<u8>>, kind: EntryType, name: &[u8], target: &[u
     builder.append(&header, content).unwrap();
 }
 
-fn tar_of(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+/// An entry's kind, its name and where it points.
+type Listed = (EntryType, &'static str, &'static str);
+
+fn tar_of(entries: &[Listed]) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (kind, name, target) in entries {
         let content: &[u8] = if *kind == EntryType::Regular { b"x" } else { b"" };
@@ -109,7 +112,7 @@ fn a_home_keeps_its_files_and_gets_an_owner_and_a_layout() {
 
 #[test]
 fn an_archive_that_leads_out_is_refused_as_a_whole() {
-    let cases: &[(&str, &[(EntryType, &str, &str)])] = &[
+    let cases: &[(&str, &[Listed])] = &[
         ("absolute", &[(FILE, "/etc/passwd", "")]),
         ("dots", &[(FILE, "a/../../etc/passwd", "")]),
         ("only dots", &[(FOLDER, "..", "")]),

@@ -11,7 +11,7 @@ fn problem(yaml: &str) -> String {
 #[test]
 fn everything_it_can_say_is_read() {
     let front_matter = parsed(
-        "title: Tidy the report\nagent: script\nproject: books\nreview: skip\nlimits: {memory: 2GB, cpus: 1.5, processes: 256, time: 30m, output: 1GiB}\nfiles:\n  - data.csv\n  - pictures\n",
+        "title: Tidy the report\nagent: script\nproject: books\nreview: skip\npriority: high\nlimits: {memory: 2GB, cpus: 1.5, processes: 256, time: 30m, output: 1GiB, disk: 10GiB}\nfiles:\n  - data.csv\n  - pictures\n",
     );
     assert_eq!(
         front_matter,
@@ -20,12 +20,14 @@ fn everything_it_can_say_is_read() {
             agent: Some("script".to_owned()),
             project: Some("books".to_owned()),
             review: Some(ReviewGate::Skip),
+            priority: Some(Priority::High),
             limits: Some(LimitsPatch {
                 memory_bytes: Some(2_000_000_000),
                 cpu_milli: Some(1_500),
                 pids: Some(256),
                 wall_clock_s: Some(1_800),
                 output_bytes: Some(1 << 30),
+                disk_bytes: Some(10 << 30),
             }),
             files: vec!["data.csv".to_owned(), "pictures".to_owned()],
             warnings: Vec::new(),
@@ -54,7 +56,7 @@ fn an_unknown_key_is_a_warning_with_its_line_and_the_nearest_key() {
             "Line 3: the key \"agnet\" is not known and has no effect. Did you mean \"agent\"?",
             "Line 5: the key \"limits.memroy\" is not known and has no effect. Did you mean \"limits.memory\"?",
             "Line 7: the key \"memory\" is not known and has no effect. Did you mean \"limits.memory\"?",
-            "Line 8: the key \"colour\" is not known and has no effect. The keys are title, agent, project, review, limits, files.",
+            "Line 8: the key \"colour\" is not known and has no effect. The keys are title, agent, project, review, priority, limits, files.",
         ]
     );
 }
@@ -74,6 +76,7 @@ fn a_wrong_value_is_an_error_with_its_line() {
         ("\ntitle: 12\n", "line 3: \"title\" must be text, not the number 12; put it in quotes"),
         ("title: T\nagent: true\n", "line 3: \"agent\" must be text, not the truth value true; put it in quotes"),
         ("agent: \"\"\n", "line 2: \"agent\" is empty: give it a value or leave it out"),
+        ("priority: urgent\n", "line 2: \"priority\" must be high, normal or low, not \"urgent\""),
         ("review: maybe\n", "line 2: \"review\" must be ask or skip, not \"maybe\""),
         (
             "files: {a: b}\n",
