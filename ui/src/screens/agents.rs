@@ -65,7 +65,7 @@ pub fn Agents() -> Html {
                 Look::Known(agents) => html! {
                     <>
                         { list(agents, known.tasks.data.as_deref(), shown.as_deref(), &selected.setter()) }
-                        if let Some(agent) = shown { <Bar key={agent.agent.to_string()} {agent} /> }
+                        if let Some(agent) = shown { <Bar key={agent.agent.to_string()} agent={agent.clone()} /> }
                     </>
                 },
             } }

@@ -82,7 +82,7 @@ pub fn Homes() -> Html {
                                 }) }
                             </div>
                         </div>
-                        if let Some(home) = shown { <Bar key={home.home.clone()} {home} /> }
+                        if let Some(home) = shown { <Bar key={home.home.clone()} home={home.clone()} /> }
                     </>
                 },
             } }

@@ -146,7 +146,7 @@ fn list(
                     })
                 };
                 let is_open = opened.is_some_and(|opened| opened.key == entry.key);
-                html! { <Row key={entry.key.clone()} {entry} {is_open} {onclick} /> }
+                html! { <Row key={entry.key.clone()} entry={entry.clone()} {is_open} {onclick} /> }
             }) }
         </div>
     }
