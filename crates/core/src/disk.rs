@@ -81,7 +81,7 @@ pub(crate) struct Free {
     /// Files that can still be made; `None` where there is no bound.
     files: Option<u64>,
     /// All of it, in bytes.
-    total_bytes: u64,
+    pub(crate) total_bytes: u64,
     /// Which file system it is.
     id: u64,
 }
@@ -171,12 +171,13 @@ fn see(before: &Room, floor: u64, data_folder: &Utf8Path, engine_folder: Option<
             // What is free while the reserve is not there has to be more than the reserve itself.
             let has_room = room.data.is_none() && free.bytes >= 2 * reserve::bytes(free.total_bytes);
             let was_there = reserve::let_go(data_folder);
-            room.is_refused = was_there || !has_room || !reserve::make(data_folder, free.total_bytes);
+            room.is_refused = was_there || !has_room || !reserve::make(data_folder, free);
             if room.is_refused {
                 room.data = room.data.or(Some(Shortage::Refused));
             }
-        } else if room.data.is_none() && !reserve::make(data_folder, free.total_bytes) {
-            debug!(%data_folder, "there is no room for the reserve");
+        } else if room.data.is_none() && !reserve::make(data_folder, free) {
+            // Whatever the floor is: a disk without room for that is full.
+            room.data = Some(Shortage::Refused);
         }
     }
     if let Some(engine_folder) = engine_folder

@@ -93,6 +93,7 @@ async fn data_folders() -> (Utf8TempDir, Utf8TempDir) {
     app.kill().await;
     let open = copy(app.home());
     app.restart().await;
+    status(&app).await;
     app.stop().await;
     (open, copy(app.home()))
 }
@@ -169,6 +170,7 @@ async fn a_data_folder_on_a_disk_that_is_read_only_is_refused_with_what_to_do() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_waits_for_a_program_that_holds_the_database_and_then_refuses_with_what_to_do() {
     let mut app = TestApp::start().await;
+    status(&app).await;
     app.stop().await;
     let holder = Holder::of(app.home());
     let refused = app.run(["serve"]).await.bad().complaint();

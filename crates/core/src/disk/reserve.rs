@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use camino::Utf8Path;
 use tracing::debug;
 
+use super::Free;
+
 const RESERVE_FILE: &str = "reserve";
 /// Enough for many transactions and the log that SQLite writes them to first.
 const RESERVE_BYTES_MAX: u64 = 16 << 20;
@@ -20,12 +22,15 @@ pub(super) fn bytes(total_bytes: u64) -> u64 {
 }
 
 /// Makes it where it is missing. `false` where there is no room for it; nothing of it is there then.
-pub(super) fn make(data_folder: &Utf8Path, total_bytes: u64) -> bool {
+pub(super) fn make(data_folder: &Utf8Path, free: Free) -> bool {
     let path = data_folder.join(RESERVE_FILE);
-    let wanted = bytes(total_bytes);
+    let wanted = bytes(free.total_bytes);
     // A disk may have grown since: what is there is a reserve.
     if std::fs::metadata(&path).is_ok_and(|found| found.len() >= RESERVE_BYTES_MIN.min(wanted)) {
         return true;
+    }
+    if free.bytes <= wanted {
+        return false;
     }
     let made = open(&path).and_then(|file| fill(file, wanted));
     if let Err(error) = made {
