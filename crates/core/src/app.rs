@@ -156,7 +156,16 @@ fn reason(error: &io::Error) -> String {
 /// What is the matter with a database, and what to do.
 fn words(folder: &Utf8Path, error: &StoreError) -> (String, String) {
     let copy = "Make a copy of the folder before you try anything.";
+    let full = || {
+        (
+            format!("The disk with `{folder}` is full, so the database cannot be opened. Nothing is lost."),
+            "Free some space, then start Berth again.".to_owned(),
+        )
+    };
     match error {
+        // Without room for the log beside it, a file cannot be opened either.
+        StoreError::Io(_) if disk::is_full(folder) => full(),
+        StoreError::Full(_) => full(),
         StoreError::Locked(_) => (
             format!("Another program holds the database in `{folder}`. Nothing in it was changed."),
             "Close it (a database browser, a backup, `sqlite3`), then start Berth again.".to_owned(),
@@ -178,10 +187,6 @@ fn words(folder: &Utf8Path, error: &StoreError) -> (String, String) {
         StoreError::NotBerth { path } => (
             format!("`{path}` is a database, but none of Berth's. Nothing in it was changed."),
             "Move it elsewhere, or set `BERTH_HOME` to another folder.".to_owned(),
-        ),
-        StoreError::Full(_) => (
-            format!("The disk with `{folder}` is full, so the database cannot be opened. Nothing is lost."),
-            "Free some space, then start Berth again.".to_owned(),
         ),
         StoreError::ReadOnly(_) => (
             format!("The database in `{folder}` cannot be written: the file, its folder or its disk is read-only. Nothing in it was changed."),
