@@ -339,7 +339,7 @@ fn first_process(machine: &Child) -> String {
         let Some(child) = children.split_whitespace().next() else {
             panic!("there is no process behind `unshare`");
         };
-        pid = child.to_owned();
+        child.clone_into(&mut pid);
         // Of the processes in the line it alone has a number of its own in its machine, and that is 1.
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Output without measure: one line of a gigabyte, and gigabytes in all.
+//! Output without measure: one line as long as a disk, and lines without end.
 
 use std::time::{Duration, Instant};
 
-use berth_tests::{TestApp, command::run_within};
+use berth_tests::{TestApp, command::run_within, until};
 use wire::{ErrorCode, LimitsPatch, Phase, call::ShowTask};
 
 use crate::support::{Calls, agent, assert_same_bytes, memory_of, output_file, start};
@@ -13,10 +13,12 @@ const MEMORY_BYTES_MAX: u64 = 320 << 20;
 const CALL_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a flood takes at most.
 const FLOOD_TIME_MAX: Duration = Duration::from_mins(30);
-/// How much is printed in all; `BERTH_TEST_FLOOD_GIB` asks for more.
-const FLOOD_GIB: u64 = 1;
+/// How much is printed, in MiB; `BERTH_TEST_FLOOD_MIB` asks for more.
+const FLOOD_MIB: u64 = 256;
 
-const GIB: u64 = 1 << 30;
+fn flood_bytes() -> u64 {
+    std::env::var("BERTH_TEST_FLOOD_MIB").ok().map_or(FLOOD_MIB, |number| number.parse().unwrap()) << 20
+}
 
 /// Runs a flood to its end, and asserts that nobody but the disk noticed.
 async fn flood(name: &str, prints: &str, bytes: u64) {
@@ -34,16 +36,13 @@ async fn flood(name: &str, prints: &str, bytes: u64) {
     let run = created.run.to_string();
     let following = app.berth(["logs", &run, "--follow", "--raw"]).stdout(std::process::Stdio::null()).spawn();
     let mut following = following.unwrap();
-    let view = loop {
+    let view = until("the end of the flood", FLOOD_TIME_MAX, async || {
         let view = app.show(&created).await;
         let task = app.call(ShowTask { task: created.task.to_string() }).await.unwrap();
         assert!(task.row.note.chars().count() <= 250, "a note of {} characters", task.row.note.chars().count());
-        if view.summary.phase.is_final() {
-            break view;
-        }
-        assert!(began.elapsed() < FLOOD_TIME_MAX, "it takes longer than {FLOOD_TIME_MAX:?}");
-        tokio::task::yield_now().await;
-    };
+        view.summary.phase.is_final().then_some(view)
+    })
+    .await;
     assert_eq!(view.summary.phase, Phase::Completed, "{view:#?}");
     let took = began.elapsed();
     let times = calls.end(&format!("beside {name}")).await;
@@ -71,16 +70,17 @@ async fn flood(name: &str, prints: &str, bytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_of_a_gigabyte_arrives_whole_and_nothing_grows_with_it() {
-    flood("a line of 1 GiB", "head -c 1073741824 /dev/zero | tr '\\0' x", GIB).await;
+async fn a_single_line_of_any_length_arrives_whole_and_nothing_grows_with_it() {
+    let bytes = flood_bytes();
+    let prints = format!("head -c {bytes} /dev/zero | tr '\\0' x");
+    flood(&format!("a line of {} MiB", bytes >> 20), &prints, bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gigabytes_of_lines_arrive_whole_where_the_limit_lets_them() {
-    let gibibytes = std::env::var("BERTH_TEST_FLOOD_GIB").ok().map_or(FLOOD_GIB, |number| number.parse().unwrap());
-    let bytes = gibibytes * GIB;
+async fn a_flood_of_lines_arrives_whole_where_the_limit_lets_it() {
+    let bytes = flood_bytes();
     let prints = format!("yes 'a line that is printed again and again, for gigabytes' | head -c {bytes}");
-    flood(&format!("{gibibytes} GiB of lines"), &prints, bytes).await;
+    flood(&format!("{} MiB of lines", bytes >> 20), &prints, bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
