@@ -13,13 +13,14 @@ use tracing::warn;
 use wire::{
     Action, Call, ErrorCode, ErrorView, EventKind, Request,
     call::{
-        Act, BuildImage, CancelRun, CreateTask, HelloReply, ListEvents, ListTasks, ReadResult, StreamTicket,
-        TaskCreated,
+        Act, BuildImage, CancelRun, ChangeQueue, CreateTask, HelloReply, ListEvents, ListTasks, ReadResult,
+        SetPriority, StreamTicket, TaskCreated,
     },
+    queue::QueueView,
     stream::Update,
     task::NewTask,
     upkeep::{MarkSeen, Seen},
-    view::{ContentView, ImageView, RunSummary, StepView, TaskList},
+    view::{ContentView, ImageView, RunSummary, StepView, TaskList, TaskRow},
 };
 
 use crate::clock::new_id;
@@ -73,25 +74,10 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let acted = whole(house, async move { act(&owner, &action).await }).await;
             reply(&call, acted)
         }
-        Request::CancelRun(call) => {
-            let cancelled = cancel_run(house, &call).await;
-            reply(&call, cancelled)
-        }
+        Request::CancelRun(call) => reply(&call, cancel_run(house, &call).await),
         Request::ShowQueue(call) => reply(&call, line::show(house).await),
-        Request::ChangeQueue(call) => {
-            let (owner, change) = (house.clone(), call.clone());
-            let changed = whole(house, async move { line::change(&owner, change).await }).await;
-            reply(&call, changed)
-        }
-        Request::SetPriority(call) => {
-            let (owner, change) = (house.clone(), call.clone());
-            let changed = whole(house, async move {
-                let task = find_task(&owner, &change.task).await?.task;
-                line::set_priority(&owner, task, change.priority).await
-            });
-            let changed = changed.await;
-            reply(&call, changed)
-        }
+        Request::ChangeQueue(call) => reply(&call, change_queue(house, &call).await),
+        Request::SetPriority(call) => reply(&call, set_priority(house, &call).await),
         Request::ListResults(call) => {
             let list = match find_run(house, &call.run).await {
                 Ok(record) => views::result_list(house, record.run).await.map_err(|error| of_store(&error)),
@@ -201,6 +187,17 @@ async fn mark_seen(house: &House, call: &MarkSeen) -> Result<Seen, ErrorView> {
         house.retention_nudge.notify_one();
     }
     Ok(Seen { runs })
+}
+
+async fn change_queue(house: &Arc<House>, call: &ChangeQueue) -> Result<QueueView, ErrorView> {
+    let (owner, change) = (house.clone(), call.clone());
+    whole(house, async move { line::change(&owner, change).await }).await
+}
+
+async fn set_priority(house: &Arc<House>, call: &SetPriority) -> Result<TaskRow, ErrorView> {
+    let task = find_task(house, &call.task).await?.task;
+    let (owner, priority) = (house.clone(), call.priority);
+    whole(house, async move { line::set_priority(&owner, task, priority).await }).await
 }
 
 /// Carries out what must not stop half-way because its caller has gone: a row without its actor would wait for the next start.

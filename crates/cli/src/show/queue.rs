@@ -56,10 +56,6 @@ pub(crate) fn queue(view: &QueueView, now: Timestamp, ink: Ink) -> String {
 /// A task's turn.
 pub(crate) fn priority(row: &TaskRow, ink: Ink) -> String {
     let number = ink.paint(Tone::Strong, &format!("#{}", row.number));
-    let mut text = format!("{number} has {} priority.", row.priority.word().to_lowercase());
-    if let Some(wait) = &row.wait {
-        text.push_str(&format!(" {}.", wait.sentence()));
-    }
-    text.push('\n');
-    text
+    let wait = row.wait.as_ref().map_or_else(String::new, |wait| format!(" {}.", wait.sentence()));
+    format!("{number} has {} priority.{wait}\n", row.priority.word().to_lowercase())
 }

@@ -136,14 +136,13 @@ async fn a_paused_queue_starts_nothing_over_a_restart_and_what_works_works_on() 
     scene.at_work(&waiting).await.exit_with(0);
     scene.until_phase(&waiting, Phase::Completed).await;
     let all = scene.api().call(ListEvents { limit: 1_000, ..ListEvents::default() }).await.unwrap();
-    let states = all.iter().filter_map(|event| match event.kind {
-        EventKind::QueueChanged { state, slots } => Some((state, slots)),
-        _ => None,
+    let changes = all.iter().filter_map(|event| {
+        if let EventKind::QueueChanged { state, slots } = event.kind { Some((state, slots)) } else { None }
     });
     let three = Slots::Fixed { count: 3 };
     let expected =
         [(QueueState::Open, Slots::Fixed { count: 1 }), (QueueState::Paused, three), (QueueState::Open, three)];
-    assert_eq!(states.collect::<Vec<_>>(), expected);
+    assert_eq!(changes.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

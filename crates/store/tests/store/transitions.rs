@@ -174,10 +174,10 @@ async fn time_for_which_an_agent_is_held_adds_up_and_another_attempt_begins_at_n
     let fixture = fixture().await;
     let (_, step, _) = fixture.task("one").await;
     // Held in the queue: there is no agent that could stand still.
-    let hold = Input::Hold(Hold::Person);
-    fixture.advance_all(step, 10, &[hold, Input::Release(Hold::Person), Input::SlotGranted, Input::Provisioned]).await;
+    let pause = Input::Hold(Hold::Person);
+    fixture.advance_all(step, 10, &[pause, Input::Release(Hold::Person), Input::SlotGranted, Input::Provisioned]).await;
     assert_eq!(fixture.store.step(step).await.unwrap().held_ms, 0);
-    fixture.advance(step, hold, at(20)).await;
+    fixture.advance(step, pause, at(20)).await;
     fixture.advance(step, Input::Hold(Hold::Engine), at(21)).await;
     fixture.advance(step, Input::Release(Hold::Person), at(24)).await;
     let held = fixture.store.step(step).await.unwrap();
@@ -185,10 +185,10 @@ async fn time_for_which_an_agent_is_held_adds_up_and_another_attempt_begins_at_n
     fixture.advance(step, Input::Release(Hold::Engine), at(27)).await;
     let free = fixture.store.step(step).await.unwrap();
     assert_eq!((free.held_ms, free.held_at), (7_000, None));
-    fixture.advance(step, hold, at(30)).await;
+    fixture.advance(step, pause, at(30)).await;
     // The clock was set back meanwhile.
     fixture.advance(step, Input::Release(Hold::Person), at(29)).await;
-    fixture.advance(step, hold, at(40)).await;
+    fixture.advance(step, pause, at(40)).await;
     fixture.advance(step, Input::AgentExited(Exit::Success), at(41)).await;
     let over = fixture.store.step(step).await.unwrap();
     assert_eq!((over.held_ms, over.held_at), (8_000, None));
