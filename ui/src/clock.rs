@@ -31,7 +31,8 @@ fn moment() -> Moment {
     Moment { now: now(), zone_s: -(behind_min as i64) * 60 }
 }
 
-fn is_visible() -> bool {
+/// Whether the page is before a person's eyes, as far as a browser knows.
+pub fn is_visible() -> bool {
     web_sys::window()
         .and_then(|window| window.document())
         .is_none_or(|document| document.visibility_state() == VisibilityState::Visible)

@@ -100,6 +100,17 @@ pub fn key(name: &'static str) -> Html {
     html! { <kbd class="kbd">{ name }</kbd> }
 }
 
+/// What Berth says, which is visible already; what is to be typed exactly so looks like it.
+pub fn words(visible: &str) -> Html {
+    say::parts(visible)
+        .into_iter()
+        .map(|part| match part {
+            say::Part::Words(words) => html! { { words } },
+            say::Part::Exact(text) => html! { <code>{ text }</code> },
+        })
+        .collect()
+}
+
 #[derive(PartialEq, Properties)]
 pub struct BrokenProps {
     /// What cannot be shown: "The tasks".
@@ -117,8 +128,8 @@ pub fn Broken(props: &BrokenProps) -> Html {
         <div class="empty" role="alert" data-test="broken">
             <span class="broken-sign" data-tone="fail">{ icon(Glyph::Alert) }</span>
             <h2>{ format!("{} cannot be shown", props.what) }</h2>
-            <p>{ say::visible(&props.error.to_string()) }</p>
-            if !props.error.hint().is_empty() { <p class="small">{ say::visible(props.error.hint()) }</p> }
+            <p>{ words(&say::visible(&props.error.to_string())) }</p>
+            if !props.error.hint().is_empty() { <p class="small">{ words(&say::visible(props.error.hint())) }</p> }
             <div class="actions">
                 <button class="button" data-kind="primary" onclick={props.on_retry.reform(|_: MouseEvent| ())}>
                     { icon(Glyph::Refresh) }{ "Try again" }
@@ -134,8 +145,8 @@ pub fn error_panel(error: &ErrorView) -> Html {
         <div class="error-panel" role="alert" data-tone="fail" data-test="error">
             { icon(Glyph::Alert) }
             <div class="text">
-                <b>{ say::visible(&error.message) }</b>
-                if !error.hint.is_empty() { <p>{ say::visible(&error.hint) }</p> }
+                <b>{ words(&say::visible(&error.message)) }</b>
+                if !error.hint.is_empty() { <p>{ words(&say::visible(&error.hint)) }</p> }
                 if !error.detail.is_empty() { <pre class="code">{ say::visible(&error.detail) }</pre> }
             </div>
         </div>
@@ -146,8 +157,8 @@ pub fn error_panel(error: &ErrorView) -> Html {
 pub fn refusal(error: &CallError) -> Html {
     html! {
         <span class="refusal" role="alert" data-tone="fail">
-            { say::sentence(&error.to_string()) }
-            if !error.hint().is_empty() { { " " }{ say::sentence(error.hint()) } }
+            { words(&say::sentence(&error.to_string())) }
+            if !error.hint().is_empty() { { " " }{ words(&say::sentence(error.hint())) } }
         </span>
     }
 }

@@ -142,10 +142,36 @@ pub fn visible(text: &str) -> String {
     safe
 }
 
-/// Text that stands before other text: visible, and with a full stop where it has no end of its own.
+/// Text that stands before other text: visible, with a capital where it begins with a plain word, and with a full stop where it has no
+/// end of its own.
 pub fn sentence(text: &str) -> String {
-    let text = visible(text.trim());
+    let mut text = visible(text.trim());
+    let is_word =
+        text.split(char::is_whitespace).next().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+    if is_word && let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     if text.is_empty() || text.ends_with(['.', ':', '?', '!', '…']) { text } else { format!("{text}.") }
+}
+
+/// A part of what Berth says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'text> {
+    /// Words.
+    Words(&'text str),
+    /// What stands between backticks: it is typed, or named, exactly so.
+    Exact(&'text str),
+}
+
+/// The parts of a text; one whose backticks are no pairs is words alone.
+pub fn parts(text: &str) -> Vec<Part<'_>> {
+    let pieces: Vec<_> = text.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return vec![Part::Words(text)];
+    }
+    let part = |(index, piece): (usize, _)| if index % 2 == 0 { Part::Words(piece) } else { Part::Exact(piece) };
+    let is_empty = |part: &Part<'_>| matches!(part, Part::Words("") | Part::Exact(""));
+    pieces.into_iter().enumerate().map(part).filter(|part| !is_empty(part)).collect()
 }
 
 /// The last folder of a path: what tells it from its neighbours, where the whole does not fit.
@@ -164,6 +190,19 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_exact() {
+        use Part::{Exact, Words};
+        assert_eq!(
+            parts("Run `berth doctor`, then retry."),
+            [Words("Run "), Exact("berth doctor"), Words(", then retry.")]
+        );
+        assert_eq!(parts("`a` or `b`"), [Exact("a"), Words(" or "), Exact("b")]);
+        assert_eq!(parts("one ` alone"), [Words("one ` alone")]);
+        assert_eq!(parts("``"), []);
+        assert_eq!(parts(""), []);
     }
 
     #[test]
@@ -228,7 +267,14 @@ mod tests {
 
     #[test]
     fn a_sentence_has_an_end() {
-        for (text, said) in [("It is gone", "It is gone."), ("Is it?", "Is it?"), (" Wait… ", "Wait…"), ("", "")] {
+        for (text, said) in [
+            ("line 2: no", "Line 2: no."),
+            ("it is gone", "It is gone."),
+            ("data.csv is gone", "data.csv is gone."),
+            ("Is it?", "Is it?"),
+            (" Wait… ", "Wait…"),
+            ("", ""),
+        ] {
             assert_eq!(sentence(text), said);
         }
     }

@@ -3,23 +3,13 @@
 
 use std::cell::RefCell;
 
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
+use wire::session::{SessionReply, SessionRequest};
 use yew::Callback;
 
 use super::{CallError, desktop, http};
 
 const KEY: &str = "berth.token";
-
-#[derive(Serialize)]
-struct Exchange<'a> {
-    code: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Exchanged {
-    token: String,
-}
 
 /// How the page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +44,10 @@ pub async fn enter() -> Entry {
 
 /// Exchanges a code for the token.
 pub async fn exchange(code: String) -> Entry {
-    let Ok(body) = serde_json::to_string(&Exchange { code: &code }) else { return Entry::Closed };
+    let request = SessionRequest { code };
+    let Ok(body) = serde_json::to_string(&request) else { return Entry::Closed };
     match http::post("/api/session", &body, None).await {
-        Ok(answer) if answer.status < 300 => match serde_json::from_str::<Exchanged>(&answer.body) {
+        Ok(answer) if answer.status < 300 => match serde_json::from_str::<SessionReply>(&answer.body) {
             Ok(exchanged) => {
                 keep(Some(exchanged.token));
                 Entry::Open
@@ -67,7 +58,7 @@ pub async fn exchange(code: String) -> Entry {
         Ok(_) if token().is_some() => Entry::Open,
         Ok(_) => Entry::Closed,
         Err(CallError::Away | CallError::Garbled(_) | CallError::Refused(_) | CallError::SignedOut) => {
-            Entry::Unanswered { code }
+            Entry::Unanswered { code: request.code }
         }
     }
 }

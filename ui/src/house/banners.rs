@@ -14,7 +14,7 @@ use crate::{
     clock::use_moment,
     context::{use_desk, use_feed, use_known},
     icon::{Glyph, icon, small_icon},
-    parts::refusal,
+    parts::{refusal, words},
     queue::use_queue,
     say,
 };
@@ -108,12 +108,12 @@ fn EngineDown() -> Html {
         <div class="banner" role="alert" data-tone="fail" data-test="engine-down">
             { icon(Glyph::MonitorX) }
             <div class="text">
-                <b>{ say::visible(&error.message) }</b>
+                <b>{ words(&say::visible(&error.message)) }</b>
                 { format!("Since {}. ", say::clock_s(since, zone_s)) }
                 if live > 0 {
                     { format!("{} may still be at work; nothing is lost, Berth picks them up again. ", say::count(live as u64, "sandbox", "sandboxes")) }
                 }
-                { say::sentence(&error.hint) }
+                { words(&say::sentence(&error.hint)) }
                 if *is_open {
                     { match report.as_deref() {
                         None => html! { <p>{ "Looking" }</p> },
@@ -142,7 +142,7 @@ fn checks(report: &DoctorReport) -> Html {
                 html! {
                     <li key={check.name.clone()} data-tone={tone}>
                         <span class="toned">{ small_icon(glyph) }</span>
-                        <span><b>{ &check.name }</b>{ " " }{ say::sentence(&check.message) }{ " " }{ say::sentence(&check.hint) }</span>
+                        <span><b>{ &check.name }</b>{ " " }{ words(&say::sentence(&check.message)) }{ " " }{ words(&say::sentence(&check.hint)) }</span>
                     </li>
                 }
             }) }

@@ -83,7 +83,7 @@ fn Running() -> Html {
     html! {
         <div class="nav">
             <div class="title">{ if down.is_some() { "Running when last seen" } else { "Running" } }</div>
-            if status.live.is_empty() { <div class="empty-line">{ "Nothing is running" }</div> }
+            if status.live.is_empty() { <div class="empty-line">{ if down.is_some() { "Nothing was running" } else { "Nothing is running" } }</div> }
             { for status.live.iter().take(RUNNING_MAX).map(|step| html! {
                 <Go key={step.number} to={Route::task(step.number)} here={here == Some(step.number)}>
                     { phase_icon(step.phase) }

@@ -357,7 +357,7 @@ fn NameAgent(props: &NameProps) -> Html {
             match (can, is_rename) {
                 (false, _) => {}
                 (true, true) => {
-                    ask.emit(Ask::Update(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }))
+                    ask.emit(Ask::Update(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }));
                 }
                 (true, false) => ask.emit(Ask::Duplicate(DuplicateAgent { agent, name })),
             }
@@ -413,7 +413,7 @@ fn RemoveAgent(props: &DialogProps) -> Html {
     let on_yes = {
         let (agent, home) = (agent.name.clone(), if *with_home { HomeFate::Delete } else { HomeFate::Keep });
         Callback::from(move |confirm: String| {
-            ask.emit(Ask::Delete(DeleteAgent { agent: agent.clone(), confirm, home }))
+            ask.emit(Ask::Delete(DeleteAgent { agent: agent.clone(), confirm, home }));
         })
     };
     let choice = |value: bool, label: &'static str, test: &'static str| {

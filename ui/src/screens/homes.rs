@@ -187,7 +187,7 @@ fn Bar(props: &BarProps) -> Html {
                     });
                 }
                 HomeAction::Export | HomeAction::Import | HomeAction::Reset | HomeAction::Delete => {
-                    asked.set(Some(action))
+                    asked.set(Some(action));
                 }
             }
         })

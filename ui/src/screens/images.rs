@@ -112,7 +112,7 @@ fn Image(props: &ImageProps) -> Html {
                 <span class="who"><span class="name">{ &image.name }</span><span class="weak">{ &image.version }</span></span>
                 { state_badge(&image.state) }
             </div>
-            <div class="what" title={image.description.clone()}>{ &image.title }</div>
+            <div class="what" title={image.description.clone()}>{ &image.description }</div>
             { match &image.state {
                 ImageState::Building { line, .. } => html! { <div class="build-line" data-test="build-line" title={line.clone()}>{ say::visible(line) }</div> },
                 ImageState::Failed { error } => error_panel(error),

@@ -229,8 +229,13 @@ fn Form(props: &NewTaskProps) -> Html {
         Callback::from(move |_: MouseEvent| dispatcher.dispatch(DialogAction::Clear))
     };
     let problem = draft.problem();
-    let reason =
-        if dialog.is_sending { Some("Queueing".to_owned()) } else { problem.map(|problem| problem.to_string()) };
+    let is_agent_unknown = agent.is_none() && draft.agent.is_some() && known.agents.data.is_some();
+    let reason = if dialog.is_sending {
+        Some("Queueing".to_owned())
+    } else {
+        let no_agent = is_agent_unknown.then(|| "Choose an agent first".to_owned());
+        problem.map(|problem| problem.to_string()).or(no_agent)
+    };
     let button = |then: Then| {
         let submit = submit.clone();
         Callback::from(move |_: MouseEvent| submit.emit(then))

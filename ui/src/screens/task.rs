@@ -5,6 +5,7 @@ mod inspector;
 mod log;
 mod overview;
 mod results;
+mod seen;
 mod terminals;
 mod timeline;
 
@@ -20,8 +21,8 @@ use yew::prelude::*;
 use yew_router::prelude::*;
 
 use self::{
-    actions::Actions, inspector::Inspector, log::Log, overview::Overview, results::Results, terminals::Terminals,
-    timeline::Timeline,
+    actions::Actions, inspector::Inspector, log::Log, overview::Overview, results::Results, seen::Seen,
+    terminals::Terminals, timeline::Timeline,
 };
 use crate::{
     context::{use_desk, use_feed},
@@ -153,10 +154,12 @@ fn Page(props: &PageProps) -> Html {
             }
         });
     }
+    let ended = view.runs.iter().filter(|run| run.summary.phase.is_final()).count();
     let run = run_of(view).cloned().map(Rc::new);
     let step = run.as_deref().and_then(step_of).cloned().map(Rc::new);
     html! {
         <main class="content" data-test="screen-task" data-number={row.number.to_string()}>
+            <Seen number={row.number} {ended} />
             <header class="header">
                 <Crumbs number={row.number.to_string()} />
                 <h1 title={row.title.clone()}>{ say::visible(&row.title) }</h1>

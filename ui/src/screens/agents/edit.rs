@@ -26,11 +26,6 @@ impl Program {
         (Self::Command, "command", "A command"),
     ];
 
-    /// Its name in the form.
-    pub fn name(self) -> &'static str {
-        Self::ALL.into_iter().find(|(program, ..)| *program == self).map_or("", |(_, name, _)| name)
-    }
-
     /// The one of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, other, _)| *other == name).map(|(program, ..)| program)
