@@ -8,6 +8,7 @@ use berth_tests::{TestApp, docker, docker::docker, until};
 use camino::Utf8PathBuf;
 use camino_tempfile::Utf8TempDir;
 use futures::StreamExt as _;
+use tokio::task::JoinSet;
 use wire::{
     ErrorCode, ErrorView, Phase,
     call::{
@@ -360,7 +361,7 @@ async fn an_import_that_is_cancelled_or_killed_half_way_leaves_the_old_home() {
         let begun = futures::stream::iter([header, vec![7; 1 << 20]].map(Ok::<_, std::io::Error>));
         let body = reqwest::Body::wrap_stream(begun.chain(futures::stream::pending()));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let sending = tokio::spawn(http.post(url).body(body).send());
+        let mut sending = JoinSet::from_iter([http.post(url).body(body).send()]);
         let view = until("the import to be on its way", BOUND, async || {
             let view = home(&app, "mason").await;
             (view.work.is_some_and(|work| work.done_bytes > 1 << 20) && volumes(&app).len() == 2).then_some(view)
@@ -372,11 +373,11 @@ async fn an_import_that_is_cancelled_or_killed_half_way_leaves_the_old_home() {
         let waiting = begin(&app, "mason", "ls ~/big 2>/dev/null; cat ~/mine").await;
         if ending == "cancelled" {
             app.call(CancelHomeWork { home: "mason".to_owned() }).await.unwrap();
-            let refused: ErrorView = sending.await.unwrap().unwrap().json().await.unwrap();
+            let refused: ErrorView = sending.join_next().await.unwrap().unwrap().unwrap().json().await.unwrap();
             assert!(refused.message.contains("cancelled"), "{refused:?}");
         } else {
             app.kill().await;
-            sending.abort();
+            sending.abort_all();
             app.restart().await;
         }
         app.reaches(&waiting, Phase::Completed).await;

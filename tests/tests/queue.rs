@@ -14,7 +14,7 @@ use wire::{
 };
 
 /// An agent that is told to end has ten seconds, then its container as many; the rest is the engine's and this machine's.
-const CANCEL_TIME_MAX: Duration = Duration::from_secs(60);
+const CANCEL_TIME_MAX: Duration = Duration::from_mins(1);
 /// Something that happens ten times a second has stopped when it has not happened for so long.
 const STILL: Duration = Duration::from_secs(2);
 

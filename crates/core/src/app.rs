@@ -242,8 +242,8 @@ impl App {
         let line = Line::read(&store).await.map_err(in_store)?;
         let (extra, authorities) = trust(config.extra_certificates.clone()).await?;
         let images = Images::new(install.to_string(), extra);
-        let link = EngineLink::new(connector, time.clone());
-        let house = House::new(Parts { config, install, time, store, line, link, images, authorities });
+        let engine = EngineLink::new(connector, time.clone());
+        let house = House::new(Parts { config, install, time, store, line, link: engine, images, authorities });
         info!(%install, folder = %house.config.data_folder, "Berth starts");
 
         disk::look_first(&house).await;

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(settings.lonely_max, Duration::from_secs(3));
         assert_eq!(settings.wall_clock, None);
         let Ok(Command::Init(settings)) = parsed("init") else { panic!("not parsed") };
-        assert_eq!(settings.lonely_max, Duration::from_secs(24 * 60 * 60), "24 h without a pipe");
+        assert_eq!(settings.lonely_max, Duration::from_hours(24), "24 h without a pipe");
         assert_eq!(settings.spool, PathBuf::from("/berth/run"), "where its volume is");
     }
 

@@ -75,11 +75,11 @@ impl Eye {
     }
 
     fn strike(&self, symbols: &[u32]) {
-        let fake = |kind, symbol: &u32| {
+        let presses = symbols.iter().map(|symbol| (KEY_PRESS_EVENT, symbol));
+        let releases = symbols.iter().rev().map(|symbol| (KEY_RELEASE_EVENT, symbol));
+        for (kind, symbol) in presses.chain(releases) {
             self.connection.xtest_fake_input(kind, self.keys[symbol], 0, self.root, 0, 0, 0).unwrap();
-        };
-        symbols.iter().for_each(|symbol| fake(KEY_PRESS_EVENT, symbol));
-        symbols.iter().rev().for_each(|symbol| fake(KEY_RELEASE_EVENT, symbol));
+        }
         self.connection.flush().unwrap();
     }
 

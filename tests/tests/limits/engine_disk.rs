@@ -34,7 +34,7 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
     app.reaches(&printing, Phase::Executing).await;
     let workspace = app.workspace(&printing).await;
 
-    let root = engine_root(&engine).await;
+    let root = engine_root(&engine);
     let fill = format!(
         "dd if=/dev/zero of={root}/filler bs=64k 2>/dev/null; dd if=/dev/zero of={root}/rest bs=512 2>/dev/null; true"
     );
@@ -62,6 +62,6 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
     app.is_swept().await;
 }
 
-async fn engine_root(engine: &OwnEngine) -> String {
+fn engine_root(engine: &OwnEngine) -> String {
     engine.docker().run(&["info", "--format", "{{.DockerRootDir}}"]).trim().to_owned()
 }

@@ -12,11 +12,14 @@
 //! The formats are ustar and pax (POSIX.1-2017) and GNU's. The crate `tar` reads and writes single headers here and no more: its own
 //! loop keeps a name as long as the archive says, and an archive may say ten gigabytes.
 
+mod write;
+
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use tar::{EntryType, Header};
 
+use self::write::{Entry, Kind, Writer};
 use crate::escape;
 use crate::owner::Owner;
 
@@ -146,8 +149,8 @@ pub(crate) fn carry(
     beginning: &Beginning,
 ) -> Result<Carried, ArchiveError> {
     let mut carrier = Carrier {
+        output: Writer { output, owner: route.owner, prefix: route.prefix },
         route,
-        output,
         carried: Carried::default(),
         fixed: HashSet::new(),
         links: HashSet::new(),
@@ -159,14 +162,13 @@ pub(crate) fn carry(
     if let Some(input) = input {
         carrier.entries(input)?;
     }
-    carrier.output.write_all(&[0; 2 * BLOCK_BYTES]).map_err(ArchiveError::Carry)?;
-    carrier.output.flush().map_err(ArchiveError::Carry)?;
+    carrier.output.end()?;
     Ok(carrier.carried)
 }
 
 struct Carrier<'a> {
     route: Route,
-    output: &'a mut dyn Write,
+    output: Writer<'a>,
     carried: Carried,
     /// The paths of the beginning: whatever the archive has there must be a folder, or the same link.
     fixed: HashSet<Vec<u8>>,
@@ -187,30 +189,10 @@ struct Extended {
     is_sparse: bool,
 }
 
-/// An entry as it is understood.
-struct Entry {
-    kind: Kind,
-    path: Vec<u8>,
-    target: Vec<u8>,
-    size_bytes: u64,
-    mode: u32,
-    modified_s: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    File,
-    Folder,
-    Symlink,
-    HardLink,
-}
-
 impl Carrier<'_> {
     fn begin(&mut self, beginning: &Beginning) -> Result<(), ArchiveError> {
         if let Some(comment) = &beginning.comment {
-            let record = pax_record("comment", comment.as_bytes());
-            self.write_header(EntryType::XGlobalHeader, b"pax_global_header", &[], record.len() as u64, 0o644, 0)?;
-            self.write_padded(&record)?;
+            self.output.comment(comment)?;
         }
         let entry = |kind, path: &str, target: &str, mode| Entry {
             kind,
@@ -222,12 +204,12 @@ impl Carrier<'_> {
         };
         for folder in &beginning.folders {
             self.fixed.insert(folder.as_bytes().to_vec());
-            self.write_entry(&entry(Kind::Folder, folder, "", 0o755))?;
+            self.output.entry(&entry(Kind::Folder, folder, "", 0o755))?;
         }
         for (path, target) in &beginning.links {
             self.fixed.insert(path.as_bytes().to_vec());
             self.remember_link(path.as_bytes())?;
-            self.write_entry(&entry(Kind::Symlink, path, target, 0o777))?;
+            self.output.entry(&entry(Kind::Symlink, path, target, 0o777))?;
         }
         Ok(())
     }
@@ -410,7 +392,7 @@ impl Carrier<'_> {
         if self.carried.bytes > self.route.bytes_max {
             return Err(ArchiveError::TooMuch { what: "holds more than a home may" });
         }
-        self.write_entry(&entry)?;
+        self.output.entry(&entry)?;
         match kind {
             Kind::File => self.copy(input, size_bytes),
             Kind::Folder | Kind::Symlink | Kind::HardLink => self.skip(input, size_bytes),
@@ -538,7 +520,7 @@ impl Carrier<'_> {
             // What pads is zero, whatever the archive has there.
             let content = usize::try_from(content_left.min(length as u64)).unwrap_or(length);
             buffer[content..length].fill(0);
-            self.output.write_all(&buffer[..length]).map_err(ArchiveError::Carry)?;
+            self.output.content(&buffer[..length])?;
             left -= length as u64;
             content_left -= content as u64;
         }
@@ -551,81 +533,6 @@ impl Carrier<'_> {
             .ok_or(ArchiveError::TooMuch { what: "holds more than a home may" })?;
         let skipped = io::copy(&mut input.take(padded), &mut io::sink()).map_err(|error| self.unread(error))?;
         if skipped < padded { Err(ArchiveError::Cut { last: self.last.clone() }) } else { Ok(()) }
-    }
-
-    fn write_entry(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
-        let (kind, ending) = match entry.kind {
-            Kind::File => (EntryType::Regular, ""),
-            Kind::Folder => (EntryType::Directory, "/"),
-            Kind::Symlink => (EntryType::Symlink, ""),
-            Kind::HardLink => (EntryType::Link, ""),
-        };
-        let placed = |path: &[u8], ending: &str| {
-            let prefix = self.route.prefix.as_bytes();
-            let mut whole = prefix.to_vec();
-            if !prefix.is_empty() && !path.is_empty() {
-                whole.push(b'/');
-            }
-            if prefix.is_empty() && path.is_empty() {
-                whole.push(b'.');
-            }
-            whole.extend_from_slice(path);
-            whole.extend_from_slice(ending.as_bytes());
-            whole
-        };
-        let path = placed(&entry.path, ending);
-        let target = if entry.kind == Kind::HardLink { placed(&entry.target, "") } else { entry.target.clone() };
-        self.write_header(kind, &path, &target, entry.size_bytes, entry.mode, entry.modified_s)
-    }
-
-    /// A header, behind one with its name or target where those are too long for it.
-    fn write_header(
-        &mut self,
-        kind: EntryType,
-        path: &[u8],
-        target: &[u8],
-        size_bytes: u64,
-        mode: u32,
-        modified_s: u64,
-    ) -> Result<(), ArchiveError> {
-        for (kind, text) in [(EntryType::GNULongName, path), (EntryType::GNULongLink, target)] {
-            if text.len() > SHORT_NAME_BYTES_MAX {
-                let mut header = self.plain_header(kind, 0o644, 0);
-                header.set_size(text.len() as u64 + 1);
-                set_name(&mut header, b"././@LongLink");
-                self.put_header(&mut header)?;
-                let mut content = text.to_vec();
-                content.push(0);
-                self.write_padded(&content)?;
-            }
-        }
-        let mut header = self.plain_header(kind, mode, modified_s);
-        header.set_size(size_bytes);
-        set_name(&mut header, path);
-        let length = target.len().min(SHORT_NAME_BYTES_MAX);
-        header.as_old_mut().linkname[..length].copy_from_slice(&target[..length]);
-        self.put_header(&mut header)
-    }
-
-    fn plain_header(&self, kind: EntryType, mode: u32, modified_s: u64) -> Header {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_mtime(modified_s);
-        header.set_uid(self.route.owner.uid.into());
-        header.set_gid(self.route.owner.gid.into());
-        header
-    }
-
-    fn put_header(&mut self, header: &mut Header) -> Result<(), ArchiveError> {
-        header.set_cksum();
-        self.output.write_all(header.as_bytes()).map_err(ArchiveError::Carry)
-    }
-
-    fn write_padded(&mut self, content: &[u8]) -> Result<(), ArchiveError> {
-        let padding = content.len().next_multiple_of(BLOCK_BYTES) - content.len();
-        self.output.write_all(content).map_err(ArchiveError::Carry)?;
-        self.output.write_all(&[0; BLOCK_BYTES][..padding]).map_err(ArchiveError::Carry)
     }
 
     fn damaged(&self) -> ArchiveError {
@@ -641,28 +548,8 @@ impl Carrier<'_> {
     }
 }
 
-/// What fits into a header's own fields.
-const SHORT_NAME_BYTES_MAX: usize = 100;
 /// The year 2500: what lies behind is nobody's honest time, and some file systems cannot hold it.
 const MODIFIED_S_MAX: u64 = 16_725_225_600;
-
-fn set_name(header: &mut Header, name: &[u8]) {
-    let length = name.len().min(SHORT_NAME_BYTES_MAX);
-    header.as_old_mut().name[..length].copy_from_slice(&name[..length]);
-}
-
-/// A record of an extended header (POSIX.1-2017, pax): its own length, digits included, comes first.
-fn pax_record(key: &str, value: &[u8]) -> Vec<u8> {
-    let rest = key.len() + value.len() + 3;
-    let mut length = rest + 1;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    let mut record = format!("{length} {key}=").into_bytes();
-    record.extend_from_slice(value);
-    record.push(b'\n');
-    record
-}
 
 /// What an archive is that is no tar, by its first bytes.
 fn what_instead(start: [u8; 4]) -> &'static str {

@@ -157,7 +157,9 @@ impl Guests {
         let misdeed = *self.misdeed.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let guest = Guest::default();
-            misdeed.into_iter().for_each(|misdeed| guest.misbehave(misdeed));
+            if let Some(misdeed) = misdeed {
+                guest.misbehave(misdeed);
+            }
             guest
         };
         self.lock().entry(container.clone()).or_insert_with(new).clone()

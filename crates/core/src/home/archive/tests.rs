@@ -3,6 +3,7 @@ use std::io::Cursor;
 use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
+use super::write::pax_record;
 use super::*;
 
 const OWNER: Owner = Owner { uid: 1000, gid: 1000 };
