@@ -309,6 +309,11 @@ impl TestApp {
         self.install.get().map(String::as_str)
     }
 
+    /// Docker's command line for the engine that it uses.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
     /// The containers of this install, as `docker inspect` shows them.
     pub fn containers(&self) -> Vec<Value> {
         self.install().map(|install| self.docker.objects(Kind::Container, install)).unwrap_or_default()

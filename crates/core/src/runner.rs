@@ -8,6 +8,8 @@
 pub(crate) mod attempt;
 mod drive;
 pub(crate) mod exit;
+mod lost;
+mod paused;
 pub(crate) mod provision;
 mod pumped;
 pub(crate) mod reconcile;

@@ -49,8 +49,10 @@ pub(crate) enum Fault {
     Pipe(PipeError),
     /// Anything else's.
     Failed(lifecycle::ProvisionFailure, ErrorView),
-    /// The sandbox of an agent that may have run is gone.
-    Gone,
+    /// The sandbox of an agent that may have run is gone; where it was, if that is known.
+    Gone(Option<Placement>),
+    /// Its container was paused from outside.
+    Paused(ContainerId),
     /// The sandbox has ended.
     Ended { container: ContainerId, state: ContainerState, process: pipe::ProcessId, may_have_run: bool },
 }
@@ -98,11 +100,11 @@ pub(crate) async fn provision(
     if brief.is_executing {
         return match (placement, found) {
             (Some(placement), Some(container)) => adopt(&house, &brief, engine, &reports, &placement, &container).await,
-            (Some(_) | None, _) => Err(Fault::Gone),
+            (placement, _) => Err(Fault::Gone(placement)),
         };
     }
     if found.is_none() && was_ready {
-        return Err(Fault::Gone);
+        return Err(Fault::Gone(placement));
     }
 
     tell(Stage::Image).await;
@@ -193,7 +195,7 @@ async fn tell_of_sandbox(brief: &Brief, reports: &mpsc::Sender<Report>, sandbox:
     let _ = reports.send(Report::Sandbox { sandbox, how }).await;
 }
 
-fn process_of(placement: &Placement) -> pipe::ProcessId {
+pub(super) fn process_of(placement: &Placement) -> pipe::ProcessId {
     pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes())
 }
 
@@ -344,7 +346,8 @@ async fn open(
                 }
             }
         }
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
+        ContainerState::Paused => Err(Fault::Paused(container.id.clone())),
+        ContainerState::Running | ContainerState::Restarting => {
             Ok((connect(engine, &container.id).await?, Found::AtWork))
         }
         ContainerState::Exited(_) | ContainerState::Dead | ContainerState::Removing => Err(Fault::Ended {

@@ -30,6 +30,8 @@ pub(crate) enum Report {
     Hold(Hold),
     /// That reason is gone.
     Release(Hold),
+    /// Something for the step's log that no other report says.
+    Note(String),
 }
 
 /// How a sandbox came about.

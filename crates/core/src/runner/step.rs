@@ -27,6 +27,7 @@ use wire::{
 };
 
 use super::attempt::{Attempt, Brief};
+use super::paused::PausedOutside;
 use super::report::{Found, Order, Report, Stage};
 use super::telling::{said, tell_of, usual_error};
 use crate::house::House;
@@ -283,6 +284,10 @@ impl Actor {
                 }
                 return Ok(());
             }
+            Report::Note(text) => {
+                self.append(EventKind::Note { text }).await;
+                return Ok(());
+            }
             Report::Provisioned => (Input::Provisioned, Vec::new(), None),
             Report::ProvisionFailed(why, error) => (Input::ProvisionFailed(why), Vec::new(), Some(error)),
             Report::AgentExited { exit, how, error } => {
@@ -461,6 +466,7 @@ impl Actor {
             progress: self.progress.clone(),
             is_held_for_engine: holds.contains(Hold::Engine),
             is_held_for_disk: holds.contains(Hold::DiskSpace),
+            paused: PausedOutside::No,
             stop: self.house.stop.clone(),
         };
         let task = self.house.tasks.spawn(Box::pin(attempt.run()));

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use berth_core::{Api, App, Config, Connected, Connector, Stream, SystemClock};
+use berth_core::{Api, App, Clock, Config, Connected, Connector, Stream, SystemClock};
 use camino_tempfile::Utf8TempDir;
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
@@ -27,6 +28,7 @@ pub(crate) const BOUND: Duration = Duration::from_mins(1);
 pub(crate) struct Scene {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) guests: Guests,
+    clock: HandClock,
     config: Config,
     app: Option<App>,
     _folder: Utf8TempDir,
@@ -62,8 +64,9 @@ impl Scene {
         let guests = Guests::default();
         let all = guests.clone();
         engine.program("/berth/berth-guest", move |process| all.clone().run(process));
-        let app = App::start_with(config.clone(), connector(&engine), SystemClock).await.unwrap();
-        Self { engine, guests, config, app: Some(app), _folder: folder }
+        let clock = HandClock::default();
+        let app = App::start_with(config.clone(), connector(&engine), clock.clone()).await.unwrap();
+        Self { engine, guests, clock, config, app: Some(app), _folder: folder }
     }
 
     pub(crate) async fn agent(&self, name: &str, review: ReviewGate) {
@@ -89,8 +92,21 @@ impl Scene {
 
     /// Starts it again, on the same folder.
     pub(crate) async fn start_again(&mut self) {
-        let app = App::start_with(self.config.clone(), connector(&self.engine), SystemClock).await.unwrap();
+        let app = App::start_with(self.config.clone(), connector(&self.engine), self.clock.clone()).await.unwrap();
         self.app = Some(app);
+    }
+
+    /// The app's time.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// So much time passes at once, for the app's clock and for all that waits. For tests of one thread only.
+    pub(crate) async fn passes(&self, time: Duration) {
+        self.clock.ahead_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
     }
 
     /// Hands in a task for the agent `own`.
@@ -212,6 +228,18 @@ impl Scene {
             self.engine.volumes(&any().role(Role::Spool)).await.is_ok_and(|volumes| volumes.is_empty())
         })
         .await;
+    }
+}
+
+/// The system's clock, put ahead by hand.
+#[derive(Clone, Default)]
+struct HandClock {
+    ahead_ms: Arc<AtomicU64>,
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
     }
 }
 

@@ -11,7 +11,8 @@ use crate::contract::hardening::{Declared, violations, violations_of};
 use crate::contract::{Subject, unique};
 use crate::spec::{Access, FirstUse, HostFolder, HostRules};
 use crate::{
-    ContainerState, ErrorKind, Identity, ImageRef, LabelFilter, Log, Mount, Role, RootFilesystem, Signal, VolumeName,
+    ContainerState, ErrorKind, ExecSpec, Identity, ImageRef, LabelFilter, Log, Mount, Role, RootFilesystem, Signal,
+    VolumeName,
 };
 
 /// Bound on what an engine reports of its own accord.
@@ -223,4 +224,39 @@ pub async fn events_tell_of_a_labelled_container(subject: &Subject) {
             break;
         }
     }
+}
+
+/// Frozen it is alive and takes no exec; both calls may be made twice.
+pub async fn a_paused_one_is_shown_so_and_goes_on(subject: &Subject) {
+    let id = subject.start(&["sleep", "600"]).await;
+    subject.engine.unpause(&id).await.unwrap();
+    for _ in 0..2 {
+        subject.engine.pause(&id).await.unwrap();
+        assert_eq!(subject.container(&id).await.state, ContainerState::Paused);
+    }
+    assert!(subject.container(&id).await.state.is_alive());
+    assert_eq!(kind(subject.engine.exec(&id, &ExecSpec::new(["true"])).await), ErrorKind::Conflict);
+    for _ in 0..2 {
+        subject.engine.unpause(&id).await.unwrap();
+        assert_eq!(subject.container(&id).await.state, ContainerState::Running);
+    }
+    subject.engine.exec(&id, &ExecSpec::new(["true"])).await.unwrap();
+    subject.engine.kill(&id, Signal::Kill).await.unwrap();
+    subject.engine.wait(&id).await.unwrap();
+    assert_eq!(kind(subject.engine.unpause(&id).await), ErrorKind::Conflict);
+    subject.engine.remove(&id).await.unwrap();
+    assert_eq!(kind(subject.engine.unpause(&id).await), ErrorKind::Gone);
+    assert_eq!(kind(subject.engine.pause(&id).await), ErrorKind::Gone);
+}
+
+/// A frozen process dies of KILL all the same.
+pub async fn a_paused_one_can_be_ended(subject: &Subject) {
+    let id = subject.start(&["sleep", "600"]).await;
+    subject.engine.pause(&id).await.unwrap();
+    subject.engine.kill(&id, Signal::Kill).await.unwrap();
+    assert_eq!(ended(subject.engine.wait(&id).await.unwrap()).code, Some(137));
+    let id = subject.start(&["sleep", "600"]).await;
+    subject.engine.pause(&id).await.unwrap();
+    subject.engine.remove(&id).await.unwrap();
+    assert_eq!(subject.engine.inspect(&id).await.unwrap(), None);
 }
