@@ -20,6 +20,7 @@ use crate::engine_link::EngineLink;
 use crate::gallery::Builds;
 use crate::guest_volume::{self, GuestBinary, GuestVolumeError};
 use crate::images::Images;
+use crate::images::fit::Fitting;
 use crate::output::Outputs;
 use crate::owner::Owner;
 use crate::runner::attempt::Brief;
@@ -40,6 +41,8 @@ pub(crate) struct House {
     pub(crate) outputs: Outputs,
     pub(crate) images: Images,
     pub(crate) builds: Builds,
+    /// Gives images what a sandbox needs.
+    pub(crate) fitting: Fitting,
     /// The bundle of authorities that sandboxes trust, where this machine trusts more than its distribution does.
     pub(crate) authorities: Option<String>,
     pub(crate) tickets: Tickets,
@@ -92,6 +95,7 @@ impl House {
             outputs,
             images: parts.images,
             builds: Builds::default(),
+            fitting: Fitting::default(),
             authorities: parts.authorities,
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),

@@ -25,6 +25,7 @@ use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::gallery::ResolveError;
 use crate::house::House;
+use crate::images::fit::FitError;
 use crate::intake::StagedFile;
 use crate::workspace::Workspace;
 use crate::{escape, faults, gallery, guest_volume, home, images, results, sandbox};
@@ -116,6 +117,7 @@ pub(crate) async fn provision(
 
     // Until the container is made: what is filled goes through containers that reconcile would take for leftovers.
     let filling = house.filling.read().await;
+    let fitted = fitted(&house, engine, &brief, &image).await?;
     tell(Stage::Guest).await;
     let guest_volume = guest_volume(&house, &up).await?;
 
@@ -138,7 +140,7 @@ pub(crate) async fn provision(
         sandbox: placement.sandbox,
         run: brief.run,
         agent: brief.agent,
-        image: image.id.clone().into(),
+        image: fitted.into(),
         guest_volume,
         home,
         workspace: folder,
@@ -221,6 +223,21 @@ async fn guest_volume(house: &House, up: &Up) -> Result<engine::VolumeName, Faul
         guest_volume::ensure(up.engine.as_ref(), house.install, &guest).await.map_err(GuestFault::of)
     });
     ensured.await.cloned().map_err(|fault: GuestFault| fault.0)
+}
+
+/// The image to make the sandbox of: one that nothing is in the way in, and that knows the sandbox's user.
+async fn fitted(house: &House, engine: &dyn Engine, brief: &Brief, image: &Image) -> Result<engine::ImageId, Fault> {
+    let fitted = house.fitting.fit(engine, &house.install.to_string(), house.owner, image).await;
+    fitted.map_err(|error| match error {
+        FitError::Engine(error) => Fault::Engine(error),
+        error @ FitError::InTheWay { .. } => {
+            let message =
+                format!("The image `{}` cannot be a sandbox: {error}.", escape::visible(brief.image.as_bytes()));
+            let error = ErrorView::new(ErrorCode::ImageUnusable, message)
+                .hint("Give the agent an image without it, then retry the task.");
+            Fault::Failed(lifecycle::ProvisionFailure::Image, error)
+        }
+    })
 }
 
 /// The agent's home, seeded and laid out when it is new.
