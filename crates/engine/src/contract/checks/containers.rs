@@ -7,7 +7,7 @@ use futures::StreamExt;
 
 use super::{ended, kind};
 use crate::container::EventObject;
-use crate::contract::hardening::{Declared, violations, violations_of};
+use crate::contract::hardening::{Declared, ON_PURPOSE, violations, violations_of};
 use crate::contract::{Subject, unique};
 use crate::spec::{Access, FirstUse, HostFolder, HostRules};
 use crate::{
@@ -60,14 +60,18 @@ pub async fn every_kind_of_container_is_hardened(subject: &Subject) {
     subject.create(&spec).await;
 
     let mut writable = subject.spec(&["true"]);
+    writable.ownership.run = Some(ON_PURPOSE.into());
     writable.root_filesystem = RootFilesystem::Writable { reason: "its image says why".into() };
     let id = subject.engine.create(&writable).await.unwrap();
     let raw = subject.engine.raw_inspect(&id).await.unwrap();
     assert_eq!(violations(&raw), ["the root file system is writable"]);
     let declared = Declared { writable_root: true, ..Declared::default() };
     assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
+    let declared = Declared { is_never_started: true, ..Declared::default() };
+    assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
 
     let mut root_inside = subject.spec(&["true"]);
+    root_inside.ownership.run = Some(ON_PURPOSE.into());
     root_inside.identity = Identity::RootInside;
     root_inside.mounts = mounts;
     let id = subject.engine.create(&root_inside).await.unwrap();
@@ -211,10 +215,10 @@ pub async fn use_is_measured_while_it_runs_and_a_conflict_after(subject: &Subjec
 
 /// A start after the subscription is heard of; what carries another label is not.
 pub async fn events_tell_of_a_labelled_container(subject: &Subject) {
-    let mut events = subject.engine.events(&LabelFilter::install(&subject.install).role(Role::Filler)).await.unwrap();
+    let mut events = subject.engine.events(&LabelFilter::install(&subject.install).role(Role::Spool)).await.unwrap();
     subject.start(&["true"]).await;
     let mut spec = subject.spec(&["true"]);
-    spec.ownership = subject.ownership(Role::Filler);
+    spec.ownership = subject.ownership(Role::Spool);
     let id = subject.create(&spec).await;
     subject.engine.start(&id).await.unwrap();
     loop {
