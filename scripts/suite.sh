@@ -10,6 +10,9 @@ PARTS=(setup build check unit interface scripts engine browser window)
 # No cargo call of a part may take longer, in seconds.
 PART_SECONDS_MAX=1500
 
+# No witness takes longer to begin, in seconds.
+WITNESS_SECONDS_MAX=30
+
 PASSED=0 FAILED=0 FAILED_NAMES=()
 
 count() {
@@ -107,14 +110,50 @@ part_scripts() {
     python_tests "counting" scripts
 }
 
-part_engine() { tests_of engine; }
-part_browser() { tests_of browser; }
-part_window() { tests_of window; }
+part_engine() { witnessed engine; }
+part_browser() { witnessed browser; }
+part_window() { witnessed window; }
 
 tests_of() {
     local names
     mapfile -t names < <(targets "$1")
     ((${#names[@]} == 0)) || cargo_tests "$1 tests" "${names[@]}"
+}
+
+# The socket of the engine that the tests find; nothing where it is somewhere else.
+engine_socket() {
+    local address=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null)}
+    [[ $address != unix://* ]] || echo "${address#unix://}"
+}
+
+# witnessed PART: its tests, with a witness before their engine that compares every container they make with DESIGN §7. What it
+# has to say is one more test. BERTH_ENGINE_IS_SHARED=1 where others use the engine at the same time.
+witnessed() {
+    local name="witness of the $1 tests" socket folder log pid status=0 deadline=$((SECONDS + WITNESS_SECONDS_MAX))
+    log=$(log_of "$name") socket=$(engine_socket)
+    if [[ -z $socket ]] || ! logged "Building the witness" cargo build --example berth-witness; then
+        failed "$name (it needs the engine's socket)"
+        tests_of "$1"
+        return
+    fi
+    folder=$(mktemp -d /tmp/berth-witness.XXXXXX)
+    target/debug/examples/berth-witness "$folder/docker.sock" "$socket" "$folder/sightings" >"$log" 2>&1 </dev/null &
+    pid=$!
+    until grep -q '^ready$' "$log"; do
+        if ! kill -0 "$pid" 2>/dev/null || ((SECONDS >= deadline)); then
+            failed "$name (it does not begin: $(tail -n 1 "$log"))"
+            kill "$pid" 2>/dev/null || true
+            tests_of "$1"
+            return
+        fi
+        sleep 0.1
+    done
+    DOCKER_HOST=unix://$folder/docker.sock BERTH_SIGHTINGS=$folder/sightings tests_of "$1"
+    kill "$pid"
+    wait "$pid" || status=$?
+    sed '/^ready$/d' "$log"
+    if ((status == 0)); then count 1 0; else failed "$name"; fi
+    rm -rf "$folder"
 }
 
 # suite [PART…]: the setup, then all parts or those named; the last line counts.

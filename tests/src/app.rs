@@ -341,6 +341,11 @@ impl TestApp {
         self.install.get().map(String::as_str)
     }
 
+    /// Docker's command line for the engine that it uses.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
     /// The containers of this install, as `docker inspect` shows them.
     pub fn containers(&self) -> Vec<Value> {
         self.install().map(|install| self.docker.objects(Kind::Container, install)).unwrap_or_default()
@@ -383,7 +388,10 @@ impl Drop for TestApp {
             let _already_gone = child.start_kill();
             let _gone = settles(STOP_TIME_MAX, || matches!(child.try_wait(), Ok(Some(_)) | Err(_)));
         }
-        if let Some(install) = self.install() {
+        // An engine of the test's own takes all of it along, and may be away or hang just now.
+        if self.docker == Docker::of_this_machine()
+            && let Some(install) = self.install()
+        {
             self.docker.remove_all(install);
         }
         assert!(swept, "left behind in the engine: {left:?}");

@@ -26,6 +26,7 @@ pub mod sample;
 pub mod slot;
 pub mod wait;
 pub mod window;
+pub mod witness;
 
 pub use app::TestApp;
 pub use command::{Ran, berth};

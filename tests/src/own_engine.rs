@@ -4,6 +4,7 @@
 //! unshare ── PID 1 of a machine of its own (processes, network, mounts)
 //!              ├── containerd ── shims ── containers
 //!              └── dockerd      on a socket, a data root and an exec root in one folder
+//! tests ──▶ witness ──▶ dockerd.sock
 //! ```
 //!
 //! Its network has no card, not even a bridge, and no rule of the host's firewall is touched. All of it ends with one process:
@@ -31,6 +32,7 @@ use tokio::{
 use crate::{
     docker::Docker,
     wait::{settles, until},
+    witness::{Report, Witness},
 };
 
 /// How long the daemon takes to answer, containers of an earlier one taken over.
@@ -39,11 +41,14 @@ const UP_TIME_MAX: Duration = Duration::from_mins(1);
 const STOP_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long the whole machine takes to end, once it was killed.
 const END_TIME_MAX: Duration = Duration::from_secs(20);
+/// The file to which what the witness saw is appended, for the report over a whole part of the suite.
+const SIGHTINGS_VARIABLE: &str = "BERTH_SIGHTINGS";
 /// Where the kernel's control groups are.
 const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
-/// PID 1 of the machine. It waits for ever, and for every process that nobody else waits for.
+/// PID 1 of the machine. It waits until the test's end of its input is gone, however the test ended, and meanwhile for every
+/// process that nobody else waits for.
 const FIRST_PROCESS: &str =
-    "set -e; [ -z \"$1\" ] || mount -t tmpfs -o \"size=$1\" own-engine \"$2\"; echo ready; sleep infinity & wait";
+    "set -e; [ -z \"$1\" ] || mount -t tmpfs -o \"size=$1\" own-engine \"$2\"; echo ready; cat >/dev/null";
 
 /// Whether containers outlive their daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +84,8 @@ pub struct OwnEngine {
     /// PID 1 of the machine, as the host counts.
     first: String,
     daemon: Option<Child>,
+    /// What others connect to. Gone while the daemon is.
+    witness: Witness,
     _containerd: Child,
     machine: Child,
 }
@@ -108,7 +115,8 @@ impl OwnEngine {
         let mut command = as_root("unshare");
         command.args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child", "--"]);
         command.args(["sh", "-c", FIRST_PROCESS, "sh", &size, data_root.as_str()]);
-        let mut machine = spawn(command.stdout(Stdio::piped()).stderr(log_of(folder.path(), "machine")));
+        let mut machine =
+            spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log_of(folder.path(), "machine")));
         let stdout = machine.stdout.take().expect("its output is piped");
         let mut said = String::new();
         let read = timeout(UP_TIME_MAX, BufReader::new(stdout).read_line(&mut said)).await;
@@ -124,8 +132,19 @@ impl OwnEngine {
                 .args(["containerd", "--config", &containerd_config(folder.path()), "--log-level", "warn"])
                 .stderr(log_of(folder.path(), "containerd")),
         );
-        let mut engine =
-            Self { folder, live_restore, data_root, name, first, daemon: None, _containerd: containerd, machine };
+        let witness = Witness::begin(&folder.path().join("docker.sock"), &folder.path().join("dockerd.sock"));
+        witness.close();
+        let mut engine = Self {
+            folder,
+            live_restore,
+            data_root,
+            name,
+            first,
+            daemon: None,
+            witness,
+            _containerd: containerd,
+            machine,
+        };
         let socket = engine.folder.path().join("containerd.sock");
         until("containerd to listen", UP_TIME_MAX, async || socket.exists().then_some(())).await;
         engine.come_back().await;
@@ -165,6 +184,11 @@ impl OwnEngine {
             "`{image}` cannot be copied: {}",
             String::from_utf8_lossy(&loaded.stderr)
         );
+    }
+
+    /// What its witness saw so far, which counts no more: for tests of the witness.
+    pub fn forget_sightings(&self) -> Report {
+        self.witness.forget()
     }
 
     /// A command in the engine's machine, with its processes, its mounts and its network.
@@ -207,6 +231,8 @@ impl OwnEngine {
     }
 
     async fn end(&mut self, signal: &str) {
+        // A daemon that is told to end takes no new connections from then on, and keeps those that are open.
+        self.witness.close();
         self.signal(signal).await;
         let mut daemon = self.daemon.take().expect("the daemon runs");
         let ended = timeout(STOP_TIME_MAX, daemon.wait()).await;
@@ -237,7 +263,7 @@ impl OwnEngine {
         command.args(["dockerd", "--log-level", "warn", "--bridge", "none", "--iptables=false", "--ip6tables=false"]);
         command.args(["--ip-forward=false", "--ip-masq=false", "--exec-opt", "native.cgroupdriver=cgroupfs"]);
         let parts = [
-            ("--host", self.address()),
+            ("--host", format!("unix://{}", folder.join("dockerd.sock"))),
             ("--data-root", self.data_root.to_string()),
             ("--exec-root", folder.join("exec").to_string()),
             ("--pidfile", self.pid_file().to_string()),
@@ -251,14 +277,17 @@ impl OwnEngine {
             command.arg("--live-restore");
         }
         self.daemon = Some(spawn(command.stdout(Stdio::null()).stderr(log_of(folder, "dockerd"))));
-        let docker = self.docker();
+        let back = Docker::at(format!("unix://{}", folder.join("dockerd.sock")));
         until("the engine to answer", UP_TIME_MAX, async || {
             if let Ok(Some(status)) = self.daemon.as_mut().expect("it was just started").try_wait() {
                 panic!("the daemon ended ({status}):\n{}", self.log());
             }
-            docker.try_run(&["version"]).ok()
+            back.try_run(&["version"]).ok()
         })
         .await;
+        self.witness.open();
+        let docker = self.docker();
+        until("the witness to listen", UP_TIME_MAX, async || docker.try_run(&["version"]).ok()).await;
     }
 
     /// What the daemon and its parts have complained about so far.
@@ -273,8 +302,14 @@ impl OwnEngine {
 
 impl Drop for OwnEngine {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let failed = std::thread::panicking();
+        if failed {
             eprintln!("-- the logs of the engine\n{}", self.log());
+        }
+        let complaints = self.witness.report().complaints();
+        if let Some(file) = std::env::var_os(SIGHTINGS_VARIABLE) {
+            let file = Utf8PathBuf::from_path_buf(file.into()).expect("a path that the suite made");
+            self.witness.append_to(&file).expect("the suite's own file is writable");
         }
         // The kernel ends every process of a machine with its first.
         let _already_gone = blocking_as_root("kill").args(["-s", "KILL", &self.first]).output();
@@ -292,6 +327,7 @@ impl Drop for OwnEngine {
         if !(ended && swept && !self.folder.path().exists()) {
             eprintln!("an engine of a test left something behind: {}, {}", self.folder.path(), self.name);
         }
+        assert!(failed || complaints.is_empty(), "containers that are not as they should be: {complaints:#?}");
     }
 }
 

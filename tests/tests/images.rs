@@ -1,9 +1,16 @@
 //! Images of a person's own: what they bring cannot change what Berth does, and what they lack is not needed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
-use berth_tests::{TestApp, docker::docker, until};
+use berth_tests::{
+    TestApp,
+    docker::{Docker, docker},
+    until,
+};
 use camino::Utf8PathBuf;
 use camino_tempfile::Utf8TempDir;
 use wire::{
@@ -24,7 +31,15 @@ struct OwnImage {
 
 impl OwnImage {
     fn build(name: &str, dockerfile: &str) -> Self {
+        Self::build_with(name, dockerfile, &[])
+    }
+
+    /// With files of this machine's in the context.
+    fn build_with(name: &str, dockerfile: &str, files: &[(&str, &str)]) -> Self {
         let context = camino_tempfile::tempdir().unwrap();
+        for (name, path) in files {
+            std::fs::copy(path, context.path().join(name)).unwrap();
+        }
         std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
         let tag = format!("berth-test/{name}:{}", std::process::id());
         docker(&["build", "--quiet", "--network", "none", "--tag", &tag, context.path().as_str()]);
@@ -34,12 +49,22 @@ impl OwnImage {
 
 impl Drop for OwnImage {
     fn drop(&mut self) {
-        docker(&["rmi", "--force", &self.tag]);
+        let id = Docker::of_this_machine()
+            .try_run(&["image", "inspect", "--format", "{{.Id}}", &self.tag])
+            .unwrap_or_default();
+        let adapted = format!("berth/adapted:{}-{}", id.trim().trim_start_matches("sha256:"), user());
+        for image in [&self.tag, &adapted] {
+            let _gone_already = Docker::of_this_machine().try_run(&["rmi", "--force", image]);
+        }
     }
 }
 
+/// Counts the agents.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
 async fn run(app: &TestApp, image: &str, launch: Launch) -> (RunSummary, String) {
-    let name = "own".to_owned();
+    // An agent of its own each time: what it runs in cannot be changed.
+    let name = format!("own-{}", RUNS.fetch_add(1, Ordering::Relaxed));
     let limits = wire::Limits::default();
     let agent = CreateAgent { name: name.clone(), image: image.to_owned(), launch, limits, review: ReviewGate::Skip };
     app.call(agent).await.unwrap();
@@ -93,19 +118,155 @@ async fn an_image_without_a_shell_or_any_other_file_is_a_sandbox_too() {
     assert!(printed.starts_with("berth-guest "), "{printed}");
 }
 
+/// A static program, and nothing else that runs.
+const BUSYBOX: &str = "/bin/busybox";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_with_odd_habits_runs_as_any_other() {
+async fn an_image_of_a_single_static_program_and_no_shell_runs_by_entrypoint_and_by_command() {
     let app = TestApp::start().await;
-    let odd = OwnImage::build(
-        "odd",
-        "FROM debian:bookworm-slim\n\
-         USER nobody\nWORKDIR /var/lib/odd\nVOLUME [\"/data\", \"/workspace/inner\"]\n\
-         HEALTHCHECK --interval=1s CMD exit 1\nSTOPSIGNAL SIGUSR1\nENTRYPOINT [\"/bin/sh\", \"-c\"]\nCMD [\"id -u; pwd\"]\n",
-    );
-    let (summary, printed) = run(&app, &odd.tag, Launch::Entrypoint).await;
+    let dockerfile =
+        "FROM scratch\nCOPY busybox /busybox\nENTRYPOINT [\"/busybox\", \"echo\"]\nCMD [\"from\", \"scratch\"]\n";
+    let image = OwnImage::build_with("static", dockerfile, &[("busybox", BUSYBOX)]);
+    let (summary, printed) = run(&app, &image.tag, Launch::Entrypoint).await;
+    assert_eq!((summary.phase, printed.as_str()), (Phase::Completed, "from scratch\n"), "{summary:#?}");
+    let (summary, printed) = run(&app, &image.tag, command(&["/busybox", "id", "-u"])).await;
+    assert_eq!((summary.phase, printed.trim()), (Phase::Completed, user().as_str()), "{summary:#?}");
+    let error = {
+        let (summary, _) = run(&app, &image.tag, command(&["/bin/sh", "-c", "true"])).await;
+        assert_eq!(summary.phase, Phase::Failed);
+        summary.error.unwrap()
+    };
+    assert_eq!(error.code, wire::ErrorCode::AgentNotStarted, "{error:?}");
+    assert!(error.message.contains("/bin/sh"), "{error:?}");
+}
+
+/// What Alpine is made of, as far as it can be had without a registry: a static busybox with `/bin/sh` and all its other names, a
+/// user of its own, a home of that user's, and an entrypoint script.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_busybox_with_a_user_of_its_own_runs_its_entrypoint() {
+    let app = TestApp::start().await;
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY entry /entry\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
+        RUN mkdir -p /etc /tmp /home/guest && echo root:x:0:0::/root:/bin/sh >/etc/passwd && echo guest:x:405:100::/home/guest:/bin/sh >>/etc/passwd && chown 405:100 /home/guest\n\
+        USER guest\nWORKDIR /home/guest\nENTRYPOINT [\"/entry\"]\nCMD [\"one\", \"two\"]\n";
+    let folder = camino_tempfile::tempdir().unwrap();
+    let entry = folder.path().join("entry");
+    std::fs::write(&entry, "#!/bin/sh\necho \"$(id -u) $(whoami) $HOME $PWD $*\"\ncat\n").unwrap();
+    std::fs::set_permissions(&entry, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let image = OwnImage::build_with("busybox", dockerfile, &[("busybox", BUSYBOX), ("entry", entry.as_str())]);
+    let (summary, printed) = run(&app, &image.tag, Launch::Entrypoint).await;
     assert_eq!(summary.phase, Phase::Completed, "{summary:#?}");
-    assert_eq!(printed.lines().last(), Some("/workspace"), "{printed}");
-    assert!(!printed.starts_with("0\n") && !printed.starts_with("65534\n"), "{printed}");
+    // The prompt comes on standard input.
+    let expected = format!("{} agent /home/agent /workspace one two\nanything", user());
+    assert_eq!(printed.trim_end(), expected, "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_whose_declarations_are_odd_runs_as_any_other() {
+    // What the image says, and what comes out of its entrypoint or of the command.
+    let says_who = "echo $(id -u) $(whoami) $HOME $PWD";
+    let who = format!("{} agent /home/agent /workspace", user());
+    let app = TestApp::start().await;
+    for (name, more, launch, expected) in [
+        ("user-name", "USER nobody", command(&["/bin/sh", "-c", says_who]), who.as_str()),
+        ("user-ghost", "USER ghost", command(&["/bin/sh", "-c", says_who]), &who),
+        ("user-number", "USER 12345", command(&["/bin/sh", "-c", says_who]), &who),
+        ("user-pair", "USER 12345:23456", command(&["/bin/sh", "-c", "id -g"]), &user()),
+        ("user-root", "USER 0:0", command(&["/bin/sh", "-c", says_who]), &who),
+        (
+            "volumes",
+            "VOLUME [\"/workspace\", \"/home/agent\", \"/berth\", \"/berth/run\", \"/tmp\", \"/data\", \"/workspace/inner\"]",
+            command(&[
+                "/bin/sh",
+                "-c",
+                "cp /dev/null kept && echo x >/tmp/x && echo x >~/x && test -x /berth/berth-guest && ! touch /berth/x 2>&1",
+            ]),
+            "touch: cannot touch '/berth/x': Read-only file system",
+        ),
+        ("workdir", "RUN mkdir /gone\nWORKDIR /gone\nRUN rmdir /gone", command(&["/bin/pwd"]), "/workspace"),
+        ("health", "HEALTHCHECK --interval=1s CMD exit 1", command(&["/bin/echo", "well"]), "well"),
+        ("shell-form", "ENTRYPOINT exec echo \"in $0 of $PWD\"", Launch::Entrypoint, "in /bin/sh of /workspace"),
+        (
+            "exec-form",
+            "ENTRYPOINT [\"/bin/echo\", \"$HOME\"]\nCMD [\"as\", \"it\", \"is\"]",
+            Launch::Entrypoint,
+            "$HOME as it is",
+        ),
+        (
+            "environment",
+            "ENV PATH=/odd:/bin HOME=/root LD_PRELOAD=/evil.so USER=root BERTH_RUN=mine",
+            command(&["/bin/sh", "-c", "echo $HOME $USER $PATH ${#BERTH_RUN} 2>/dev/null"]),
+            "/home/agent agent /odd:/bin 36",
+        ),
+        ("stop-signal", "STOPSIGNAL SIGUSR1", command(&["/bin/echo", "never told"]), "never told"),
+        ("on-build", "ONBUILD RUN exit 1", command(&["/bin/echo", "not built upon"]), "not built upon"),
+        (
+            "labels",
+            "LABEL berth.install=somebody berth.sandbox=x berth.run=y berth.agent=z berth.role=home",
+            command(&["/bin/echo", "no other's"]),
+            "no other's",
+        ),
+    ] {
+        let image = OwnImage::build(&format!("odd-{name}"), &format!("FROM debian:bookworm-slim\n{more}\n"));
+        let (summary, printed) = run(&app, &image.tag, launch).await;
+        assert_eq!(summary.phase, Phase::Completed, "{name}: {summary:#?}\n{printed}");
+        // What the dynamic linker says of LD_PRELOAD comes before.
+        assert_eq!(printed.trim_end().lines().last(), Some(expected), "{name}: {printed}");
+        if name == "volumes" {
+            let workspace = Utf8PathBuf::from(summary.workspace.unwrap());
+            assert!(workspace.join("kept").exists(), "the host's folder, not the image's volume");
+        }
+        app.is_swept().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_would_move_the_guest_is_refused_by_what_it_has_and_where() {
+    let app = TestApp::start().await;
+    for (name, more, what) in [
+        ("link", "RUN ln -s /workspace /berth", "a link at `/berth`"),
+        ("file", "RUN touch /berth", "a file at `/berth`"),
+        ("home", "RUN rm -rf /home && ln -s /workspace /home", "a link at `/home`"),
+    ] {
+        let image = OwnImage::build(&format!("way-{name}"), &format!("FROM debian:bookworm-slim\n{more}\n"));
+        let (summary, _) = run(&app, &image.tag, command(&["/bin/true"])).await;
+        assert_eq!(summary.phase, Phase::Failed);
+        let error = summary.error.unwrap();
+        assert_eq!(error.code, wire::ErrorCode::ImageUnusable, "{error:?}");
+        assert!(error.message.contains(what), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_does_not_know_the_user_is_adapted_once_and_reclaimed_with_its_base() {
+    let app = TestApp::start().await;
+    let base = OwnImage::build(
+        "stranger",
+        "FROM debian:bookworm-slim\nLABEL berth.test=stranger\nENTRYPOINT [\"/usr/bin/whoami\"]\n",
+    );
+    for _ in 0..2 {
+        let (summary, printed) = run(&app, &base.tag, Launch::Entrypoint).await;
+        assert_eq!((summary.phase, printed.trim()), (Phase::Completed, "agent"), "{summary:#?}");
+    }
+    let install = format!("label=berth.install={}", app.install().unwrap());
+    let adapted =
+        || docker(&["image", "ls", "--filter", &install, "--format", "{{.Repository}}:{{.Tag}}", "berth/adapted"]);
+    let id = docker(&["image", "inspect", "--format", "{{.Id}}", &base.tag]);
+    let digest = id.trim().trim_start_matches("sha256:").to_owned();
+    assert_eq!(adapted().trim(), format!("berth/adapted:{digest}-{}", user()));
+    assert_eq!(
+        docker(&["image", "inspect", "--format", "{{.Config.Entrypoint}}", adapted().trim()]).trim(),
+        "[/usr/bin/whoami]"
+    );
+    docker(&["rmi", &base.tag]);
+    // The end of any step is a reason to look.
+    run(&app, "debian:bookworm-slim", command(&["/bin/true"])).await;
+    until("the adapted image to go", RUN_TIME_MAX, async || (!adapted().contains(&digest)).then_some(())).await;
+}
+
+/// Whom sandboxes run as: the person, or 1000 where that is root.
+fn user() -> String {
+    let own = nix::unistd::geteuid();
+    if own.is_root() { "1000".to_owned() } else { own.to_string() }
 }
 
 /// A certificate made for this test alone.

@@ -27,7 +27,7 @@ use tracing::{debug, error, info, warn};
 use wire::{Hold, Phase};
 
 use crate::house::House;
-use crate::runner::step::StepHandle;
+use crate::runner::handle::StepHandle;
 
 pub(crate) use self::reserve::let_go as let_reserve_go;
 

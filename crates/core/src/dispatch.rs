@@ -25,6 +25,7 @@ use wire::{
 
 use crate::clock::new_id;
 use crate::house::House;
+use crate::runner::handle::Away;
 use crate::runner::step;
 use crate::workspace::Workspace;
 use crate::{agents, doctor, escape, faults, gallery, home, images, intake, line, results, retention, upkeep, views};
@@ -337,7 +338,7 @@ async fn act(house: &Arc<House>, call: &Act) -> Result<StepView, ErrorView> {
     match put(house, call.step, input, call.comment.clone()).await? {
         Ok(Ok(())) => step_view(house, call.step).await,
         Ok(Err(denied)) => Err(refused(denied)),
-        Err(step::Away) => {
+        Err(Away) => {
             Err(ErrorView::new(ErrorCode::NotNow, "The step ended at this very moment.").hint("Look at it again."))
         }
     }
@@ -349,7 +350,7 @@ async fn put(
     step: wire::ids::StepId,
     input: lifecycle::Input,
     comment: String,
-) -> Result<Result<Result<(), lifecycle::Denied>, step::Away>, ErrorView> {
+) -> Result<Result<Result<(), lifecycle::Denied>, Away>, ErrorView> {
     if let Some(handle) = house.step(step) {
         let answered = tokio::time::timeout(WRITE_TIME_MAX, handle.input(input, comment)).await;
         return answered.map_err(|_| {
@@ -360,7 +361,7 @@ async fn put(
     let record = house.store.step(step).await.map_err(|error| of_store(&error))?;
     Ok(match lifecycle::advance(&record.state, input) {
         Err(denied) => Ok(Err(denied)),
-        Ok(_) => Err(step::Away),
+        Ok(_) => Err(Away),
     })
 }
 
@@ -423,7 +424,7 @@ async fn cancel_run(house: &Arc<House>, call: &CancelRun) -> Result<RunSummary, 
                 is_any_cancelled = true;
             }
             Ok(Err(denied)) => last_denied = Some(denied),
-            Err(step::Away) => {}
+            Err(Away) => {}
         }
     }
     if let (false, Some(denied)) = (is_any_cancelled, last_denied) {

@@ -105,6 +105,20 @@ impl EngineLink {
         let _ = tokio::time::timeout(FIRST_LOOK_MAX, known).await;
     }
 
+    /// Whether it was looked for and did not answer.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(*self.link.borrow(), Link::Down { .. })
+    }
+
+    /// Returns once it does not answer, as far as is known.
+    ///
+    /// # Cancel safety
+    /// Safe: it only waits.
+    pub(crate) async fn wait_down(&self) {
+        // The sender lives in `self`.
+        let _ = self.link.subscribe().wait_for(|link| matches!(link, Link::Down { .. })).await;
+    }
+
     /// Something did not answer: look again now.
     pub(crate) fn suspect(&self) {
         self.suspect.notify_one();

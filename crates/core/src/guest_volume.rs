@@ -308,8 +308,13 @@ pub(crate) async fn make_filler(engine: &dyn Engine, spec: &ContainerSpec) -> Re
 /// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:
 /// a volume's own root can only be given away from above it.
 pub(crate) fn filler_of(volume: &VolumeName, mount: Mount, image: ImageRef, ownership: Ownership) -> ContainerSpec {
+    ContainerSpec { mounts: vec![mount], ..bare_filler(filler_name(volume), image, ownership) }
+}
+
+/// The same without a volume, through which an image is looked into.
+pub(crate) fn bare_filler(name: ContainerName, image: ImageRef, ownership: Ownership) -> ContainerSpec {
     ContainerSpec {
-        name: filler_name(volume),
+        name,
         image,
         argv: vec![GUEST_PROGRAM.to_owned()],
         env: BTreeMap::new(),
@@ -317,7 +322,7 @@ pub(crate) fn filler_of(volume: &VolumeName, mount: Mount, image: ImageRef, owne
         working_dir: "/".into(),
         hostname: "filler".to_owned(),
         ownership,
-        mounts: vec![mount],
+        mounts: Vec::new(),
         tmpfs: Vec::new(),
         limits: Limits { memory_bytes: 16 << 20, cpu_milli: 100, pids: 16, shm_bytes: 1 << 20 },
         network: Network::None { loopback_v6: LoopbackV6::Engine },

@@ -22,11 +22,12 @@ use crate::gallery::Builds;
 use crate::guest_volume::{self, GuestBinary, GuestVolumeError};
 use crate::home::Homes;
 use crate::images::Images;
+use crate::images::fit::Fitting;
 use crate::line::Line;
 use crate::output::Outputs;
 use crate::owner::Owner;
 use crate::runner::attempt::Brief;
-use crate::runner::step::StepHandle;
+use crate::runner::handle::StepHandle;
 use crate::tickets::Tickets;
 
 /// Updates that a slow listener may lag behind, before it is told to look at everything.
@@ -46,6 +47,8 @@ pub(crate) struct House {
     pub(crate) builds: Builds,
     /// What is being done to homes beside tasks, and who looks into them.
     pub(crate) homes: Homes,
+    /// Gives images what a sandbox needs.
+    pub(crate) fitting: Fitting,
     /// The bundle of authorities that sandboxes trust, where this machine trusts more than its distribution does.
     pub(crate) authorities: Option<String>,
     pub(crate) tickets: Tickets,
@@ -102,6 +105,7 @@ impl House {
             images: parts.images,
             builds: Builds::default(),
             homes: Homes::default(),
+            fitting: Fitting::default(),
             authorities: parts.authorities,
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),

@@ -13,6 +13,7 @@
 
 pub(crate) mod catalogue;
 mod context;
+pub(crate) mod fit;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -13,6 +13,7 @@ mod agents;
 mod api;
 mod app;
 pub mod bench;
+mod blocking;
 mod certificates;
 mod clock;
 mod config;

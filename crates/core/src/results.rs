@@ -1,7 +1,8 @@
 //! The results of a step as they come: watched while it works, looked at a last time when it ends.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use wire::{
     view::ResultView,
 };
 
+use crate::blocking::blocking;
 use crate::house::House;
 use crate::runner::attempt::Brief;
 use crate::workspace::{Baseline, Scan, Thoroughness, Watcher, Workspace};
@@ -268,19 +270,25 @@ fn baseline_path(house: &House, step: StepId) -> Utf8PathBuf {
 /// Writes down what is in the workspace before the step's first attempt; later ones find it.
 pub(crate) async fn write_baseline(house: &House, step: StepId, workspace: &Workspace) -> Result<(), wire::ErrorView> {
     let path = baseline_path(house, step);
+    let there = path.clone();
     let failed = |error: io::Error| crate::faults::of_storage("write down what the workspace holds", &error);
-    if tokio::fs::try_exists(&path).await.map_err(failed)? {
+    if blocking(move || fs::exists(&there)).await.map_err(failed)? {
         return Ok(());
     }
     let baseline = workspace.baseline().await?;
     let json = serde_json::to_vec(&baseline)
         .map_err(|error| crate::faults::internal("write down what the workspace holds", &error))?;
-    if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(failed)?;
-    }
-    let fresh = path.with_extension("new");
-    tokio::fs::write(&fresh, json).await.map_err(failed)?;
-    tokio::fs::rename(&fresh, &path).await.map_err(failed)
+    let write = move || {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let fresh = path.with_extension("new");
+        let mut file = File::create(&fresh)?;
+        file.write_all(&json)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)
+    };
+    blocking(write).await.map_err(failed)
 }
 
 async fn read_baseline(house: &House, step: StepId) -> Baseline {

@@ -27,6 +27,7 @@ use wire::{
 
 use self::plan::Over;
 use self::sweep::{bytes_below, remove_tree};
+use crate::blocking::blocking;
 use crate::dispatch::of_store;
 use crate::house::House;
 use crate::runner::exit::bytes;
@@ -222,7 +223,7 @@ async fn take(house: &House, kept: &KeptRun, why: &str) -> Result<(), StoreError
 async fn finish(house: &House, run: RunId) -> Result<(), StoreError> {
     let places = house.store.places_of(run).await?;
     let data_folder = house.config.data_folder.clone();
-    let deleted = sweep::blocking(move || {
+    let deleted = blocking(move || {
         for step in &places.steps {
             remove_tree(&data_folder, "outputs", &step.to_string())?;
             remove_tree(&data_folder, "baselines", &format!("{step}.json"))?;
@@ -249,7 +250,7 @@ async fn measure(house: &House) -> Result<bool, StoreError> {
     for kept in unmeasured().take(MEASURED_PER_ROUND) {
         let places = house.store.places_of(kept.run).await?;
         let data_folder = house.config.data_folder.clone();
-        let measured = sweep::blocking(move || {
+        let measured = blocking(move || {
             let outputs = places.steps.iter().map(|step| data_folder.join("outputs").join(step.to_string()));
             let workspaces = places.folders.iter().map(|folder| data_folder.join("workspaces").join(folder));
             Ok(outputs.chain(workspaces).map(|folder| bytes_below(&folder)).sum())

@@ -38,8 +38,8 @@ const SHM_BYTES: u64 = 256 << 20;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The uid and gid that `connect` runs as; nothing inside can become it.
 const CONNECT_ID: u32 = 64_000;
-/// Where the spool's volume is mounted in the container through which it gets its owner.
-const SPOOL_IN_FILLER: &str = "/spool";
+/// Where the spool's volume is mounted in a container that never runs, through which it gets its owner or is read.
+pub(crate) const SPOOL_IN_FILLER: &str = "/spool";
 /// How often removing is tried again, where the engine says that something is in use.
 const REMOVE_TRIES: usize = 10;
 
@@ -164,6 +164,30 @@ impl Plan {
         let given = engine.put_archive(&id, Utf8Path::new("/"), archive).await;
         engine.remove(&id).await?;
         given
+    }
+}
+
+/// Makes a container that never runs, through which the spool of a sandbox can be read whose own container is gone: at
+/// [`SPOOL_IN_FILLER`]. `None` where there is nothing to read.
+pub(crate) async fn spool_reader(
+    engine: &dyn Engine,
+    install: InstallId,
+    sandbox: SandboxId,
+) -> Result<Option<ContainerId>, EngineError> {
+    let spool = spool_name(sandbox);
+    let mount = Mount::Volume {
+        name: spool.clone(),
+        target: SPOOL_IN_FILLER.into(),
+        access: Access::ReadOnly,
+        first_use: FirstUse::Empty,
+    };
+    let ownership =
+        Ownership { sandbox: Some(sandbox.to_string()), ..Ownership::of_install(install.to_string(), Role::Filler) };
+    match make_filler(engine, &filler_of(&spool, mount, empty_image(), ownership)).await {
+        Ok(filler) => Ok(Some(filler)),
+        // The volume went with the container, or the engine is another one.
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -77,6 +77,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Sends a signal to PID 1. One that does not run is a [`Conflict`](crate::ErrorKind::Conflict).
     async fn kill(&self, id: &ContainerId, signal: Signal) -> Result<()>;
 
+    /// Freezes every process of a running container, as a person does from outside; one that is frozen is success. Berth itself
+    /// never does: an agent is stopped by its guest, so that the person's terminal goes on.
+    async fn pause(&self, id: &ContainerId) -> Result<()>;
+
+    /// Lets a frozen container go on; one that runs is success. [`Conflict`](crate::ErrorKind::Conflict) where it has ended.
+    async fn unpause(&self, id: &ContainerId) -> Result<()>;
+
     /// TERM, then after `grace` KILL. One that does not run is success. Returns when the container has stopped.
     async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<()>;
 

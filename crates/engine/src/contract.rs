@@ -294,6 +294,8 @@ macro_rules! contract_tests {
             containers::a_kill_is_137_and_not_out_of_memory,
             containers::a_signal_to_one_that_does_not_run_is_a_conflict,
             containers::stop_waits_for_its_grace_and_then_kills,
+            containers::a_paused_one_is_shown_so_and_goes_on,
+            containers::a_paused_one_can_be_ended,
             containers::removing_one_that_runs_ends_it,
             containers::a_program_that_is_not_there_is_told_at_start,
             containers::use_is_measured_while_it_runs_and_a_conflict_after,

@@ -123,6 +123,22 @@ impl DockerEngine {
         &self.found
     }
 
+    /// Success where the container is in that state anyway. Engines differ in how they refuse what is done already, and what
+    /// one that has ended cannot do.
+    async fn unless_already(&self, outcome: Result<()>, id: &ContainerId, state: &ContainerState) -> Result<()> {
+        let Err(error) = outcome else { return Ok(()) };
+        if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Gone) {
+            return Err(error);
+        }
+        match self.inspect(id).await? {
+            Some(found) if found.state == *state => Ok(()),
+            Some(found) if !found.state.is_alive() => {
+                Err(EngineError::new(ErrorKind::Conflict, error.doing(), "it does not run").caused_by(error))
+            }
+            Some(_) | None => Err(error),
+        }
+    }
+
     async fn inspected(&self, id: &ContainerId) -> Result<models::ContainerInspectResponse> {
         let doing = || format!("inspect container {id}");
         idempotent(doing, QUICK_BOUND, || self.docker.inspect_container(id.as_str(), None)).await
@@ -258,6 +274,17 @@ impl Engine for DockerEngine {
         let doing = || format!("send {} to container {id}", signal.as_str());
         let options = query::KillContainerOptions { signal: signal.as_str().to_owned() };
         bounded(doing, QUICK_BOUND, self.docker.kill_container(id.as_str(), Some(options))).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        let paused = bounded(|| format!("pause container {id}"), QUICK_BOUND, self.docker.pause_container(id.as_str()));
+        self.unless_already(paused.await, id, &ContainerState::Paused).await
+    }
+
+    async fn unpause(&self, id: &ContainerId) -> Result<()> {
+        let doing = || format!("let container {id} go on");
+        let unpaused = bounded(doing, QUICK_BOUND, self.docker.unpause_container(id.as_str())).await;
+        self.unless_already(unpaused, id, &ContainerState::Running).await
     }
 
     async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<()> {

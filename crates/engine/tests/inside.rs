@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use engine::contract::hardening::violations;
+use engine::contract::hardening::{ON_PURPOSE, violations};
 use engine::contract::{Subject, Tar, run, unique};
 use engine::image::BuildNetwork;
 use engine::spec::{HostFolder, HostRules};
@@ -174,6 +174,7 @@ async fn a_workspace_is_the_same_folder_on_both_sides() {
 
         // Anywhere else than at /workspace, a host folder is a violation.
         spec.name = engine::ContainerName::parse(unique("berth-contract")).unwrap();
+        spec.ownership.run = Some(ON_PURPOSE.into());
         for mount in &mut spec.mounts {
             if let Mount::Workspace { target, .. } = mount {
                 *target = "/elsewhere".into();
@@ -190,6 +191,7 @@ async fn a_workspace_is_the_same_folder_on_both_sides() {
 async fn root_inside_can_own_files_and_nothing_else() {
     run(Subject::of_this_machine().await, async |subject: &Subject| {
         let mut spec = subject.spec(&["sh", "-c", "cat /proc/self/status; cat /home/agent/from-image"]);
+        spec.ownership.run = Some(ON_PURPOSE.into());
         spec.identity = Identity::RootInside;
         let id = subject.engine.create(&spec).await.unwrap();
         let mut attached = subject.engine.attach(&id).await.unwrap();

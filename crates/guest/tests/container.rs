@@ -74,6 +74,9 @@ fn entry(archive: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, 
     archive.append_data(&mut header, path, bytes).unwrap();
 }
 
+/// Says that a container is not what the app would make: it brings an attacker, and tries one protection at a time.
+const ON_PURPOSE: &str = "berth.run=deviates-on-purpose";
+
 /// One sandbox, with volumes, image and label of its own.
 struct Sandbox {
     name: String,
@@ -108,6 +111,8 @@ impl Sandbox {
             &filler,
             "--label",
             &label,
+            "--label",
+            ON_PURPOSE,
             "-v",
             &mounts[0],
             "-v",
@@ -128,7 +133,8 @@ impl Sandbox {
         let attacker = format!("{}:/attacker:ro", programs.attacker.display());
         let guest_mount = format!("type=volume,src={guest_volume},dst=/berth,readonly,volume-nocopy");
         let spool_mount = format!("type=volume,src={spool_volume},dst=/berth/run,volume-nocopy");
-        let mut arguments = vec!["create", "--name", &name, "--label", &label, "-i", "--log-driver", "none"];
+        let mut arguments = vec!["create", "--name", &name, "--label", &label, "--label", ON_PURPOSE];
+        arguments.extend(["-i", "--log-driver", "none"]);
         arguments.extend(["--network", "none", "--read-only", "--cap-drop", "ALL", "--user", "1000:1000"]);
         arguments.extend(["--security-opt", "no-new-privileges", "--tmpfs", "/tmp", "--tmpfs", "/run:mode=1777"]);
         arguments.extend(["--mount", &guest_mount, "--mount", &spool_mount, "-v", &attacker, "--entrypoint", GUEST]);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::guard::{Guarded, Seen, Unread};
 use crate::limits::{CLOSE_WAIT_MAX, CONTROL_BYTES_MAX, SPLIT_BYTES, STREAMS_MAX, WINDOW_BYTES_MAX};
@@ -38,14 +38,31 @@ pub struct PipeStream {
     inner: Compat<yamux::Stream>,
     id: u32,
     unread: Unread,
+    /// Comes when the connection is over. A connection that this end closes leaves its streams as they were, and whoever waits at
+    /// one would wait for ever.
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Keeps the count of own streams below the bound at which yamux would end the connection.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl PipeStream {
-    fn new(stream: yamux::Stream, unread: Unread, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(
+        stream: yamux::Stream,
+        unread: Unread,
+        over: &CancellationToken,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let id = stream.id().val();
-        Self { inner: stream.compat(), id, unread, _permit: permit }
+        let over = Box::pin(over.clone().cancelled_owned());
+        Self { inner: stream.compat(), id, unread, over, _permit: permit }
+    }
+
+    /// What this stream makes of `waited`: an error once the connection is over, since nothing comes of waiting then.
+    fn unless_over<R>(&mut self, cx: &mut Context<'_>, waited: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if waited.is_pending() && self.over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection is over")));
+        }
+        waited
     }
 }
 
@@ -62,21 +79,27 @@ impl AsyncRead for PipeStream {
         if read.is_pending() {
             this.unread.clear(this.id);
         }
-        read
+        this.unless_over(cx, read)
     }
 }
 
 impl AsyncWrite for PipeStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.unless_over(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.unless_over(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
+        this.unless_over(cx, shut)
     }
 }
 
@@ -88,6 +111,7 @@ pub(crate) struct Opener {
     openings: mpsc::Sender<Opening>,
     permits: Arc<Semaphore>,
     unread: Unread,
+    over: CancellationToken,
 }
 
 impl Opener {
@@ -97,7 +121,7 @@ impl Opener {
         let (sender, receiver) = oneshot::channel();
         self.openings.send(sender).await.ok()?;
         let stream = receiver.await.ok()?;
-        Some(PipeStream::new(stream, self.unread.clone(), Some(permit)))
+        Some(PipeStream::new(stream, self.unread.clone(), &self.over, Some(permit)))
     }
 }
 
@@ -109,6 +133,7 @@ pub(crate) struct Driver<T> {
     inbound: mpsc::Sender<PipeStream>,
     seen: Seen,
     unread: Unread,
+    over: CancellationToken,
 }
 
 /// What a driver serves.
@@ -137,8 +162,16 @@ where
     let (openings_sender, openings) = mpsc::channel(OPENS_QUEUE_MAX);
     let (inbound_sender, inbound) = mpsc::channel(INBOUND_QUEUE_MAX);
     let permits = Arc::new(Semaphore::new(own_streams_max));
-    let driver = Driver { connection, openings, inbound: inbound_sender, seen: seen.clone(), unread: unread.clone() };
-    Mux { driver, opener: Opener { openings: openings_sender, permits, unread }, inbound, seen }
+    let over = CancellationToken::new();
+    let driver = Driver {
+        connection,
+        openings,
+        inbound: inbound_sender,
+        seen: seen.clone(),
+        unread: unread.clone(),
+        over: over.clone(),
+    };
+    Mux { driver, opener: Opener { openings: openings_sender, permits, unread, over }, inbound, seen }
 }
 
 impl<T> Driver<T>
@@ -147,6 +180,7 @@ where
 {
     /// Drives the connection until it ends or is cancelled, and says why it ended.
     pub(crate) async fn run(mut self, cancel: CancellationToken) -> PipeError {
+        let _over = self.over.clone().drop_guard();
         let ended = {
             let mut opening = None;
             tokio::select! {
@@ -172,7 +206,7 @@ where
             match self.connection.poll_next_inbound(cx) {
                 Poll::Ready(Some(Ok(stream))) => {
                     has_moved = true;
-                    let stream = PipeStream::new(stream, self.unread.clone(), None);
+                    let stream = PipeStream::new(stream, self.unread.clone(), &self.over, None);
                     if self.inbound.try_send(stream).is_err() {
                         tracing::debug!("a stream of the peer was reset: too many wait");
                     }

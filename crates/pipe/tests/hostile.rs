@@ -189,6 +189,39 @@ async fn a_connection_that_falls_silent_is_lost_at_both_ends() {
 }
 
 #[tokio::test]
+async fn whoever_waits_at_a_stream_when_its_connection_falls_silent_is_told() {
+    let (host, host_side) = duplex(BUFFER);
+    let (guest_side, guest) = duplex(BUFFER);
+    let (hold, held) = tokio::sync::watch::channel(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(carry(host_side, guest_side, held));
+    let facts = facts();
+    let options = GuestOptions {
+        beat_interval: Duration::from_millis(50),
+        silence_max: Duration::from_millis(400),
+        ..GuestOptions::default()
+    };
+    let (host, guest) = tokio::join!(Guest::connect(host, impatient()), Connection::accept(guest, &facts, options));
+    let (host, mut guest) = (host.unwrap(), guest.unwrap());
+    let answering = async {
+        let mut stream = guest.next().await.unwrap();
+        pipe::guest::read_ask(&mut stream).await.unwrap();
+        pipe::guest::write(&mut stream, &Answer::Done(())).await.unwrap();
+        stream
+    };
+    let (output, mut stream) = tokio::join!(host.attach(pipe::ProcessId::from_bytes([7; 16]), 0), answering);
+    let mut output = output.unwrap();
+    hold.send(true).unwrap();
+    // Neither end has anything to do with the other any more, and both would otherwise wait for ever.
+    let mut byte = [0];
+    let waiting = async { tokio::join!(output.next(), stream.read(&mut byte)) };
+    let (output, read) = timeout(BOUND, waiting).await.expect("both are told");
+    let reason = output.unwrap_err();
+    assert!(matches!(reason, PipeError::Silent { .. }), "{reason}");
+    assert!(!matches!(read, Ok(1..)), "{read:?}");
+}
+
+#[tokio::test]
 async fn a_list_longer_than_a_guest_may_keep_is_a_violation() {
     let (host, mut guest) = pair().await;
     let lying = async {

@@ -127,6 +127,12 @@ impl ScriptedEngine {
         self.shared.changed();
     }
 
+    /// A container vanishes with all that the engine knew of it, as from one that was set up anew.
+    pub fn lose(&self, id: &ContainerId) {
+        self.shared.world().remove(id);
+        self.shared.changed();
+    }
+
     /// All containers end, as at the restart of an engine without live-restore.
     pub fn end_all(&self) {
         self.shared.world().end_all();
@@ -263,6 +269,14 @@ impl Engine for ScriptedEngine {
 
     async fn kill(&self, id: &ContainerId, signal: Signal) -> Result<()> {
         self.on_world(Op::Kill, id.as_str(), |world| world.kill(id, signal)).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        self.on_world(Op::Pause, id.as_str(), |world| world.set_paused(id, ContainerState::Paused)).await
+    }
+
+    async fn unpause(&self, id: &ContainerId) -> Result<()> {
+        self.on_world(Op::Unpause, id.as_str(), |world| world.set_paused(id, ContainerState::Running)).await
     }
 
     async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<()> {

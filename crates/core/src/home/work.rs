@@ -166,7 +166,7 @@ pub(crate) async fn hold(
 }
 
 /// The step that is at work in an agent's home.
-pub(crate) fn live_step(house: &House, agent: AgentId) -> Option<crate::runner::step::StepHandle> {
+pub(crate) fn live_step(house: &House, agent: AgentId) -> Option<crate::runner::handle::StepHandle> {
     house.steps().into_iter().find(|step| step.agent == agent && step.state().phase().is_live())
 }
 

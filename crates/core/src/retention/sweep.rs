@@ -14,13 +14,6 @@ const ENTRIES_MAX: usize = 2_000_000;
 /// What a folder is called while it is deleted.
 pub(crate) const TRASH_PREFIX: &str = ".trash-";
 
-/// Runs work on the blocking threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
 /// Deletes what has that name in a folder of the data folder: a file, or a folder with everything in it. May happen twice, and
 /// goes on where it was broken off. What is not there is success.
 ///

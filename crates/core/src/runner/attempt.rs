@@ -29,6 +29,8 @@ use wire::{
     task::Launch,
 };
 
+use super::lost::{Lost, Meanwhile, Remains};
+use super::paused::PausedOutside;
 use super::provision::{self, Fault};
 use super::report::{Order, Report};
 use super::written::Rest;
@@ -72,6 +74,8 @@ pub(crate) struct Attempt {
     pub(crate) progress: Arc<watch::Sender<Progress>>,
     /// Whether the step is held because the engine does not answer: by this attempt, or by an earlier process.
     pub(crate) is_held_for_engine: bool,
+    /// Whether its container was paused from outside.
+    pub(crate) paused: PausedOutside,
     /// The app stops.
     pub(crate) stop: CancellationToken,
 }
@@ -102,6 +106,14 @@ impl Attempt {
         let mut is_stopped = false;
         let mut is_ending = false;
         let mut fruitless = 0;
+        // An app that starts without its engine says so of each step that needs it.
+        tokio::select! {
+            () = self.stop.cancelled() => return Ok(Driven::Left),
+            () = self.house.link.looked_for() => {}
+        }
+        if self.house.link.is_down() {
+            self.hold_for_engine().await?;
+        }
         let session = loop {
             let provisioning =
                 Box::pin(provision::provision(self.house.clone(), self.brief.clone(), self.reports.clone()));
@@ -128,6 +140,10 @@ impl Attempt {
                     // Orders are taken with the next try.
                     self.pause(RECONNECT_DELAY).await?;
                 }
+                Err(Fault::Paused(container)) => {
+                    self.stay_paused(&container).await?;
+                    self.pause(RECONNECT_DELAY).await?;
+                }
                 Err(Fault::Pipe(error)) if !is_broken(&error) && fruitless < FRUITLESS_MAX => {
                     debug!(%error, "the guest cannot be reached yet");
                     fruitless += 1;
@@ -147,6 +163,7 @@ impl Attempt {
         };
         self.house.notice("store", None);
         self.release_for_engine().await?;
+        self.no_longer_paused().await?;
         if !self.brief.is_executing {
             self.report(Report::Provisioned).await?;
         }
@@ -176,6 +193,15 @@ impl Attempt {
         Ok(())
     }
 
+    /// What the engine has done since the last sign of life.
+    pub(super) fn meanwhile(&self) -> Meanwhile {
+        if self.is_held_for_engine {
+            Meanwhile::Away { is_live_restore: self.house.link.up().map_or(true, |up| up.facts.is_live_restore) }
+        } else {
+            Meanwhile::Answered
+        }
+    }
+
     /// Nothing more can be done with the sandbox as it is.
     async fn give_up(&mut self, fault: Fault) -> Result<Driven, Deserted> {
         match fault {
@@ -191,9 +217,17 @@ impl Attempt {
             Fault::Pipe(error) => {
                 self.fail(ProvisionFailure::Guest, faults::of_pipe(&error)).await?;
             }
-            Fault::Gone => {
+            // Waited for, as long as it takes.
+            Fault::Paused(container) => self.stay_paused(&container).await?,
+            Fault::Gone(Some(placed)) => {
+                let remains = Remains::Removed { sandbox: placed.sandbox };
+                let lost = Lost { remains, process: provision::process_of(&placed), engine: self.meanwhile() };
+                let writer = self.open_output().await?;
+                self.recover(writer, lost, Rest::Wanted { ending: None }).await?;
+            }
+            Fault::Gone(None) => {
                 self.finalize_results().await;
-                self.report(Report::SandboxLost(removed_from_outside())).await?;
+                self.report(Report::SandboxLost(never_placed())).await?;
             }
             Fault::Ended { container, state, process, may_have_run } => {
                 if !may_have_run {
@@ -205,8 +239,9 @@ impl Attempt {
                     self.fail(ProvisionFailure::Guest, error).await?;
                     return Ok(Driven::Over);
                 }
+                let lost = Lost { remains: Remains::Ended { container, state }, process, engine: self.meanwhile() };
                 let writer = self.open_output().await?;
-                self.recover(writer, &container, &state, process, Rest::Wanted { ending: None }).await?;
+                self.recover(writer, lost, Rest::Wanted { ending: None }).await?;
             }
         }
         Ok(Driven::Over)
@@ -299,7 +334,8 @@ pub(super) fn is_broken(error: &PipeError) -> bool {
     }
 }
 
-pub(super) fn removed_from_outside() -> ErrorView {
-    ErrorView::new(ErrorCode::SandboxLost, "The sandbox was removed from outside while the agent worked.")
+/// An agent at work whose sandbox nothing names: the data folder was changed from outside.
+fn never_placed() -> ErrorView {
+    ErrorView::new(ErrorCode::SandboxLost, "Berth does not know any more in which sandbox the agent worked.")
         .hint("What had arrived until then is kept. Retry the task to run it again.")
 }

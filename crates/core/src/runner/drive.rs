@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use engine::{ContainerId, ContainerState};
+use camino::Utf8Path;
+use engine::{ContainerId, ContainerState, Engine};
 use lifecycle::{Exit, Limit};
 use pipe::{
     PipeError, ProcessId,
@@ -12,16 +13,16 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeou
 use tracing::{debug, info, warn};
 use wire::{ErrorCode, ErrorView, ids::SandboxId};
 
-use super::attempt::{
-    Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, removed_from_outside, until_end,
-};
+use super::attempt::{Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, until_end};
 use super::disk::{self, DiskWatch};
 use super::exit::{self, Verdict, verdict};
+use super::lost::{Lost, Meanwhile, Remains, ended_from_outside};
 use super::provision::{self, Fault, Session};
 use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
 use super::spool;
 use super::written::{Heard, Rest, Written};
+use crate::guest_volume::SPOOL_FOLDER;
 use crate::house::House;
 use crate::output::{OutputWriter, SYNC_EVERY};
 use crate::results::ResultsWatch;
@@ -72,10 +73,8 @@ enum End {
     Exited(ExitRecord),
     /// The guest did what no guest does.
     Broken(PipeError),
-    /// The container has ended.
-    Dead(ContainerState),
-    /// The container is gone.
-    Gone,
+    /// The container has ended, or is gone.
+    Lost(Remains, Meanwhile),
 }
 
 /// How a lost pipe was got over.
@@ -265,20 +264,25 @@ impl Attempt {
                     Tried::NotYet
                 }
                 tried = waiting => tried,
+                // An engine that hangs answers nothing: a call to it would be waited for until its bound.
+                () = house.link.wait_down(), if !is_engine_away => Tried::NoEngine,
             };
             match tried {
-                Tried::Reached(reached) => break reached,
+                Tried::Reached(guest) => break Reached::Again(guest),
                 Tried::Broken(error) => {
                     work.fruitless += 1;
                     if work.fruitless > FRUITLESS_MAX {
                         break Reached::End(End::Broken(error));
                     }
                 }
+                Tried::Lost(remains) => break Reached::End(End::Lost(remains, self.meanwhile())),
+                Tried::Paused => self.stay_paused(&container).await?,
                 Tried::NoEngine => is_engine_away = true,
                 Tried::NotYet => is_engine_away = house.link.up().is_err(),
             }
         };
         self.release_for_engine().await?;
+        self.no_longer_paused().await?;
         Ok(reached)
     }
 
@@ -304,15 +308,10 @@ impl Attempt {
                 self.report(Report::GuestBroken(faults::of_pipe(&error))).await?;
                 return self.wait_for_end(container, ending.is_some()).await;
             }
-            End::Dead(state) => {
+            End::Lost(remains, engine) => {
                 results.finish().await;
                 let rest = if is_output_over { Rest::Over } else { Rest::Wanted { ending } };
-                self.recover(writer, &container, &state, process, rest).await?;
-            }
-            End::Gone => {
-                self.store_all(&mut writer).await?;
-                results.finish().await;
-                self.report(Report::SandboxLost(removed_from_outside())).await?;
+                self.recover(writer, Lost { remains, process, engine }, rest).await?;
             }
         }
         link.guest.close().await;
@@ -329,31 +328,53 @@ impl Attempt {
         self.store_all(&mut writer).await?;
         results.finish().await;
         self.progress.send_modify(|progress| progress.is_over = true);
-        let verdict = verdict(record, &self.brief.limits, writer.last_lines(LAST_LINES));
-        self.tell_verdict(verdict).await
+        let last_lines = writer.last_lines(LAST_LINES);
+        let verdict = verdict(record, &self.brief.limits, last_lines.clone());
+        self.tell_verdict(verdict, last_lines).await
     }
 
-    async fn tell_verdict(&self, verdict: Verdict) -> Result<(), Deserted> {
+    async fn tell_verdict(&self, verdict: Verdict, last_lines: String) -> Result<(), Deserted> {
         match verdict {
             Verdict::Exited { exit, how, error } => self.report(Report::AgentExited { exit, how, error }).await,
             Verdict::Limit { limit, how, error } => {
                 self.report(Report::LimitReached(limit, error)).await?;
                 self.report(Report::AgentExited { exit: Exit::Failure, how, error: None }).await
             }
-            Verdict::Lost { error, .. } => self.report(Report::SandboxLost(error)).await,
+            Verdict::Lost => {
+                let error = ended_from_outside(self.meanwhile_asked().await, last_lines);
+                self.report(Report::SandboxLost(error)).await
+            }
         }
     }
 
-    /// The container has ended: what its guest wrote down says how the agent did.
+    /// The same, and the engine is asked: one that goes away in order stops answering before it ends its containers.
+    async fn meanwhile_asked(&self) -> Meanwhile {
+        match self.house.link.up() {
+            Ok(up) if self.meanwhile() == Meanwhile::Answered => match up.engine.ping().await {
+                Err(error) if is_passing(&error) => {
+                    self.house.link.suspect();
+                    Meanwhile::Away { is_live_restore: up.facts.is_live_restore }
+                }
+                Ok(()) | Err(_) => Meanwhile::Answered,
+            },
+            Ok(_) => self.meanwhile(),
+            // Nobody knows its settings: nothing is advised.
+            Err(_) => Meanwhile::Away { is_live_restore: true },
+        }
+    }
+
+    /// The sandbox is lost: what its guest wrote down says how the agent did.
     pub(super) async fn recover(
         &mut self,
         mut writer: OutputWriter,
-        container: &ContainerId,
-        state: &ContainerState,
-        process: ProcessId,
+        mut lost: Lost,
         rest: Rest,
     ) -> Result<(), Deserted> {
-        let recovered = self.read_spool(container, process, writer.length()).await?;
+        let recovered = self.read_spool(&lost, writer.length()).await?;
+        if lost.engine == Meanwhile::Answered {
+            lost.engine = self.meanwhile();
+        }
+        self.release_for_engine().await?;
         if let Rest::Wanted { mut ending } = rest {
             for (offset, bytes) in recovered.pieces {
                 match self.write_recovered(&mut writer, &mut ending, offset, &bytes).await? {
@@ -370,28 +391,28 @@ impl Attempt {
             if !self.brief.is_executing {
                 self.report(Report::Provisioned).await?;
             }
-            return self.tell_verdict(verdict(&record, &self.brief.limits, last_lines)).await;
+            return match verdict(&record, &self.brief.limits, last_lines.clone()) {
+                Verdict::Lost => self.report(Report::SandboxLost(ended_from_outside(lost.engine, last_lines))).await,
+                told @ (Verdict::Exited { .. } | Verdict::Limit { .. }) => self.tell_verdict(told, last_lines).await,
+            };
         }
-        if is_killed_for_memory(state) {
+        if let Remains::Ended { state, .. } = &lost.remains
+            && is_killed_for_memory(state)
+        {
             if !self.brief.is_executing {
                 self.report(Report::Provisioned).await?;
             }
-            return self.tell_verdict(exit::sandbox_out_of_memory(&self.brief.limits, last_lines)).await;
+            let verdict = exit::sandbox_out_of_memory(&self.brief.limits, last_lines.clone());
+            return self.tell_verdict(verdict, last_lines).await;
         }
-        let message = format!("The sandbox ended while the agent worked: {}.", sandbox::words_for(state));
-        let error = ErrorView::new(ErrorCode::SandboxLost, message)
-            .hint("What it printed until then is kept. Retry the task to run it again.")
-            .detail(last_lines);
-        self.report(Report::SandboxLost(error)).await
+        self.report(Report::SandboxLost(lost.without_a_word(last_lines))).await
     }
 
-    async fn read_spool(
-        &self,
-        container: &ContainerId,
-        process: ProcessId,
-        from: u64,
-    ) -> Result<spool::Recovered, Deserted> {
+    async fn read_spool(&mut self, lost: &Lost, from: u64) -> Result<spool::Recovered, Deserted> {
         loop {
+            if self.house.link.up().is_err() {
+                self.hold_for_engine().await?;
+            }
             let up = tokio::select! {
                 () = self.stop.cancelled() => return Err(Deserted),
                 up = self.house.link.wait_up() => up,
@@ -399,7 +420,7 @@ impl Attempt {
             // Reading it changes nothing, so that it can be read again by the next process.
             let recovered = tokio::select! {
                 () = self.stop.cancelled() => return Err(Deserted),
-                recovered = spool::recover(up.engine.as_ref(), container, process, from) => recovered,
+                recovered = self.read_spool_on(up.engine.as_ref(), lost, from) => recovered,
             };
             match recovered {
                 Ok(recovered) => return Ok(recovered),
@@ -411,6 +432,30 @@ impl Attempt {
                     warn!(%error, "the spool of an ended sandbox cannot be read");
                     return Ok(spool::Recovered::default());
                 }
+            }
+        }
+    }
+
+    async fn read_spool_on(
+        &self,
+        engine: &dyn Engine,
+        lost: &Lost,
+        from: u64,
+    ) -> Result<spool::Recovered, spool::RecoverError> {
+        match &lost.remains {
+            Remains::Ended { container, .. } => {
+                spool::recover(engine, container, Utf8Path::new(SPOOL_FOLDER), lost.process, from).await
+            }
+            Remains::Removed { sandbox } => {
+                // Its container is nobody's leftover as long as it is read through.
+                let _filling = self.house.filling.read().await;
+                let Some(reader) = sandbox::spool_reader(engine, self.house.install, *sandbox).await? else {
+                    return Ok(spool::Recovered::default());
+                };
+                let folder = Utf8Path::new(sandbox::SPOOL_IN_FILLER);
+                let recovered = spool::recover(engine, &reader, folder, lost.process, from).await;
+                engine.remove(&reader).await?;
+                recovered
             }
         }
     }
@@ -546,9 +591,11 @@ fn is_killed_for_memory(state: &ContainerState) -> bool {
 
 /// One try to reach a guest.
 enum Tried {
-    Reached(Reached),
+    Reached(Guest),
     /// What answers does what no guest does.
     Broken(PipeError),
+    Lost(Remains),
+    Paused,
     NoEngine,
     NotYet,
 }
@@ -560,10 +607,14 @@ enum Tried {
 async fn try_to_reach(house: &House, sandbox: SandboxId, container: &ContainerId) -> Tried {
     let Ok(up) = house.link.up() else { return Tried::NoEngine };
     match sandbox::find(up.engine.as_ref(), sandbox).await {
-        Ok(None) => Tried::Reached(Reached::End(End::Gone)),
-        Ok(Some(found)) if !found.state.is_alive() => Tried::Reached(Reached::End(End::Dead(found.state))),
+        Ok(None) => Tried::Lost(Remains::Removed { sandbox }),
+        Ok(Some(found)) if found.state == ContainerState::Removing => Tried::Lost(Remains::Removed { sandbox }),
+        Ok(Some(found)) if !found.state.is_alive() => {
+            Tried::Lost(Remains::Ended { container: found.id, state: found.state })
+        }
+        Ok(Some(found)) if found.state == ContainerState::Paused => Tried::Paused,
         Ok(Some(_)) => match provision::connect(up.engine.as_ref(), container).await {
-            Ok(guest) => Tried::Reached(Reached::Again(guest)),
+            Ok(guest) => Tried::Reached(guest),
             Err(Fault::Pipe(error)) if is_broken(&error) => Tried::Broken(error),
             Err(fault) => {
                 debug!(?fault, "the guest cannot be reached yet");

@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
     /// It ended because of a limit.
     Limit { limit: Limit, how: String, error: ErrorView },
     /// The sandbox was ended from outside before the agent was done.
-    Lost { how: String, error: ErrorView },
+    Lost,
 }
 
 /// What an agent may report of itself, in the file that `BERTH_REPORT` names.
@@ -53,20 +53,14 @@ pub(crate) fn verdict(record: &ExitRecord, limits: &Limits, last_lines: String) 
             .detail(last_lines),
             how,
         },
-        ExitStatus::GuestEnded => Verdict::Lost {
-            error: ErrorView::new(
-                ErrorCode::SandboxLost,
-                "The sandbox was ended from outside while the agent worked: the engine or the machine was stopped, or someone stopped the container.",
-            )
-            .hint("What it did until then is kept. Retry the task to run it again.")
-            .detail(last_lines),
-            how,
-        },
+        ExitStatus::GuestEnded => Verdict::Lost,
         ExitStatus::Exited { .. } | ExitStatus::Signaled { .. } | ExitStatus::Lost => {
             let killed = matches!(record.status, ExitStatus::Signaled { number: 9 } | ExitStatus::Exited { code: 137 });
             if killed && record.out_of_memory == OutOfMemory::Happened {
-                let message =
-                    format!("The memory limit of {} was reached: the kernel ended the agent.", bytes(limits.memory_bytes));
+                let message = format!(
+                    "The memory limit of {} was reached: the kernel ended the agent.",
+                    bytes(limits.memory_bytes)
+                );
                 return Verdict::Limit { limit: Limit::Memory, how, error: memory_limit(message, last_lines) };
             }
             let mut error = failure(record, &how, last_lines);

@@ -27,6 +27,7 @@ use crate::engine_link::Up;
 use crate::gallery::ResolveError;
 use crate::home::HomeFault;
 use crate::house::House;
+use crate::images::fit::FitError;
 use crate::intake::StagedFile;
 use crate::workspace::Workspace;
 use crate::{escape, faults, gallery, guest_volume, home, images, results, sandbox};
@@ -55,8 +56,10 @@ pub(crate) enum Fault {
     Store(StoreError),
     /// Anything else's.
     Failed(lifecycle::ProvisionFailure, ErrorView),
-    /// The sandbox of an agent that may have run is gone.
-    Gone,
+    /// The sandbox of an agent that may have run is gone; where it was, if that is known.
+    Gone(Option<Placement>),
+    /// Its container was paused from outside.
+    Paused(ContainerId),
     /// The sandbox has ended.
     Ended { container: ContainerId, state: ContainerState, process: pipe::ProcessId, may_have_run: bool },
 }
@@ -104,11 +107,11 @@ pub(crate) async fn provision(
     if brief.is_executing {
         return match (placement, found) {
             (Some(placement), Some(container)) => adopt(&house, &brief, engine, &reports, &placement, &container).await,
-            (Some(_) | None, _) => Err(Fault::Gone),
+            (placement, _) => Err(Fault::Gone(placement)),
         };
     }
     if found.is_none() && was_ready {
-        return Err(Fault::Gone);
+        return Err(Fault::Gone(placement));
     }
 
     tell(Stage::Image).await;
@@ -120,6 +123,7 @@ pub(crate) async fn provision(
 
     // Until the container is made: what is filled goes through containers that reconcile would take for leftovers.
     let filling = house.filling.read().await;
+    let fitted = fitted(&house, engine, &brief, &image).await?;
     tell(Stage::Guest).await;
     let guest_volume = guest_volume(&house, &up).await?;
 
@@ -142,7 +146,7 @@ pub(crate) async fn provision(
         sandbox: placement.sandbox,
         run: brief.run,
         agent: brief.agent,
-        image: image.id.clone().into(),
+        image: fitted.into(),
         guest_volume,
         home,
         workspace: folder,
@@ -200,7 +204,7 @@ async fn tell_of_sandbox(brief: &Brief, reports: &mpsc::Sender<Report>, sandbox:
     let _ = reports.send(Report::Sandbox { sandbox, how }).await;
 }
 
-fn process_of(placement: &Placement) -> pipe::ProcessId {
+pub(super) fn process_of(placement: &Placement) -> pipe::ProcessId {
     pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes())
 }
 
@@ -226,6 +230,21 @@ async fn guest_volume(house: &House, up: &Up) -> Result<engine::VolumeName, Faul
         guest_volume::ensure(up.engine.as_ref(), house.install, &guest).await.map_err(GuestFault::of)
     });
     ensured.await.cloned().map_err(|fault: GuestFault| fault.0)
+}
+
+/// The image to make the sandbox of: one that nothing is in the way in, and that knows the sandbox's user.
+async fn fitted(house: &House, engine: &dyn Engine, brief: &Brief, image: &Image) -> Result<engine::ImageId, Fault> {
+    let fitted = house.fitting.fit(engine, &house.install.to_string(), house.owner, image).await;
+    fitted.map_err(|error| match error {
+        FitError::Engine(error) => Fault::Engine(error),
+        error @ FitError::InTheWay { .. } => {
+            let message =
+                format!("The image `{}` cannot be a sandbox: {error}.", escape::visible(brief.image.as_bytes()));
+            let error = ErrorView::new(ErrorCode::ImageUnusable, message)
+                .hint("Give the agent an image without it, then retry the task.");
+            Fault::Failed(lifecycle::ProvisionFailure::Image, error)
+        }
+    })
 }
 
 /// The agent's home, seeded and laid out when it is new.
@@ -343,7 +362,8 @@ async fn open(
                 }
             }
         }
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
+        ContainerState::Paused => Err(Fault::Paused(container.id.clone())),
+        ContainerState::Running | ContainerState::Restarting => {
             Ok((connect(engine, &container.id).await?, Found::AtWork))
         }
         ContainerState::Exited(_) | ContainerState::Dead | ContainerState::Removing => Err(Fault::Ended {

@@ -15,6 +15,7 @@ use wire::ids::SandboxId;
 use super::step::remove_sandbox;
 use crate::engine_link::{Link, Up};
 use crate::house::House;
+use crate::images::fit;
 use crate::{home, sandbox};
 
 /// How often to compare although nothing was heard.
@@ -96,6 +97,7 @@ async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
     }
     remove_fillers(house, up).await?;
     home::sweep(house, up).await?;
+    reclaim_images(house, up).await?;
     for spool in spools {
         match up.engine.remove_volume(&spool).await {
             Ok(()) => info!(%spool, "took away a spool without a sandbox"),
@@ -122,6 +124,12 @@ async fn remove_fillers(house: &House, up: &Up) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+/// Adapted images that nobody needs. While a sandbox is made none is taken away.
+async fn reclaim_images(house: &House, up: &Up) -> Result<(), EngineError> {
+    let Ok(_nobody_fills) = house.filling.try_write() else { return Ok(()) };
+    fit::reclaim(up.engine.as_ref(), &house.install.to_string()).await
 }
 
 /// Sandboxes whose step is over, or has gone on to another attempt, but that are still there.

@@ -13,7 +13,7 @@ use pipe::{
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tracing::debug;
 
-use crate::guest_volume::SPOOL_FOLDER;
+use crate::blocking::off_runtime;
 
 /// The most that is read of a spool, whose files may be sparse and of any size.
 const SPOOL_BYTES_MAX: u64 = 1 << 30;
@@ -40,21 +40,22 @@ pub(crate) enum RecoverError {
     Interrupted(#[source] tokio::task::JoinError),
 }
 
-/// Reads the output of `process` from `from` on, and how it ended.
+/// Reads the output of `process` from `from` on, and how it ended, out of a container that has the spool at `folder`.
 pub(crate) async fn recover(
     engine: &dyn Engine,
     container: &ContainerId,
+    folder: &Utf8Path,
     process: ProcessId,
     from: u64,
 ) -> Result<Recovered, RecoverError> {
-    let archive = match engine.get_archive(container, Utf8Path::new(SPOOL_FOLDER), SPOOL_BYTES_MAX).await {
+    let archive = match engine.get_archive(container, folder, SPOOL_BYTES_MAX).await {
         Ok(archive) => archive,
         Err(error) if error.is_gone() => return Ok(Recovered::default()),
         Err(error) => return Err(error.into()),
     };
     let reader = StreamReader::new(archive.map_err(std::io::Error::other));
     let bridge = SyncIoBridge::new(Box::pin(reader));
-    tokio::task::spawn_blocking(move || read(bridge, process, from)).await.map_err(RecoverError::Interrupted)
+    off_runtime(move || read(bridge, process, from)).await.map_err(RecoverError::Interrupted)
 }
 
 fn read(archive: impl std::io::Read, process: ProcessId, from: u64) -> Recovered {

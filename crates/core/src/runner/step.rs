@@ -15,18 +15,14 @@ use std::time::Duration;
 
 use lifecycle::{Advance, Denied, Effect, Input, StepState, advance};
 use store::{EventFilter, Placement, SandboxStage, StepRecord, StoreError, Transition};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, error, info, instrument, warn};
-use wire::{
-    ErrorCode, ErrorView, EventKind, Hold, Priority,
-    ids::{AgentId, StepId, TaskId},
-    stream::Update,
-    task::Launch,
-    view::StageView,
-};
+use wire::{ErrorCode, ErrorView, EventKind, Hold, ids::TaskId, stream::Update, task::Launch};
 
 use super::attempt::{Attempt, Brief};
+use super::handle::{Command, Snapshot, StepHandle};
+use super::paused::PausedOutside;
 use super::report::{Found, Order, Report, Stage};
 use super::telling::{said, tell_of, usual_error};
 use crate::house::House;
@@ -47,79 +43,6 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 const REMOVE_AT_STOP_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before trying again to take a sandbox away.
 const REMOVE_RETRY: Duration = Duration::from_secs(2);
-
-/// A step that is not over, as others see it.
-#[derive(Clone)]
-pub(crate) struct StepHandle {
-    pub(crate) task: TaskId,
-    pub(crate) step: StepId,
-    pub(crate) agent: AgentId,
-    /// Its task's number.
-    pub(crate) number: i64,
-    /// Its place in the order in which steps were asked for.
-    pub(crate) place: i64,
-    /// Its task's turn in the queue; all handles of the step share it.
-    priority: watch::Sender<Priority>,
-    commands: mpsc::Sender<Command>,
-    pub(crate) snapshot: watch::Receiver<Snapshot>,
-    pub(crate) progress: watch::Receiver<Progress>,
-}
-
-/// What is known of a step beside its row.
-#[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) state: StepState,
-    /// How far the making of the sandbox is.
-    pub(crate) stage: Option<Stage>,
-    /// Whether the app is connected to the guest.
-    pub(crate) is_connected: bool,
-}
-
-struct Command {
-    input: Input,
-    comment: String,
-    answer: oneshot::Sender<Result<(), Denied>>,
-}
-
-/// The actor has gone: the step is over, or the app stops.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Away;
-
-impl StepHandle {
-    /// Puts an input to the step. The answer comes when the new state is written down.
-    pub(crate) async fn input(&self, input: Input, comment: String) -> Result<Result<(), Denied>, Away> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(Command { input, comment, answer }).await.map_err(|_| Away)?;
-        answered.await.map_err(|_| Away)
-    }
-
-    /// Whether nothing that it was asked waits for it.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.commands.capacity() == self.commands.max_capacity()
-    }
-
-    /// Its task's turn in the queue.
-    pub(crate) fn priority(&self) -> Priority {
-        *self.priority.borrow()
-    }
-
-    /// Notes that its task's turn is another; it is written down already.
-    pub(crate) fn set_priority(&self, priority: Priority) {
-        self.priority.send_replace(priority);
-    }
-
-    /// Its state as last written down.
-    pub(crate) fn state(&self) -> StepState {
-        self.snapshot.borrow().state
-    }
-}
-
-impl Snapshot {
-    /// How far the making of the sandbox is, for a person.
-    pub(crate) fn stage_view(&self) -> Option<StageView> {
-        self.stage.map(|stage| StageView { stage: stage.words().to_owned(), number: stage.number(), of: Stage::COUNT })
-    }
-}
 
 /// Begins the actor of a step. `prompt` is what its agent is started with, and `launch` where the step does not say.
 pub(crate) fn spawn(house: &Arc<House>, record: StepRecord, launch: Launch, prompt: String) -> StepHandle {
@@ -490,6 +413,7 @@ impl Actor {
             orders: orders_rx,
             progress: self.progress.clone(),
             is_held_for_engine: holds.contains(Hold::Engine),
+            paused: PausedOutside::No,
             stop: self.house.stop.clone(),
         };
         let task = self.house.tasks.spawn(Box::pin(attempt.run()));

@@ -12,12 +12,13 @@ use wire::{
     upkeep::{Finding, Outcome, Remedy, Thing},
 };
 
+use crate::blocking::blocking;
 use crate::dispatch::of_store;
 use crate::escape::visible;
 use crate::faults;
 use crate::house::House;
 use crate::output::Outputs;
-use crate::retention::sweep::{self, TRASH_PREFIX, bytes_below, list, remove_tree};
+use crate::retention::sweep::{TRASH_PREFIX, bytes_below, list, remove_tree};
 
 /// What is younger may be on its way to its row.
 const ORPHAN_AGE_S_MIN: i64 = 600;
@@ -35,7 +36,7 @@ const PLACES: [&str; 4] = ["workspaces", "outputs", "baselines", "attachments"];
 pub(super) async fn look(house: &Arc<House>) -> Result<Vec<Finding>, ErrorView> {
     // The folders first: what is made afterwards has its row by then.
     let data_folder = house.config.data_folder.clone();
-    let listed = sweep::blocking(move || {
+    let listed = blocking(move || {
         PLACES.iter().map(|place| Ok((*place, list(&data_folder, place)?))).collect::<std::io::Result<Vec<_>>>()
     });
     let listed = listed.await.map_err(|error| faults::of_storage("look through its data folder", &error))?;
@@ -62,9 +63,8 @@ pub(super) async fn look(house: &Arc<House>) -> Result<Vec<Finding>, ErrorView> 
     // An actor that is there may still be about to write.
     kept.retain(|kept| house.step(kept.step).is_none());
     let (data_folder, outputs) = (house.config.data_folder.clone(), house.outputs.clone());
-    let compared = sweep::blocking(move || {
-        Ok(kept.iter().flat_map(|kept| compared(&data_folder, &outputs, kept)).collect::<Vec<_>>())
-    });
+    let compared =
+        blocking(move || Ok(kept.iter().flat_map(|kept| compared(&data_folder, &outputs, kept)).collect::<Vec<_>>()));
     findings.extend(compared.await.map_err(|error| faults::of_storage("look through its data folder", &error))?);
     Ok(findings)
 }
@@ -98,7 +98,7 @@ fn owner(owners: &Owners, place: &str, name: &str) -> Owned {
 
 async fn orphan(data_folder: &Utf8Path, place: &str, name: &str, is_trash: bool) -> Finding {
     let folder = data_folder.join(place).join(name);
-    let measured = sweep::blocking(move || {
+    let measured = blocking(move || {
         let metadata = std::fs::symlink_metadata(&folder)?;
         Ok(if metadata.is_dir() { bytes_below(&folder) } else { metadata.len() })
     });
@@ -148,7 +148,7 @@ async fn announcement(data_folder: &Utf8Path) -> Option<Finding> {
         pid: i32,
     }
     let path = data_folder.join(ANNOUNCEMENT);
-    let read = sweep::blocking(move || {
+    let read = blocking(move || {
         use std::io::Read as _;
         let mut text = String::new();
         std::fs::File::open(&path)?.take(ANNOUNCEMENT_BYTES_MAX).read_to_string(&mut text)?;
@@ -224,7 +224,7 @@ pub(super) async fn mend(house: &House, kind: &str, name: &str) -> (Outcome, Str
             };
             let data_folder = house.config.data_folder.clone();
             let name = name.strip_prefix(TRASH_PREFIX).unwrap_or(&name).to_owned();
-            match sweep::blocking(move || remove_tree(&data_folder, &place, &name)).await {
+            match blocking(move || remove_tree(&data_folder, &place, &name)).await {
                 Ok(()) => (Outcome::Done, "It was deleted.".to_owned()),
                 Err(error) => failed("delete the folder", &error),
             }

@@ -2,6 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::off_runtime;
+
 /// The work was given up, or broke down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the work was given up before it was done")]
@@ -29,7 +31,7 @@ where
 {
     let stop_sign = StopSign::default();
     let _raised_on_drop = stop_sign.0.clone().drop_guard();
-    tokio::task::spawn_blocking(move || work(&stop_sign)).await.unwrap_or(Err(Stopped.into()))
+    off_runtime(move || work(&stop_sign)).await.unwrap_or(Err(Stopped.into()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use wire::Phase;
 use crate::scene::{BOUND, Scene};
 
 /// What a step asks of its engine.
-const OPS: [Op; 12] = [
+const OPS: [Op; 13] = [
+    Op::Commit,
     Op::Image,
     Op::CreateVolume,
     Op::Volume,

@@ -142,6 +142,16 @@ async fn an_agent_that_was_being_ended_when_the_app_was_closed_is_ended_after_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_guest_wrote_down_before_its_container_died_counts() {
+    what_was_written_down_counts(async |scene, id| scene.engine.end(&id, killed())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_wrote_down_before_its_container_was_removed_counts() {
+    what_was_written_down_counts(async |scene, id| scene.engine.remove(&id).await.unwrap()).await;
+}
+
+/// The spool outlives the container: it is a volume.
+async fn what_was_written_down_counts(happens: impl AsyncFnOnce(&Scene, engine::ContainerId)) {
     let scene = Scene::start().await;
     let task = scene.task("Die").await;
     let guest = scene.at_work(&task).await;
@@ -169,7 +179,7 @@ async fn what_a_guest_wrote_down_before_its_container_died_counts() {
     }
     let archive = tar.into_inner().unwrap().into();
     scene.engine.put_archive(&id, Utf8Path::new("/berth/run"), archive).await.unwrap();
-    scene.engine.end(&id, killed());
+    happens(&scene, id).await;
     let step = scene.until_phase(&task, Phase::Completed).await;
     assert_eq!(scene.output(step.step, 0).await, b"first second");
     scene.nothing_is_left().await;

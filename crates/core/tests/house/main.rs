@@ -4,6 +4,8 @@
 //! and a real engine do beyond this is tested with them, in `tests/`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
 
+mod adapted;
+mod away;
 mod chance;
 mod faults;
 mod guest;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use berth_core::{Api, App, Config, Connected, Connector, Stream, SystemClock};
+use berth_core::{Api, App, Clock, Config, Connected, Connector, Stream, SystemClock};
 use camino_tempfile::Utf8TempDir;
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
@@ -35,6 +36,7 @@ pub(crate) struct Stage {
 pub(crate) struct Scene {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) guests: Guests,
+    clock: HandClock,
     stage: Arc<Stage>,
     app: Option<App>,
 }
@@ -106,8 +108,9 @@ impl Scene {
     pub(crate) async fn without_agent() -> Self {
         let stage = Stage::set().await;
         let (engine, guests) = (stage.engine.clone(), stage.guests.clone());
-        let app = App::start_with(stage.config.clone(), stage.connector(), SystemClock).await.unwrap();
-        Self { engine, guests, stage, app: Some(app) }
+        let clock = HandClock::default();
+        let app = App::start_with(stage.config.clone(), stage.connector(), clock.clone()).await.unwrap();
+        Self { engine, guests, clock, stage, app: Some(app) }
     }
 
     pub(crate) async fn agent(&self, name: &str, review: ReviewGate) {
@@ -133,8 +136,21 @@ impl Scene {
 
     /// Starts it again, on the same folder.
     pub(crate) async fn start_again(&mut self) {
-        let app = App::start_with(self.stage.config.clone(), self.stage.connector(), SystemClock).await.unwrap();
+        let app = App::start_with(self.stage.config.clone(), self.stage.connector(), self.clock.clone()).await.unwrap();
         self.app = Some(app);
+    }
+
+    /// The app's time.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// So much time passes at once, for the app's clock and for all that waits. For tests of one thread only.
+    pub(crate) async fn passes(&self, time: Duration) {
+        self.clock.ahead_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
     }
 
     /// Hands in a task for the agent `own`.
@@ -249,6 +265,18 @@ impl Scene {
     /// Waits until nothing of any sandbox is left.
     pub(crate) async fn nothing_is_left(&self) {
         self.stage.nothing_is_left().await;
+    }
+}
+
+/// The system's clock, put ahead by hand.
+#[derive(Clone, Default)]
+struct HandClock {
+    ahead_ms: Arc<AtomicU64>,
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed))
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Op {
     Create,
     Start,
     Kill,
+    Pause,
+    Unpause,
     Stop,
     Remove,
     Inspect,

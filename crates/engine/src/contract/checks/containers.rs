@@ -7,11 +7,12 @@ use futures::StreamExt;
 
 use super::{ended, kind};
 use crate::container::EventObject;
-use crate::contract::hardening::{Declared, violations, violations_of};
+use crate::contract::hardening::{Declared, ON_PURPOSE, violations, violations_of};
 use crate::contract::{Subject, unique};
 use crate::spec::{Access, FirstUse, HostFolder, HostRules};
 use crate::{
-    ContainerState, ErrorKind, Identity, ImageRef, LabelFilter, Log, Mount, Role, RootFilesystem, Signal, VolumeName,
+    ContainerState, ErrorKind, ExecSpec, Identity, ImageRef, LabelFilter, Log, Mount, Role, RootFilesystem, Signal,
+    VolumeName,
 };
 
 /// Bound on what an engine reports of its own accord.
@@ -59,14 +60,18 @@ pub async fn every_kind_of_container_is_hardened(subject: &Subject) {
     subject.create(&spec).await;
 
     let mut writable = subject.spec(&["true"]);
+    writable.ownership.run = Some(ON_PURPOSE.into());
     writable.root_filesystem = RootFilesystem::Writable { reason: "its image says why".into() };
     let id = subject.engine.create(&writable).await.unwrap();
     let raw = subject.engine.raw_inspect(&id).await.unwrap();
     assert_eq!(violations(&raw), ["the root file system is writable"]);
     let declared = Declared { writable_root: true, ..Declared::default() };
     assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
+    let declared = Declared { is_never_started: true, ..Declared::default() };
+    assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
 
     let mut root_inside = subject.spec(&["true"]);
+    root_inside.ownership.run = Some(ON_PURPOSE.into());
     root_inside.identity = Identity::RootInside;
     root_inside.mounts = mounts;
     let id = subject.engine.create(&root_inside).await.unwrap();
@@ -210,10 +215,10 @@ pub async fn use_is_measured_while_it_runs_and_a_conflict_after(subject: &Subjec
 
 /// A start after the subscription is heard of; what carries another label is not.
 pub async fn events_tell_of_a_labelled_container(subject: &Subject) {
-    let mut events = subject.engine.events(&LabelFilter::install(&subject.install).role(Role::Filler)).await.unwrap();
+    let mut events = subject.engine.events(&LabelFilter::install(&subject.install).role(Role::Spool)).await.unwrap();
     subject.start(&["true"]).await;
     let mut spec = subject.spec(&["true"]);
-    spec.ownership = subject.ownership(Role::Filler);
+    spec.ownership = subject.ownership(Role::Spool);
     let id = subject.create(&spec).await;
     subject.engine.start(&id).await.unwrap();
     loop {
@@ -223,4 +228,39 @@ pub async fn events_tell_of_a_labelled_container(subject: &Subject) {
             break;
         }
     }
+}
+
+/// Frozen it is alive and takes no exec; both calls may be made twice.
+pub async fn a_paused_one_is_shown_so_and_goes_on(subject: &Subject) {
+    let id = subject.start(&["sleep", "600"]).await;
+    subject.engine.unpause(&id).await.unwrap();
+    for _ in 0..2 {
+        subject.engine.pause(&id).await.unwrap();
+        assert_eq!(subject.container(&id).await.state, ContainerState::Paused);
+    }
+    assert!(subject.container(&id).await.state.is_alive());
+    assert_eq!(kind(subject.engine.exec(&id, &ExecSpec::new(["true"])).await), ErrorKind::Conflict);
+    for _ in 0..2 {
+        subject.engine.unpause(&id).await.unwrap();
+        assert_eq!(subject.container(&id).await.state, ContainerState::Running);
+    }
+    subject.engine.exec(&id, &ExecSpec::new(["true"])).await.unwrap();
+    subject.engine.kill(&id, Signal::Kill).await.unwrap();
+    subject.engine.wait(&id).await.unwrap();
+    assert_eq!(kind(subject.engine.unpause(&id).await), ErrorKind::Conflict);
+    subject.engine.remove(&id).await.unwrap();
+    assert_eq!(kind(subject.engine.unpause(&id).await), ErrorKind::Gone);
+    assert_eq!(kind(subject.engine.pause(&id).await), ErrorKind::Gone);
+}
+
+/// A frozen process dies of KILL all the same.
+pub async fn a_paused_one_can_be_ended(subject: &Subject) {
+    let id = subject.start(&["sleep", "600"]).await;
+    subject.engine.pause(&id).await.unwrap();
+    subject.engine.kill(&id, Signal::Kill).await.unwrap();
+    assert_eq!(ended(subject.engine.wait(&id).await.unwrap()).code, Some(137));
+    let id = subject.start(&["sleep", "600"]).await;
+    subject.engine.pause(&id).await.unwrap();
+    subject.engine.remove(&id).await.unwrap();
+    assert_eq!(subject.engine.inspect(&id).await.unwrap(), None);
 }

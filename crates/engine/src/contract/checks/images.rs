@@ -50,6 +50,7 @@ pub async fn an_image_that_is_not_there_is_none_and_removing_it_succeeds(subject
 /// A file put into a created container is in the image; entrypoint, command, user and environment are the base's.
 pub async fn a_committed_image_keeps_the_base_and_adds_the_change(subject: &Subject) {
     let mut spec = subject.spec(&["cat"]);
+    spec.ownership = subject.ownership(Role::Filler);
     spec.root_filesystem = crate::RootFilesystem::Writable { reason: "the image is adapted".into() };
     spec.env.insert("SECRET_OF_THE_FILLER".into(), "x".into());
     let filler = subject.engine.create(&spec).await.unwrap();

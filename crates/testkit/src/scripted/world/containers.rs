@@ -291,6 +291,16 @@ impl World {
         }
     }
 
+    /// Shows it as frozen, or not. What runs in it runs on, out of reach: a program that shall be silent has to be told so.
+    pub(in crate::scripted) fn set_paused(&mut self, id: &ContainerId, state: ContainerState) -> Result<()> {
+        let container = self.container_mut(id)?;
+        if !container.state.is_alive() {
+            return refused(ErrorKind::Conflict, format!("freeze container {id}, or let it go on"), "it does not run");
+        }
+        container.state = state;
+        Ok(())
+    }
+
     pub(in crate::scripted) fn kill(&mut self, id: &ContainerId, signal: Signal) -> Result<()> {
         let container = self.container_mut(id)?;
         if !container.state.is_alive() {
