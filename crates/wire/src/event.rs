@@ -102,6 +102,11 @@ pub enum EventKind {
         /// What they said.
         comment: String,
     },
+    /// A person turned the work down and said why. Rows of before this kind have a note in its place.
+    Rejected {
+        /// What they said.
+        comment: String,
+    },
     /// Something worth knowing that fits none of the others.
     Note {
         /// What.
@@ -130,6 +135,7 @@ impl EventKind {
             Self::ResultsFinal { count: 1 } => "1 result".to_owned(),
             Self::ResultsFinal { count } => format!("{count} results"),
             Self::Comment { comment } => format!("Changes requested: {comment}"),
+            Self::Rejected { comment } => format!("Rejected: {comment}"),
             Self::Note { text } => text.clone(),
         }
     }
