@@ -25,6 +25,8 @@ use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use wire::ids::InstallId;
 
+use crate::fault_points::{Point, around};
+
 /// Where the volume is mounted in every sandbox.
 pub(crate) const GUEST_FOLDER: &str = "/berth";
 /// The guest's program in a sandbox.
@@ -152,13 +154,14 @@ pub(crate) async fn ensure(
 ) -> Result<VolumeName, GuestVolumeError> {
     let volume = guest.volume_name(install);
     let install = install.to_string();
-    engine.create_volume(&volume, &Ownership::of_install(&install, Role::Guest)).await?;
+    let ownership = Ownership::of_install(&install, Role::Guest);
+    around(Point::GuestVolumeCreate, engine.create_volume(&volume, &ownership)).await?;
     ensure_empty_image(engine, &install).await?;
 
     let spec = filler(&install, &volume);
     let filler = make_filler(engine, &spec).await?;
     let outcome = fill(engine, &filler, &volume, guest).await;
-    engine.remove(&filler).await?;
+    remove_filler(engine, &filler).await?;
     outcome?;
     Ok(volume)
 }
@@ -173,7 +176,8 @@ async fn fill(
     if read_back(engine, filler).await? == wanted {
         return Ok(());
     }
-    engine.put_archive(filler, Utf8Path::new(GUEST_FOLDER), archive_of(guest)).await?;
+    let filling = engine.put_archive(filler, Utf8Path::new(GUEST_FOLDER), archive_of(guest));
+    around(Point::GuestVolumeFill, filling).await?;
     if read_back(engine, filler).await? == wanted {
         return Ok(());
     }
@@ -276,11 +280,16 @@ pub(crate) fn filler_name(volume: &VolumeName) -> ContainerName {
 pub(crate) async fn make_filler(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
     let name: ContainerId = spec.name.clone().into();
     engine.remove(&name).await?;
-    match engine.create(spec).await {
+    match around(Point::FillerCreate, engine.create(spec)).await {
         // Made by a first try whose answer was lost.
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(name),
         created => created,
     }
+}
+
+/// Takes that container away.
+pub(crate) async fn remove_filler(engine: &dyn Engine, filler: &ContainerId) -> Result<(), EngineError> {
+    around(Point::FillerRemove, engine.remove(filler)).await
 }
 
 /// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:

@@ -21,7 +21,8 @@ use engine::{
 };
 use wire::ids::{AgentId, InstallId};
 
-use crate::guest_volume::{filler_of, make_filler};
+use crate::fault_points::{Point, around};
+use crate::guest_volume::{filler_of, make_filler, remove_filler};
 use crate::owner::Owner;
 
 /// Where it is mounted.
@@ -35,7 +36,8 @@ pub(crate) fn volume_name(agent: AgentId) -> VolumeName {
 /// Makes the volume, or finds it.
 pub(crate) async fn ensure(engine: &dyn Engine, install: InstallId, agent: AgentId) -> Result<VolumeName, EngineError> {
     let name = volume_name(agent);
-    engine.create_volume(&name, &ownership(install, agent, Role::Home)).await?;
+    let ownership = ownership(install, agent, Role::Home);
+    around(Point::HomeCreate, engine.create_volume(&name, &ownership)).await?;
     Ok(name)
 }
 
@@ -59,8 +61,9 @@ pub(crate) async fn lay_out(
     let spec = filler_of(&volume, mount, image, ownership(install, agent, Role::Filler));
     let filler = make_filler(engine, &spec).await?;
     let archive = layout(agent_name, owner).expect("invariant: writing a tar into memory does not fail");
-    let outcome = engine.put_archive(&filler, Utf8Path::new("/"), archive).await;
-    engine.remove(&filler).await?;
+    let filling = engine.put_archive(&filler, Utf8Path::new("/"), archive);
+    let outcome = around(Point::HomeLayOut, filling).await;
+    remove_filler(engine, &filler).await?;
     outcome
 }
 

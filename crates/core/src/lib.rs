@@ -20,6 +20,7 @@ mod dispatch;
 mod doctor;
 mod engine_link;
 mod escape;
+mod fault_points;
 mod faults;
 mod gallery;
 mod guest_volume;
@@ -46,4 +47,6 @@ pub use app::{App, StartError};
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use engine_link::{Connected, Connector};
+#[cfg(debug_assertions)]
+pub use fault_points::list as fault_points;
 pub use terminal::Terminal;

@@ -15,6 +15,7 @@ use wire::{
     view::ResultView,
 };
 
+use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::runner::attempt::Brief;
 use crate::workspace::{Baseline, Scan, Thoroughness, Watcher, Workspace};
@@ -192,7 +193,11 @@ async fn store(house: &House, task: TaskId, step: StepId, found: &Found) -> bool
         (left_out > 0 && found.finality == Finality::Live)
             .then(|| format!("A workspace has more files than are listed: {left_out} were left out.")),
     );
-    match house.store.replace_results(step, &found.records).await {
+    let point = match found.finality {
+        Finality::Live => Point::ResultsRecord,
+        Finality::Final => Point::FinalResultsRecord,
+    };
+    match around(point, house.store.replace_results(step, &found.records)).await {
         Ok(()) => {
             house.tell(Update::Results { task });
             true

@@ -16,11 +16,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{ContainerId, EngineError, ErrorKind};
+use engine::{ContainerId, ContainerState, EngineError, ErrorKind};
 use lifecycle::ProvisionFailure;
 use pipe::PipeError;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use wire::{
@@ -29,8 +29,11 @@ use wire::{
     task::Launch,
 };
 
+use super::exit;
 use super::provision::{self, Fault};
+use super::pumped::END_GRACE;
 use super::report::{Order, Report};
+use super::silence::Silence;
 use crate::house::House;
 use crate::output::OutputWriter;
 use crate::terminal::Progress;
@@ -40,6 +43,8 @@ use crate::{faults, sandbox};
 pub(super) const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 /// After so many connections in a row that brought nothing, the guest is broken.
 pub(super) const FRUITLESS_MAX: u32 = 5;
+/// After the grace and this, the container itself is killed.
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an attempt is about.
 #[derive(Clone, Debug)]
@@ -99,8 +104,10 @@ impl Attempt {
 
     async fn live(&mut self) -> Result<Driven, Deserted> {
         let mut is_stopped = false;
-        let mut is_ending = false;
+        // When the container is killed, once the agent is being ended.
+        let mut ending: Option<Instant> = None;
         let mut fruitless = 0;
+        let mut silence = Silence::default();
         let session = loop {
             let provisioning =
                 Box::pin(provision::provision(self.house.clone(), self.brief.clone(), self.reports.clone()));
@@ -113,7 +120,7 @@ impl Attempt {
                         return self.end_provisioning().await;
                     }
                     // An agent at work is ended through its guest, so that what it printed meanwhile is not lost.
-                    is_ending = true;
+                    ending = Some(Instant::now() + END_GRACE + END_PATIENCE);
                     continue;
                 }
                 outcome = provisioning => outcome,
@@ -124,7 +131,20 @@ impl Attempt {
                     debug!(%error, "the engine does not answer");
                     self.house.link.suspect();
                     self.hold_for_engine().await?;
+                    silence.is_broken();
                     // Orders are taken with the next try.
+                    self.pause(RECONNECT_DELAY).await?;
+                }
+                // An agent is at work in there, perhaps: its sandbox is paused, or at a limit.
+                Err(fault) if self.brief.is_executing && is_out_of_reach(&fault) => {
+                    debug!(?fault, "the guest cannot be reached yet");
+                    self.release_for_engine().await?;
+                    if ending.is_some_and(|at| Instant::now() >= at) {
+                        return self.end_unreachable(cancelled_out_of_reach()).await;
+                    }
+                    if let Some(silent) = silence.goes_on(self.house.time.now(), self.brief.limits.wall_clock_s) {
+                        return self.end_unreachable(out_of_reach(silent)).await;
+                    }
                     self.pause(RECONNECT_DELAY).await?;
                 }
                 Err(Fault::Pipe(error)) if !is_broken(&error) && fruitless < FRUITLESS_MAX => {
@@ -139,7 +159,7 @@ impl Attempt {
         if !self.brief.is_executing {
             self.report(Report::Provisioned).await?;
         }
-        let order = match (is_ending, is_stopped, self.brief.is_executing) {
+        let order = match (ending.is_some(), is_stopped, self.brief.is_executing) {
             (true, ..) => Some(Order::End),
             (false, true, _) => Some(Order::Stop),
             // An earlier process may have written down that it goes on, and not have said so.
@@ -207,7 +227,7 @@ impl Attempt {
                     return Ok(Driven::Over);
                 }
                 let writer = self.open_output().await?;
-                self.recover(writer, &container, &state, process).await?;
+                self.recover(writer, &container, process, ended_at_work(&state)).await?;
             }
         }
         Ok(Driven::Over)
@@ -218,6 +238,31 @@ impl Attempt {
         let report =
             if self.brief.is_executing { Report::SandboxLost(error) } else { Report::ProvisionFailed(why, error) };
         self.report(report).await
+    }
+
+    /// Ends a sandbox whose guest cannot be reached, and reads what it left. `lost` says why, where the guest says nothing of the agent's
+    /// end.
+    async fn end_unreachable(&mut self, lost: ErrorView) -> Result<Driven, Deserted> {
+        let placement = loop {
+            match self.house.store.placement_of(self.brief.step).await {
+                Ok(placement) => break placement,
+                Err(error) => {
+                    warn!(%error, step = %self.brief.step, "where a step's sandbox is is not known");
+                    self.pause(Duration::from_secs(1)).await?;
+                }
+            }
+        };
+        let Some(placement) = placement else {
+            self.report(Report::SandboxLost(lost)).await?;
+            return Ok(Driven::Over);
+        };
+        let container: ContainerId = sandbox::container_name(placement.sandbox).into();
+        if !self.put_down(&container).await? {
+            return Ok(Driven::Left);
+        }
+        let writer = self.open_output().await?;
+        self.recover(writer, &container, provision::process_of(&placement), lost).await?;
+        Ok(Driven::Over)
     }
 
     async fn end_provisioning(&mut self) -> Result<Driven, Deserted> {
@@ -297,6 +342,39 @@ pub(super) fn is_broken(error: &PipeError) -> bool {
         | PipeError::Cut { .. }
         | PipeError::Timeout { .. } => false,
     }
+}
+
+/// Whether a guest may be at work and only cannot be reached now.
+fn is_out_of_reach(fault: &Fault) -> bool {
+    match fault {
+        // An engine that refuses to enter a container says nothing of who is in it: it may be paused, or at a limit.
+        Fault::Engine(_) => true,
+        Fault::Pipe(error) => !is_broken(error),
+        Fault::Failed(..) | Fault::Gone | Fault::Ended { .. } => false,
+    }
+}
+
+/// The container of an agent at work has ended, and nothing says how the agent did.
+pub(super) fn ended_at_work(state: &ContainerState) -> ErrorView {
+    let message = format!("The sandbox ended while the agent worked: {}.", sandbox::words_for(state));
+    ErrorView::new(ErrorCode::SandboxLost, message)
+        .hint("What it printed until then is kept. Retry the task to run it again.")
+}
+
+/// The host ended a sandbox since its guest was out of reach for so long.
+pub(super) fn out_of_reach(silent: Duration) -> ErrorView {
+    let message = format!(
+        "Berth ended the sandbox: it was out of reach for {}, longer than its agent may work.",
+        exit::seconds(silent.as_secs())
+    );
+    ErrorView::new(ErrorCode::SandboxLost, message)
+        .hint("What had arrived until then is kept. Look whether something paused the container, then retry the task.")
+}
+
+/// The same, since it was to end and did not hear it.
+fn cancelled_out_of_reach() -> ErrorView {
+    ErrorView::new(ErrorCode::SandboxLost, "Berth ended the sandbox: it was to end and was out of reach.")
+        .hint("What had arrived until then is kept. Retry the task to run it again.")
 }
 
 pub(super) fn removed_from_outside() -> ErrorView {

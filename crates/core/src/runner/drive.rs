@@ -14,21 +14,21 @@ use tracing::{debug, info, warn};
 use wire::{ErrorCode, ErrorView, ids::SandboxId};
 
 use super::attempt::{
-    Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, removed_from_outside, until_end,
+    Attempt, Deserted, Driven, END_PATIENCE, FRUITLESS_MAX, RECONNECT_DELAY, ended_at_work, is_broken, out_of_reach,
+    removed_from_outside, until_end,
 };
 use super::exit::{self, Verdict, verdict};
 use super::provision::{self, Fault, Session};
 use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
-use super::spool;
+use super::silence::Silence;
+use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::output::{OutputWriter, SYNC_EVERY};
 use crate::results::ResultsWatch;
 use crate::terminal::Progress;
 use crate::{faults, sandbox};
 
-/// After the grace and this, the container itself is killed.
-const END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the row of a step that prints is written again.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// Between two tries at what the disk or the engine refused.
@@ -36,7 +36,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A connection that is lost this soon has brought nothing.
 const FRUITLESS_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of output that an error quotes.
-const LAST_LINES: usize = 20;
+pub(super) const LAST_LINES: usize = 20;
 
 /// An agent at work, as the attempt sees it.
 struct Work {
@@ -73,6 +73,8 @@ enum End {
     Dead(ContainerState),
     /// The container is gone.
     Gone,
+    /// The container lives, but its guest was out of reach for that long.
+    OutOfReach(Duration),
 }
 
 /// How a lost pipe was got over.
@@ -182,8 +184,7 @@ impl Attempt {
         if work.is_over_limit {
             return Ok(None);
         }
-        let room = self.brief.limits.output_bytes.saturating_sub(offset);
-        let take = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let take = self.room_for(offset, bytes);
         if !self.write(&mut work.writer, offset, &bytes[..take]).await? {
             return Ok(Some(End::Broken(PipeError::Violation { what: "output with a hole in it" })));
         }
@@ -227,6 +228,7 @@ impl Attempt {
     async fn reach(&mut self, work: &mut Work) -> Result<Reached, Deserted> {
         let (house, container) = (self.house.clone(), work.container.clone());
         let mut is_engine_away = house.link.up().is_err();
+        let mut silence = Silence::default();
         let reached = loop {
             if is_engine_away {
                 self.hold_for_engine().await?;
@@ -244,11 +246,11 @@ impl Attempt {
                 () = self.stop.cancelled() => return Ok(Reached::End(End::Left)),
                 order = self.orders.recv() => {
                     note_order(work, order.ok_or(Deserted)?);
-                    Tried::NotYet
+                    continue;
                 }
                 () = deadline(work.ending), if work.ending.is_some() => {
                     self.kill(work).await;
-                    Tried::NotYet
+                    continue;
                 }
                 tried = waiting => tried,
             };
@@ -260,8 +262,20 @@ impl Attempt {
                         break Reached::End(End::Broken(error));
                     }
                 }
-                Tried::NoEngine => is_engine_away = true,
-                Tried::NotYet => is_engine_away = house.link.up().is_err(),
+                Tried::NoEngine => {
+                    is_engine_away = true;
+                    silence.is_broken();
+                }
+                Tried::NoAnswer => {
+                    is_engine_away = house.link.up().is_err();
+                    silence.is_broken();
+                }
+                Tried::OutOfReach => {
+                    is_engine_away = house.link.up().is_err();
+                    if let Some(silent) = silence.goes_on(house.time.now(), self.brief.limits.wall_clock_s) {
+                        break Reached::End(End::OutOfReach(silent));
+                    }
+                }
             }
         };
         self.release_for_engine().await?;
@@ -273,7 +287,8 @@ impl Attempt {
         work.ending = Some(Instant::now() + END_PATIENCE);
         info!(step = %self.brief.step, "the guest did not end the agent; killing the container");
         if let Ok(up) = self.house.link.up()
-            && let Err(error) = up.engine.kill(&work.container, engine::Signal::Kill).await
+            && let Err(error) =
+                around(Point::ContainerKill, up.engine.kill(&work.container, engine::Signal::Kill)).await
         {
             warn!(%error, "a sandbox cannot be killed yet");
         }
@@ -292,7 +307,14 @@ impl Attempt {
             }
             End::Dead(state) => {
                 results.finish().await;
-                self.recover(writer, &container, &state, process).await?;
+                self.recover(writer, &container, process, ended_at_work(&state)).await?;
+            }
+            End::OutOfReach(silent) => {
+                if !self.put_down(&container).await? {
+                    return Ok(Driven::Left);
+                }
+                results.finish().await;
+                self.recover(writer, &container, process, out_of_reach(silent)).await?;
             }
             End::Gone => {
                 self.store_all(&mut writer).await?;
@@ -318,7 +340,7 @@ impl Attempt {
         self.tell_verdict(verdict).await
     }
 
-    async fn tell_verdict(&self, verdict: Verdict) -> Result<(), Deserted> {
+    pub(super) async fn tell_verdict(&self, verdict: Verdict) -> Result<(), Deserted> {
         match verdict {
             Verdict::Exited { exit, how, error } => self.report(Report::AgentExited { exit, how, error }).await,
             Verdict::Limit { limit, how, error } => {
@@ -329,65 +351,10 @@ impl Attempt {
         }
     }
 
-    /// The container has ended: what its guest wrote down says how the agent did.
-    pub(super) async fn recover(
-        &mut self,
-        mut writer: OutputWriter,
-        container: &ContainerId,
-        state: &ContainerState,
-        process: ProcessId,
-    ) -> Result<(), Deserted> {
-        let recovered = self.read_spool(container, process, writer.length()).await?;
-        for (offset, bytes) in recovered.pieces {
-            if !self.write(&mut writer, offset, &bytes).await? {
-                break;
-            }
-        }
-        self.store_all(&mut writer).await?;
-        self.finalize_results().await;
-        self.progress.send_modify(|progress| progress.is_over = true);
-        let last_lines = writer.last_lines(LAST_LINES);
-        if let Some(record) = recovered.exit {
-            if !self.brief.is_executing {
-                self.report(Report::Provisioned).await?;
-            }
-            return self.tell_verdict(verdict(&record, &self.brief.limits, last_lines)).await;
-        }
-        let message = format!("The sandbox ended while the agent worked: {}.", sandbox::words_for(state));
-        let error = ErrorView::new(ErrorCode::SandboxLost, message)
-            .hint("What it printed until then is kept. Retry the task to run it again.")
-            .detail(last_lines);
-        self.report(Report::SandboxLost(error)).await
-    }
-
-    async fn read_spool(
-        &self,
-        container: &ContainerId,
-        process: ProcessId,
-        from: u64,
-    ) -> Result<spool::Recovered, Deserted> {
-        loop {
-            let up = tokio::select! {
-                () = self.stop.cancelled() => return Err(Deserted),
-                up = self.house.link.wait_up() => up,
-            };
-            // Reading it changes nothing, so that it can be read again by the next process.
-            let recovered = tokio::select! {
-                () = self.stop.cancelled() => return Err(Deserted),
-                recovered = spool::recover(up.engine.as_ref(), container, process, from) => recovered,
-            };
-            match recovered {
-                Ok(recovered) => return Ok(recovered),
-                Err(spool::RecoverError::Engine(error)) if is_passing(&error) => {
-                    self.house.link.suspect();
-                    self.pause(RECONNECT_DELAY).await?;
-                }
-                Err(error) => {
-                    warn!(%error, "the spool of an ended sandbox cannot be read");
-                    return Ok(spool::Recovered::default());
-                }
-            }
-        }
+    /// How much of `bytes`, which stand at `offset`, the step's output may take.
+    pub(super) fn room_for(&self, offset: u64, bytes: &[u8]) -> usize {
+        let room = self.brief.limits.output_bytes.saturating_sub(offset);
+        bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))
     }
 
     /// A broken guest was reported: the order to end comes, unless it has come already, and is carried out on the container.
@@ -430,8 +397,13 @@ impl Attempt {
     }
 
     /// Writes, and waits with the agent held while the disk is full. `false` where bytes before these are missing.
-    async fn write(&mut self, writer: &mut OutputWriter, offset: u64, bytes: &[u8]) -> Result<bool, Deserted> {
-        while let Err(error) = writer.append(offset, bytes).await {
+    pub(super) async fn write(
+        &mut self,
+        writer: &mut OutputWriter,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<bool, Deserted> {
+        while let Err(error) = around(Point::OutputAppend, writer.append(offset, bytes)).await {
             if error.kind() == io::ErrorKind::InvalidData {
                 return Ok(false);
             }
@@ -446,8 +418,8 @@ impl Attempt {
     }
 
     /// Makes all output durable, and the row of the step agree with it.
-    async fn store_all(&mut self, writer: &mut OutputWriter) -> Result<(), Deserted> {
-        while let Err(error) = writer.sync().await {
+    pub(super) async fn store_all(&mut self, writer: &mut OutputWriter) -> Result<(), Deserted> {
+        while let Err(error) = around(Point::OutputSync, writer.sync()).await {
             warn!(%error, step = %self.brief.step, "output cannot be made durable");
             self.pause(RETRY_DELAY).await?;
         }
@@ -456,7 +428,7 @@ impl Attempt {
     }
 
     async fn sync(&mut self, work: &mut Work) -> Result<(), Deserted> {
-        match work.writer.sync().await {
+        match around(Point::OutputSync, work.writer.sync()).await {
             Ok(offset) => work.link.acknowledge(offset),
             Err(error) => {
                 warn!(%error, step = %self.brief.step, "output cannot be made durable");
@@ -467,7 +439,8 @@ impl Attempt {
     }
 
     async fn note(&self, writer: &mut OutputWriter) {
-        self.house.note_output(&self.brief, writer.length(), writer.last_line()).await;
+        let noting = self.house.note_output(&self.brief, writer.length(), writer.last_line());
+        around(Point::OutputRecord, noting).await;
     }
 
     pub(super) async fn finalize_results(&self) {
@@ -485,7 +458,7 @@ impl Attempt {
         link.guest.close().await;
     }
 
-    fn output_limit(&self) -> ErrorView {
+    pub(super) fn output_limit(&self) -> ErrorView {
         ErrorView::new(
             ErrorCode::LimitReached,
             format!("The agent printed more than {}, so it was ended.", exit::bytes(self.brief.limits.output_bytes)),
@@ -517,8 +490,12 @@ enum Tried {
     Reached(Reached),
     /// What answers does what no guest does.
     Broken(PipeError),
+    /// There is no engine.
     NoEngine,
-    NotYet,
+    /// The engine does not answer.
+    NoAnswer,
+    /// The container lives, but not a word comes from its guest.
+    OutOfReach,
 }
 
 /// Looks at the container, and connects to its guest where it lives.
@@ -535,13 +512,13 @@ async fn try_to_reach(house: &House, sandbox: SandboxId, container: &ContainerId
             Err(Fault::Pipe(error)) if is_broken(&error) => Tried::Broken(error),
             Err(fault) => {
                 debug!(?fault, "the guest cannot be reached yet");
-                Tried::NotYet
+                Tried::OutOfReach
             }
         },
         Err(error) => {
             debug!(%error, "the engine does not answer");
             house.link.suspect();
-            Tried::NotYet
+            Tried::NoAnswer
         }
     }
 }

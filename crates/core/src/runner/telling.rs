@@ -3,6 +3,7 @@
 use lifecycle::{Failure, Input, StepState};
 use wire::{ErrorCode, ErrorView, EventKind};
 
+use crate::fault_points::Point;
 use crate::faults;
 
 /// What a person said with an input.
@@ -23,6 +24,22 @@ pub(super) fn said(input: Input, comment: String) -> Vec<EventKind> {
         | Input::Cancel
         | Input::Hold(_)
         | Input::Release(_) => Vec::new(),
+    }
+}
+
+/// What an input is when it is written down.
+pub(super) const fn point_of(input: Input) -> Point {
+    match input {
+        Input::SlotGranted => Point::SlotRecord,
+        Input::Provisioned => Point::StartRecord,
+        Input::AgentExited(_) | Input::Ended => Point::EndRecord,
+        Input::ProvisionFailed(_) | Input::GuestBroken | Input::SandboxLost => Point::FailureRecord,
+        Input::LimitReached(_) => Point::LimitRecord,
+        Input::Hold(_) | Input::Release(_) => Point::HoldRecord,
+        Input::Approve => Point::Approve,
+        Input::RequestChanges => Point::RequestChanges,
+        Input::Reject => Point::Reject,
+        Input::Cancel => Point::Cancel,
     }
 }
 
