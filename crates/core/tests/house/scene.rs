@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use berth_core::{Api, App, Config, Connected, Connector, Stream, SystemClock};
+use berth_core::{Api, App, Clock, Config, Connected, Connector, Stream, SystemClock};
 use camino_tempfile::Utf8TempDir;
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
 use testkit::{ScriptedEngine, until};
 use wire::{
     Action, ErrorView, EventKind, LimitsPatch, Phase,
@@ -23,10 +25,23 @@ use crate::guest::{Guest, Guests};
 /// Everything that a test waits for comes within this.
 pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
+/// The system's time, and what a test lets pass besides.
+#[derive(Clone, Default)]
+struct Hurried {
+    ahead_s: Arc<AtomicI64>,
+}
+
+impl Clock for Hurried {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_secs(self.ahead_s.load(Ordering::Relaxed))
+    }
+}
+
 /// A Berth on a scripted engine.
 pub(crate) struct Scene {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) guests: Guests,
+    clock: Hurried,
     config: Config,
     app: Option<App>,
     _folder: Utf8TempDir,
@@ -51,19 +66,18 @@ impl Scene {
             guest_binary: Some(guest_binary),
         };
         let engine = ScriptedEngine::new();
-        let import = ImportRequest {
-            root: empty_image_tar(),
-            tag: ImageRef::parse("own/image:1").unwrap(),
-            ownership: Ownership::of_install("somebody-else", Role::Image),
-            labels: BTreeMap::new(),
-            changes: vec!["ENV COLOUR=blue".to_owned()],
-        };
-        engine.import(import).await.unwrap();
+        import(&engine, "own/image:1").await;
         let guests = Guests::default();
         let all = guests.clone();
         engine.program("/berth/berth-guest", move |process| all.clone().run(process));
-        let app = App::start_with(config.clone(), connector(&engine), SystemClock).await.unwrap();
-        Self { engine, guests, config, app: Some(app), _folder: folder }
+        let clock = Hurried::default();
+        let app = App::start_with(config.clone(), connector(&engine), clock.clone()).await.unwrap();
+        Self { engine, guests, clock, config, app: Some(app), _folder: folder }
+    }
+
+    /// An image that is somebody else's.
+    pub(crate) async fn import_image(&self, tag: &str) {
+        import(&self.engine, tag).await;
     }
 
     pub(crate) async fn agent(&self, name: &str, review: ReviewGate) {
@@ -89,8 +103,13 @@ impl Scene {
 
     /// Starts it again, on the same folder.
     pub(crate) async fn start_again(&mut self) {
-        let app = App::start_with(self.config.clone(), connector(&self.engine), SystemClock).await.unwrap();
+        let app = App::start_with(self.config.clone(), connector(&self.engine), self.clock.clone()).await.unwrap();
         self.app = Some(app);
+    }
+
+    /// Lets time pass at once, as far as the app can see.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.ahead_s.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Hands in a task for the agent `own`.
@@ -168,6 +187,11 @@ impl Scene {
         self.api().call(CancelRun { run: task.run.to_string() }).await.unwrap();
     }
 
+    /// The same where the run may be over by now.
+    pub(crate) async fn try_cancel(&self, task: &TaskCreated) -> Result<(), ErrorView> {
+        self.api().call(CancelRun { run: task.run.to_string() }).await.map(drop)
+    }
+
     /// What happened to a task.
     pub(crate) async fn events(&self, task: &TaskCreated) -> Vec<EventKind> {
         let list = ListEvents { task: Some(task.task), after_seq: 0, limit: 1_000 };
@@ -224,6 +248,17 @@ impl ParseId for String {
     fn parse_id(&self) -> engine::ContainerId {
         engine::ContainerName::parse(self.clone()).unwrap().into()
     }
+}
+
+async fn import(engine: &ScriptedEngine, tag: &str) {
+    let import = ImportRequest {
+        root: empty_image_tar(),
+        tag: ImageRef::parse(tag).unwrap(),
+        ownership: Ownership::of_install("somebody-else", Role::Image),
+        labels: BTreeMap::new(),
+        changes: vec!["ENV COLOUR=blue".to_owned()],
+    };
+    engine.import(import).await.unwrap();
 }
 
 fn connector(engine: &Arc<ScriptedEngine>) -> Connector {
