@@ -25,7 +25,8 @@ use wire::{
 use crate::{
     fault_points::{Point, around},
     guest_volume::{
-        GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_name, filler_of, make_filler, remove_filler,
+        GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, create_or_find, empty_image, filler_name, filler_of, make_filler,
+        remove_filler,
     },
     home::HOME_FOLDER,
     owner::Owner,
@@ -134,13 +135,9 @@ impl Plan {
         let (spool, ownership) = (spool_name(self.sandbox), self.ownership(Role::Spool));
         around(Point::SpoolCreate, engine.create_volume(&spool, &ownership)).await?;
         let (owned, created) =
-            tokio::join!(self.own_spool(engine), around(Point::ContainerCreate, engine.create(&spec)));
+            tokio::join!(self.own_spool(engine), around(Point::ContainerCreate, create_or_find(engine, &spec)));
         owned?;
-        let id = match created {
-            Ok(id) => id,
-            Err(error) if error.kind() == ErrorKind::Conflict => spec.name.clone().into(),
-            Err(error) => return Err(error),
-        };
+        let id = created?;
         engine.inspect(&id).await?.ok_or_else(|| {
             EngineError::new(ErrorKind::Gone, format!("create container {id}"), "it vanished as soon as it was made")
         })
