@@ -1,6 +1,12 @@
 //! A `berth serve` of the test's own.
 
-use std::{io::Read, os::unix::fs::PermissionsExt, process::Stdio, sync::OnceLock, time::Duration};
+use std::{
+    io::Read,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    process::Stdio,
+    sync::OnceLock,
+    time::Duration,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
@@ -166,8 +172,16 @@ impl TestApp {
     /// # Panics
     /// Where it does not come to serve in time.
     pub async fn restart(&mut self) {
+        assert!(self.try_restart().await, "it was killed before it served; its log:\n{}", self.log());
+    }
+
+    /// The same; `false` where it is killed before it serves.
+    ///
+    /// # Panics
+    /// Where it ends otherwise, or does not come to serve in time.
+    pub async fn try_restart(&mut self) -> bool {
         let command = self.berth(["serve", "--json"]);
-        self.serve(command, Stdio::null(), async |_| ()).await;
+        self.serve(command, Stdio::null(), async |_| ()).await
     }
 
     /// The same in a user namespace of its own, which has all users of this machine and its own bounds in `/proc/sys/user`.
@@ -184,7 +198,7 @@ impl TestApp {
             .arg(berth.get_program())
             .args(berth.get_args());
         command.envs(berth.get_envs().filter_map(|(name, value)| Some((name, value?)))).kill_on_drop(true);
-        self.serve(command, Stdio::piped(), async |child| {
+        let is_up = self.serve(command, Stdio::piped(), async |child| {
             let pid = child.id().expect("it has not ended");
             until("a user namespace", START_TIME_MAX, async || {
                 let map = |file: &str| std::fs::write(format!("/proc/{pid}/{file}"), "0 0 4294967295").is_ok();
@@ -192,11 +206,12 @@ impl TestApp {
             })
             .await;
             child.stdin.take().expect("its input is piped").write_all(b"go\n").await.expect("it reads");
-        })
-        .await;
+        });
+        assert!(is_up.await, "it was killed before it served; its log:\n{}", self.log());
     }
 
-    async fn serve(&mut self, mut command: Command, stdin: Stdio, begin: impl AsyncFnOnce(&mut Child)) {
+    /// Whether it serves; `false` where it is killed before it does.
+    async fn serve(&mut self, mut command: Command, stdin: Stdio, begin: impl AsyncFnOnce(&mut Child)) -> bool {
         assert!(self.serving.is_none(), "it still serves");
         let log = std::fs::File::options()
             .create(true)
@@ -212,10 +227,33 @@ impl TestApp {
             .await
             .unwrap_or_else(|_| panic!("it does not serve after {START_TIME_MAX:?}; its log:\n{}", self.log()))
             .unwrap_or_else(|error| panic!("`berth serve` cannot be read: {error}"));
+        if line.is_empty() {
+            let status = child.wait().await.expect("it is the test's own process");
+            self.assert_killed(status);
+            return false;
+        }
         let serving: Serving = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("the first line is {line:?} ({error}); its log:\n{}", self.log()));
         let client = Client::of(self.home());
         self.serving = Some((child, serving, client));
+        true
+    }
+
+    /// Whether it has been killed, by itself or from outside.
+    ///
+    /// # Panics
+    /// Where it has ended otherwise.
+    pub fn is_dead(&mut self) -> bool {
+        let Some((child, _, _)) = &mut self.serving else { return true };
+        let Some(status) = child.try_wait().expect("it is the test's own process") else { return false };
+        self.serving = None;
+        self.assert_killed(status);
+        true
+    }
+
+    fn assert_killed(&self, status: std::process::ExitStatus) {
+        let is_killed = status.signal() == Some(Signal::SIGKILL as i32);
+        assert!(is_killed, "it ended with {status}; its log:\n{}", self.log());
     }
 
     fn log_path(&self) -> Utf8PathBuf {
@@ -361,7 +399,17 @@ impl TestApp {
         let volumes = self.volumes();
         let spools = volumes.iter().filter(|volume| !matches!(docker::role(volume), "home" | "guest"));
         let describe = |object: &Value| format!("{} {}", docker::role(object), docker::name(object));
-        self.containers().iter().map(describe).chain(spools.map(describe)).collect()
+        self.containers().iter().map(describe).chain(spools.map(describe)).chain(self.unused()).collect()
+    }
+
+    /// Networks, which nothing makes yet, and images without a name, which a build leaves that was not finished.
+    fn unused(&self) -> Vec<String> {
+        let Some(install) = self.install() else { return Vec::new() };
+        let networks = self.docker.objects(Kind::Network, install);
+        let label = format!("label=berth.install={install}");
+        let images = self.docker.run(&["image", "ls", "--quiet", "--filter", "dangling=true", "--filter", &label]);
+        let images = images.lines().map(|id| format!("nameless image {id}"));
+        networks.iter().map(|network| format!("network {}", docker::name(network))).chain(images).collect()
     }
 
     /// Waits until nothing of any sandbox is left in the engine.

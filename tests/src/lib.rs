@@ -24,6 +24,7 @@ pub mod own_engine;
 pub mod page;
 pub mod sample;
 pub mod slot;
+pub mod truth;
 pub mod wait;
 pub mod window;
 pub mod witness;

@@ -94,6 +94,31 @@ fn metadata() -> Metadata {
     serde_json::from_slice(&output.stdout).expect("cargo metadata writes JSON")
 }
 
+/// A build for tests can be told to die at any effect (`core`'s fault points). A release has neither the switch nor the names.
+#[test]
+fn a_release_cannot_be_told_to_die() {
+    let source = repository().join("crates/core/src/fault_points.rs");
+    let words = ["BERTH_FAULT", "container-start"];
+    let text = std::fs::read_to_string(&source).unwrap();
+    assert!(words.iter().all(|word| text.contains(word)), "the check looks for the wrong words");
+
+    let folder = camino_tempfile::tempdir().unwrap();
+    let object = folder.path().join("fault_points.o");
+    let mut rustc = Command::new(Utf8Path::new(env!("CARGO")).with_file_name("rustc"));
+    rustc.args(["--edition=2024", "--crate-type=lib", "--emit=obj", "--cap-lints=allow", "-Cdebug-assertions=no"]);
+    let output = rustc.arg("-o").arg(&object).arg(&source).output().expect("rustc runs");
+    // The crates that the switch is made of are not there: it compiles because it is left out.
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let object = std::fs::read(object).unwrap();
+    for word in words {
+        assert!(!object.windows(word.len()).any(|window| window == word.as_bytes()), "a release has {word}");
+    }
+
+    let manifest = std::fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let release = manifest.split("[profile.").find(|profile| profile.starts_with("release]")).unwrap();
+    assert!(!release.contains("debug-assertions"), "a release must not have what only tests need");
+}
+
 /// Edges from crates of the house to others of it that nothing allows.
 fn forbidden(packages: &[Package], edges: &[(&str, &[&str])], decided: &[(&str, &str, &str)]) -> Vec<String> {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =

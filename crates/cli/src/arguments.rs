@@ -82,6 +82,10 @@ pub(crate) enum Command {
     Open(Open),
     /// Print the version
     Version,
+    /// List the points at which `BERTH_FAULT` ends it, in a build for tests
+    #[cfg(debug_assertions)]
+    #[command(hide = true)]
+    FaultPoints,
 }
 
 /// Arguments of `berth serve`.

@@ -29,6 +29,8 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
     let Arguments { verbose, command, .. } = arguments;
     match command {
         Command::Version => gallery::version(printer),
+        #[cfg(debug_assertions)]
+        Command::FaultPoints => gallery::fault_points(printer),
         Command::Serve(serve) => serve::serve(&config()?, &serve, verbose, printer).await,
         Command::Open(open) => serve::open(&config()?, &open, verbose, printer).await,
         Command::Run(run) => run::run(&config()?, run, verbose, printer).await,

@@ -20,7 +20,7 @@ use futures::FutureExt as _;
 use store::{Store, StoreError};
 use tokio::time::timeout;
 use tracing::{info, warn};
-use wire::{ErrorCode, ErrorView};
+use wire::{ErrorCode, ErrorView, ids::TaskId};
 
 use crate::api::Api;
 use crate::certificates::{self, CertificateError, ExtraCertificate, HostTrust};
@@ -31,7 +31,7 @@ use crate::house::{House, Parts};
 use crate::images::Images;
 use crate::line::Line;
 use crate::runner::{reconcile, schedule, step};
-use crate::{agents, descriptors, disk, faults, retention};
+use crate::{agents, descriptors, disk, dispatch, faults, retention};
 
 /// The file that is locked while a Berth uses the data folder. What the lock holds off is a second Berth, not a reader.
 const LOCK_FILE: &str = "lock";
@@ -255,6 +255,7 @@ impl App {
         house.tasks.spawn(schedule::run(scheduled));
         house.tasks.spawn(reconcile::run(compared));
         house.tasks.spawn(retention::run(house.clone()));
+        house.tasks.spawn(discard_unrecorded(house.clone(), new_id()));
         Ok(Self { house, _lock: lock })
     }
 
@@ -318,6 +319,24 @@ async fn take_up(house: &Arc<House>) -> Result<(), StoreError> {
         step::spawn(house, record, agent.launch, task.prompt);
     }
     Ok(())
+}
+
+/// Takes away what an earlier process copied for tasks that it did not come to write down. What this one takes in has an id after
+/// `started`.
+async fn discard_unrecorded(house: Arc<House>, started: TaskId) {
+    let folder = house.config.data_folder.join("attachments");
+    // Most have never had one.
+    let Ok(mut entries) = tokio::fs::read_dir(&folder).await else { return };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let Some(task) = entry.file_name().to_str().and_then(|name| name.parse::<TaskId>().ok()) else { continue };
+        if house.stop.is_cancelled() {
+            return;
+        }
+        if task < started && matches!(house.store.task(task).await, Err(StoreError::NotFound { .. })) {
+            info!(%task, "taking away files that were copied for a task that did not come about");
+            dispatch::discard(&folder.join(task.to_string())).await;
+        }
+    }
 }
 
 async fn connect(address: Option<String>) -> Result<Connected, EngineError> {

@@ -24,6 +24,7 @@ use wire::{
 };
 
 use crate::clock::new_id;
+use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::runner::handle::Away;
 use crate::runner::step;
@@ -242,7 +243,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
     let files = if attachments.is_empty() {
         Vec::new()
     } else {
-        match intake::copy_attachments(attachments, staging.clone()).await {
+        match around(Point::AttachmentsCopy, intake::copy_attachments(attachments, staging.clone())).await {
             Ok(files) => files,
             Err(error) => {
                 discard(&staging).await;
@@ -284,7 +285,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
         events: vec![EventKind::TaskCreated { title }],
         at: house.time.now(),
     };
-    let added = match house.store.create_task(new).await {
+    let added = match around(Point::TaskRecord, house.store.create_task(new)).await {
         Ok(added) => added,
         Err(error) => {
             discard(&staging).await;
@@ -297,7 +298,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
 }
 
 /// Takes away what was copied for a task that did not come about.
-async fn discard(staging: &camino::Utf8Path) {
+pub(crate) async fn discard(staging: &camino::Utf8Path) {
     if let Err(error) = tokio::fs::remove_dir_all(staging).await
         && error.kind() != std::io::ErrorKind::NotFound
     {
@@ -398,7 +399,8 @@ async fn retry(house: &Arc<House>, record: StepRecord) -> Result<StepView, Error
         }],
     };
     let events = vec![EventKind::Note { text: "Retried".to_owned() }];
-    house.store.add_run(task.task, &run, events, house.time.now()).await.map_err(|error| of_store(&error))?;
+    let adding = house.store.add_run(task.task, &run, events, house.time.now());
+    around(Point::RunRecord, adding).await.map_err(|error| of_store(&error))?;
     begin(house, &run, agent.launch, &task.prompt).await?;
     house.tell(Update::Task { task: task.task });
     step_view(house, step).await

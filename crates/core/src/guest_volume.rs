@@ -13,7 +13,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use engine::{
     ContainerId, ContainerName, ContainerSpec, Engine, EngineError, ErrorKind, Identity, ImageRef, ImportRequest,
@@ -29,6 +31,8 @@ use crate::engine_link::Up;
 use crate::faults;
 use crate::house::House;
 
+use crate::fault_points::{Point, around};
+
 /// Where the volume is mounted in every sandbox.
 pub(crate) const GUEST_FOLDER: &str = "/berth";
 /// The guest's program in a sandbox.
@@ -41,6 +45,10 @@ pub(crate) const SPOOL_FOLDER: &str = "/berth/run";
 pub(crate) const AUTHORITIES_FILE: &str = "/berth/authorities.pem";
 /// The image that holds nothing.
 const EMPTY_IMAGE: &str = "berth/empty:1";
+/// How often to ask for a container whose name is held and that is not there, and between two times.
+const CREATE_TRIES: usize = 12;
+const CREATE_DELAY_MIN: Duration = Duration::from_millis(50);
+const CREATE_DELAY_MAX: Duration = Duration::from_secs(2);
 /// No guest is larger; a file that is, is not one.
 const GUEST_BYTES_MAX: u64 = 64 << 20;
 /// No bundle of authorities is larger, the archive's own bytes included.
@@ -173,13 +181,14 @@ pub(crate) async fn ensure(
 ) -> Result<VolumeName, GuestVolumeError> {
     let volume = guest.volume_name(install);
     let install = install.to_string();
-    engine.create_volume(&volume, &Ownership::of_install(&install, Role::Guest)).await?;
+    let ownership = Ownership::of_install(&install, Role::Guest);
+    around(Point::GuestVolumeCreate, engine.create_volume(&volume, &ownership)).await?;
     ensure_empty_image(engine, &install).await?;
 
     let spec = filler(&install, &volume);
     let filler = make_filler(engine, &spec).await?;
     let outcome = fill(engine, &filler, &volume, guest).await;
-    engine.remove(&filler).await?;
+    remove_filler(engine, &filler).await?;
     outcome?;
     Ok(volume)
 }
@@ -194,7 +203,8 @@ async fn fill(
     if read_back(engine, filler).await? == wanted {
         return Ok(());
     }
-    engine.put_archive(filler, Utf8Path::new(GUEST_FOLDER), archive_of(guest)).await?;
+    let filling = engine.put_archive(filler, Utf8Path::new(GUEST_FOLDER), archive_of(guest));
+    around(Point::GuestVolumeFill, filling).await?;
     if read_back(engine, filler).await? == wanted {
         return Ok(());
     }
@@ -296,13 +306,32 @@ pub(crate) fn filler_name(volume: &VolumeName) -> ContainerName {
 
 /// Makes that container, in the place of one that a crash left behind.
 pub(crate) async fn make_filler(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+    engine.remove(&spec.name.clone().into()).await?;
+    around(Point::FillerCreate, create_or_find(engine, spec)).await
+}
+
+/// Makes a container, or finds the one of that name which an earlier try has made. An engine holds a name from the moment on at
+/// which it is asked for a container: a process that died may have asked just now, and then there is nothing to be found yet, and
+/// perhaps never will be.
+pub(crate) async fn create_or_find(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+    let bounded = ExponentialBuilder::default()
+        .with_min_delay(CREATE_DELAY_MIN)
+        .with_max_delay(CREATE_DELAY_MAX)
+        .with_max_times(CREATE_TRIES);
     let name: ContainerId = spec.name.clone().into();
-    engine.remove(&name).await?;
-    match engine.create(spec).await {
-        // Made by a first try whose answer was lost.
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(name),
+    let create = async || match engine.create(spec).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => match engine.inspect(&name).await? {
+            Some(_) => Ok(name.clone()),
+            None => Err(error),
+        },
         created => created,
-    }
+    };
+    create.retry(bounded).when(|error: &EngineError| error.kind() == ErrorKind::Conflict).await
+}
+
+/// Takes that container away.
+pub(crate) async fn remove_filler(engine: &dyn Engine, filler: &ContainerId) -> Result<(), EngineError> {
+    around(Point::FillerRemove, engine.remove(filler)).await
 }
 
 /// A container through which a volume is filled. Hardened like every other but for its root, which could be written if it ever ran:
@@ -331,6 +360,6 @@ pub(crate) fn bare_filler(name: ContainerName, image: ImageRef, ownership: Owner
             reason: "it never runs; archives come from above the volume".to_owned(),
         },
         seccomp: Seccomp::EngineDefault,
-        stop_timeout: std::time::Duration::from_secs(1),
+        stop_timeout: Duration::from_secs(1),
     }
 }

@@ -58,7 +58,8 @@ pub(crate) use self::work::{Homes, in_work};
 use self::archive::{ArchiveError, Beginning, Carried, Memory, Route};
 use self::transfer::Inlet;
 use crate::engine_link::Up;
-use crate::guest_volume::{empty_image, filler_name, filler_of, make_filler};
+use crate::fault_points::{Point, around};
+use crate::guest_volume::{empty_image, filler_name, filler_of, make_filler, remove_filler};
 use crate::house::House;
 use crate::{faults, sandbox};
 
@@ -145,7 +146,8 @@ async fn seed(
 ) -> Result<(), HomeFault> {
     engine.remove(&filler_name(volume).into()).await?;
     sandbox::remove_volume(engine, volume).await?;
-    engine.create_volume(volume, &ownership(house.install, home.agent, Role::Home)).await?;
+    let home_ownership = ownership(house.install, home.agent, Role::Home);
+    around(Point::HomeCreate, engine.create_volume(volume, &home_ownership)).await?;
 
     let source = source_of(house, home, volume, image);
     let source = make_filler(engine, &source).await?;
@@ -153,7 +155,7 @@ async fn seed(
         Ok(stream) => Some(stream),
         Err(error) if error.is_gone() => None,
         Err(error) => {
-            engine.remove(&source).await?;
+            remove_filler(engine, &source).await?;
             return Err(error.into());
         }
     };
@@ -166,7 +168,7 @@ async fn seed(
     };
     let from = stream.map(|stream| pumped(house, stream, house.stop.child_token()));
     let filled = fill(house, engine, home.agent, volume, from, route, beginning(&home.agent_name), None).await;
-    engine.remove(&source).await?;
+    remove_filler(engine, &source).await?;
     match filled {
         Ok(carried) => info!(home = %volume, entries = carried.entries, bytes = carried.bytes, "seeded a home"),
         Err(FillError::Engine(error)) => return Err(error.into()),
@@ -183,7 +185,7 @@ async fn seed(
         image: Some(image_name.to_owned()),
         image_id: Some(image.id.as_str().to_owned()),
     };
-    Ok(house.store.set_home_ready(volume.as_str(), &seed).await?)
+    Ok(around(Point::HomeRecord, house.store.set_home_ready(volume.as_str(), &seed)).await?)
 }
 
 /// The agent has another name than the folder of its memory.
@@ -238,9 +240,10 @@ async fn fill(
     let filler = make_filler(engine, &filler).await.map_err(FillError::Engine)?;
     let transfer::Carrying { mut chunks, done } = transfer::begin(house, from, route, beginning, work);
     let body = futures::stream::poll_fn(move |context| chunks.poll_recv(context)).map(Ok).boxed();
-    let put = engine.put_archive(&filler, Utf8Path::new("/"), ArchiveBody::Stream(body)).await;
+    let filling = engine.put_archive(&filler, Utf8Path::new("/"), ArchiveBody::Stream(body));
+    let put = around(Point::HomeLayOut, filling).await;
     let carried = done.await.unwrap_or_else(|error| Err(ArchiveError::Carry(std::io::Error::other(error))));
-    let removed = engine.remove(&filler).await;
+    let removed = remove_filler(engine, &filler).await;
     match (put, carried) {
         // Where the engine gave up, there was nobody to carry to.
         (Err(error), Ok(_) | Err(ArchiveError::Carry(_))) => Err(FillError::Engine(error)),

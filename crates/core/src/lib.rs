@@ -23,6 +23,7 @@ mod dispatch;
 mod doctor;
 mod engine_link;
 mod escape;
+mod fault_points;
 mod faults;
 mod gallery;
 mod guest_volume;
@@ -51,5 +52,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use disk::FREE_BYTES_MIN_DEFAULT;
 pub use engine_link::{Connected, Connector};
+#[cfg(debug_assertions)]
+pub use fault_points::list as fault_points;
 pub use home::{Download, Upload};
 pub use terminal::Terminal;

@@ -19,6 +19,7 @@ use wire::{
 };
 
 use crate::blocking::blocking;
+use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::runner::attempt::Brief;
 use crate::workspace::{Baseline, Scan, Thoroughness, Watcher, Workspace};
@@ -208,7 +209,7 @@ impl Shelf {
         let written = match &self.stored {
             None => {
                 let records: Vec<_> = now.values().cloned().collect();
-                house.store.replace_results(self.step, &records, left_out).await
+                around(Point::ResultsRecord, house.store.replace_results(self.step, &records, left_out)).await
             }
             Some((before, left_out_before)) => {
                 let changed: Vec<_> =
@@ -238,7 +239,8 @@ async fn put_finally(house: &House, task: TaskId, step: StepId, scan: Scan) {
     let left_out = scan.left_out;
     let records: Vec<_> = scan.results.into_iter().map(|result| record(result, Finality::Final)).collect();
     loop {
-        match house.store.replace_results(step, &records, left_out).await {
+        let writing = house.store.replace_results(step, &records, left_out);
+        match around(Point::FinalResultsRecord, writing).await {
             Ok(()) => return house.tell(Update::Results { task }),
             Err(error) if error.is_passing() => house.store_refused(&error),
             Err(error) => return warn!(%step, %error, "results could not be written down"),

@@ -23,7 +23,11 @@ use wire::{
 };
 
 use crate::{
-    guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, empty_image, filler_name, filler_of, make_filler},
+    fault_points::{Point, around},
+    guest_volume::{
+        GUEST_FOLDER, GUEST_PROGRAM, SPOOL_FOLDER, create_or_find, empty_image, filler_name, filler_of, make_filler,
+        remove_filler,
+    },
     home::HOME_FOLDER,
     owner::Owner,
 };
@@ -128,14 +132,12 @@ impl Plan {
     /// the earlier try had come that far.
     pub(crate) async fn make(&self, engine: &dyn Engine, facts: &EngineFacts) -> Result<Container, EngineError> {
         let spec = self.spec(facts);
-        engine.create_volume(&spool_name(self.sandbox), &self.ownership(Role::Spool)).await?;
-        let (owned, created) = tokio::join!(self.own_spool(engine), engine.create(&spec));
+        let (spool, ownership) = (spool_name(self.sandbox), self.ownership(Role::Spool));
+        around(Point::SpoolCreate, engine.create_volume(&spool, &ownership)).await?;
+        let (owned, created) =
+            tokio::join!(self.own_spool(engine), around(Point::ContainerCreate, create_or_find(engine, &spec)));
         owned?;
-        let id = match created {
-            Ok(id) => id,
-            Err(error) if error.kind() == ErrorKind::Conflict => spec.name.clone().into(),
-            Err(error) => return Err(error),
-        };
+        let id = created?;
         engine.inspect(&id).await?.ok_or_else(|| {
             EngineError::new(ErrorKind::Gone, format!("create container {id}"), "it vanished as soon as it was made")
         })
@@ -161,8 +163,8 @@ impl Plan {
             .and_then(|()| archive.into_inner())
             .expect("invariant: writing a tar into memory does not fail")
             .into();
-        let given = engine.put_archive(&id, Utf8Path::new("/"), archive).await;
-        engine.remove(&id).await?;
+        let given = around(Point::SpoolOwn, engine.put_archive(&id, Utf8Path::new("/"), archive)).await;
+        remove_filler(engine, &id).await?;
         given
     }
 }
@@ -205,8 +207,8 @@ pub(crate) async fn find(engine: &dyn Engine, sandbox: SandboxId) -> Result<Opti
 
 /// Opens the first connection and starts the container.
 pub(crate) async fn start(engine: &dyn Engine, container: &ContainerId) -> Result<Opened, EngineError> {
-    let attached = engine.attach(container).await?;
-    engine.start(container).await?;
+    let attached = around(Point::ContainerAttach, engine.attach(container)).await?;
+    around(Point::ContainerStart, engine.start(container)).await?;
     Ok(Opened { duplex: attached.duplex, diagnostics: attached.diagnostics })
 }
 
@@ -215,16 +217,16 @@ pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Res
     let mut spec = ExecSpec::new([GUEST_PROGRAM, "connect"]);
     spec.identity = Identity::user(CONNECT_ID, CONNECT_ID);
     spec.working_dir = Some("/".into());
-    let exec = engine.exec(container, &spec).await?;
+    let exec = around(Point::ContainerExec, engine.exec(container, &spec)).await?;
     Ok(Opened { duplex: exec.duplex, diagnostics: exec.diagnostics })
 }
 
 /// Takes away a sandbox: its container, and the volume that only it had. May happen twice.
 pub(crate) async fn remove(engine: &dyn Engine, sandbox: SandboxId) -> Result<(), EngineError> {
-    engine.remove(&container_name(sandbox).into()).await?;
+    around(Point::ContainerRemove, engine.remove(&container_name(sandbox).into())).await?;
     // One that was left where the making was given up half-way: it would hold on to the volume.
     engine.remove(&filler_name(&spool_name(sandbox)).into()).await?;
-    remove_volume(engine, &spool_name(sandbox)).await
+    around(Point::SpoolRemove, remove_volume(engine, &spool_name(sandbox))).await
 }
 
 /// Removes a volume that something may be letting go of just now.

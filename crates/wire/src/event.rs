@@ -117,6 +117,11 @@ pub enum EventKind {
         /// How many sandboxes work at once.
         slots: Slots,
     },
+    /// A person turned the work down and said why. Rows of before this kind have a note in its place.
+    Rejected {
+        /// What they said.
+        comment: String,
+    },
     /// Something worth knowing that fits none of the others.
     Note {
         /// What.
@@ -151,6 +156,7 @@ impl EventKind {
             Self::QueueChanged { state: QueueState::Open, slots: Slots::Fixed { count } } => {
                 format!("The queue is open, {count} at once")
             }
+            Self::Rejected { comment } => format!("Rejected: {comment}"),
             Self::Note { text } => text.clone(),
         }
     }

@@ -229,6 +229,8 @@ async fn a_database_that_is_held_for_half_a_minute_loses_nothing() {
     assert_eq!(printed, expected);
     let results = app.call(ListResults { run: created.run.to_string() }).await.unwrap().results;
     assert!(results.iter().any(|result| result.path == "kept" && result.is_final), "{results:#?}");
+    // By then all is written down.
+    app.is_swept().await;
     for task in [&created, &second] {
         let events = events(&app, task).await;
         let count = |of: fn(&EventKind) -> bool| events.iter().filter(|event| of(event)).count();

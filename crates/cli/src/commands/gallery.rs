@@ -13,6 +13,14 @@ use crate::{
     show::{Printer, gallery},
 };
 
+/// `berth fault-points`
+#[cfg(debug_assertions)]
+pub(super) fn fault_points(printer: Printer) -> anyhow::Result<Exit> {
+    let points = berth_core::fault_points();
+    printer.reply(&points, |_| points.iter().flat_map(|point| [point, "\n"]).collect())?;
+    Ok(Exit::Done)
+}
+
 /// `berth images [build NAME]`
 pub(super) async fn images(connection: &Connection, images: Images, printer: Printer) -> anyhow::Result<Exit> {
     match images.command {

@@ -20,7 +20,7 @@ use engine::{ContainerId, EngineError, ErrorKind};
 use lifecycle::ProvisionFailure;
 use pipe::PipeError;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use wire::{
@@ -29,10 +29,12 @@ use wire::{
     task::Launch,
 };
 
-use super::lost::{Lost, Meanwhile, Remains};
+use super::lost::{Lost, Meanwhile, OutOfReach, Remains};
 use super::paused::PausedOutside;
 use super::provision::{self, Fault};
+use super::pumped::END_GRACE;
 use super::report::{Order, Report};
+use super::silence::Silence;
 use super::written::Rest;
 use crate::house::House;
 use crate::output::OutputWriter;
@@ -45,6 +47,8 @@ pub(super) const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// After so many connections in a row that brought nothing, the guest is broken.
 pub(super) const FRUITLESS_MAX: u32 = 5;
+/// After the grace and this, the container itself is killed.
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an attempt is about.
 #[derive(Clone, Debug)]
@@ -104,7 +108,8 @@ impl Attempt {
 
     async fn live(&mut self) -> Result<Driven, Deserted> {
         let mut is_stopped = false;
-        let mut is_ending = false;
+        // When the container is killed, once the agent is being ended.
+        let mut ending: Option<Instant> = None;
         let mut fruitless = 0;
         // An app that starts without its engine says so of each step that needs it.
         tokio::select! {
@@ -114,6 +119,7 @@ impl Attempt {
         if self.house.link.is_down() {
             self.hold_for_engine().await?;
         }
+        let mut silence = Silence::default();
         let session = loop {
             let provisioning =
                 Box::pin(provision::provision(self.house.clone(), self.brief.clone(), self.reports.clone()));
@@ -126,7 +132,7 @@ impl Attempt {
                         return self.end_provisioning().await;
                     }
                     // An agent at work is ended through its guest, so that what it printed meanwhile is not lost.
-                    is_ending = true;
+                    ending = Some(Instant::now() + END_GRACE + END_PATIENCE);
                     continue;
                 }
                 outcome = provisioning => outcome,
@@ -137,11 +143,25 @@ impl Attempt {
                     debug!(%error, "the engine does not answer");
                     self.house.link.suspect();
                     self.hold_for_engine().await?;
+                    silence.is_broken();
                     // Orders are taken with the next try.
                     self.pause(RECONNECT_DELAY).await?;
                 }
                 Err(Fault::Paused(container)) => {
+                    silence.is_broken();
                     self.stay_paused(&container).await?;
+                    self.pause(RECONNECT_DELAY).await?;
+                }
+                // An agent is at work in there, perhaps: its sandbox is at a limit.
+                Err(fault) if self.brief.is_executing && is_out_of_reach(&fault) => {
+                    debug!(?fault, "the guest cannot be reached yet");
+                    self.release_for_engine().await?;
+                    if ending.is_some_and(|at| Instant::now() >= at) {
+                        return self.end_unreachable(OutOfReach::ToEnd).await;
+                    }
+                    if let Some(silent) = silence.goes_on(self.house.time.now(), self.brief.limits.wall_clock_s) {
+                        return self.end_unreachable(OutOfReach::TooLong(silent)).await;
+                    }
                     self.pause(RECONNECT_DELAY).await?;
                 }
                 Err(Fault::Pipe(error)) if !is_broken(&error) && fruitless < FRUITLESS_MAX => {
@@ -167,7 +187,7 @@ impl Attempt {
         if !self.brief.is_executing {
             self.report(Report::Provisioned).await?;
         }
-        let order = match (is_ending, is_stopped, self.brief.is_executing) {
+        let order = match (ending.is_some(), is_stopped, self.brief.is_executing) {
             (true, ..) => Some(Order::End),
             (false, true, _) => Some(Order::Stop),
             // An earlier process may have written down that it goes on, and not have said so.
@@ -254,6 +274,32 @@ impl Attempt {
         self.report(report).await
     }
 
+    /// Ends a sandbox whose guest cannot be reached, and reads what it left.
+    async fn end_unreachable(&mut self, why: OutOfReach) -> Result<Driven, Deserted> {
+        let placement = loop {
+            match self.house.store.placement_of(self.brief.step).await {
+                Ok(placement) => break placement,
+                Err(error) => {
+                    warn!(%error, step = %self.brief.step, "where a step's sandbox is is not known");
+                    self.pause(STORE_RETRY).await?;
+                }
+            }
+        };
+        let Some(placement) = placement else {
+            self.report(Report::SandboxLost(never_placed())).await?;
+            return Ok(Driven::Over);
+        };
+        let container: ContainerId = sandbox::container_name(placement.sandbox).into();
+        if !self.put_down(&container).await? {
+            return Ok(Driven::Left);
+        }
+        let remains = Remains::PutDown { container, why };
+        let lost = Lost { remains, process: provision::process_of(&placement), engine: self.meanwhile() };
+        let writer = self.open_output().await?;
+        self.recover(writer, lost, Rest::Wanted { ending: None }).await?;
+        Ok(Driven::Over)
+    }
+
     async fn end_provisioning(&mut self) -> Result<Driven, Deserted> {
         let placed = self.house.store.placement_of(self.brief.step).await;
         if let Ok(Some(placement)) = placed {
@@ -331,6 +377,16 @@ pub(super) fn is_broken(error: &PipeError) -> bool {
         | PipeError::Silent { .. }
         | PipeError::Cut { .. }
         | PipeError::Timeout { .. } => false,
+    }
+}
+
+/// Whether a guest may be at work and only cannot be reached now.
+fn is_out_of_reach(fault: &Fault) -> bool {
+    match fault {
+        // An engine that refuses to enter a container says nothing of who is in it: it may be at a limit.
+        Fault::Engine(_) => true,
+        Fault::Pipe(error) => !is_broken(error),
+        Fault::Failed(..) | Fault::Store(_) | Fault::Paused(_) | Fault::Gone(_) | Fault::Ended { .. } => false,
     }
 }
 

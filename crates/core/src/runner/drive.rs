@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use camino::Utf8Path;
-use engine::{ContainerId, ContainerState, Engine};
+use engine::{ContainerId, ContainerState};
 use lifecycle::{Exit, Limit};
 use pipe::{
     PipeError, ProcessId,
@@ -13,23 +12,21 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeou
 use tracing::{debug, info, warn};
 use wire::{ErrorCode, ErrorView, ids::SandboxId};
 
-use super::attempt::{Attempt, Deserted, Driven, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, is_passing, until_end};
+use super::attempt::{Attempt, Deserted, Driven, END_PATIENCE, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, until_end};
 use super::disk::{self, DiskWatch};
 use super::exit::{self, Verdict, verdict};
-use super::lost::{Lost, Meanwhile, Remains, ended_from_outside};
+use super::lost::{Lost, Meanwhile, OutOfReach, Remains, ended_from_outside};
 use super::provision::{self, Fault, Session};
 use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
-use super::spool;
+use super::silence::Silence;
 use super::written::{Heard, Rest, Written};
-use crate::guest_volume::SPOOL_FOLDER;
+use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::output::{OutputWriter, SYNC_EVERY};
 use crate::results::ResultsWatch;
 use crate::{faults, sandbox};
 
-/// After the grace and this, the container itself is killed.
-pub(super) const END_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the row of a step that prints is written again.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// Between two tries at what the disk or the engine refused.
@@ -37,7 +34,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A connection that is lost this soon has brought nothing.
 const FRUITLESS_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of output that an error quotes.
-const LAST_LINES: usize = 20;
+pub(super) const LAST_LINES: usize = 20;
 
 /// An agent at work, as the attempt sees it.
 struct Work {
@@ -191,8 +188,7 @@ impl Attempt {
         if work.is_output_over {
             return Ok(None);
         }
-        let room = self.brief.limits.output_bytes.saturating_sub(offset);
-        let take = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let take = self.room_for(offset, bytes);
         match self.write(work, offset, &bytes[..take]).await? {
             Written::Kept => {}
             Written::GivenUp => return Ok(None),
@@ -240,6 +236,7 @@ impl Attempt {
     async fn reach(&mut self, work: &mut Work) -> Result<Reached, Deserted> {
         let (house, container) = (self.house.clone(), work.container.clone());
         let mut is_engine_away = house.link.up().is_err();
+        let mut silence = Silence::default();
         let reached = loop {
             if is_engine_away {
                 self.hold_for_engine().await?;
@@ -257,11 +254,11 @@ impl Attempt {
                 () = self.stop.cancelled() => return Ok(Reached::End(End::Left)),
                 order = self.orders.recv() => {
                     note_order(work, order.ok_or(Deserted)?);
-                    Tried::NotYet
+                    continue;
                 }
                 () = deadline(work.ending), if work.ending.is_some() => {
                     self.kill(work).await;
-                    Tried::NotYet
+                    continue;
                 }
                 tried = waiting => tried,
                 // An engine that hangs answers nothing: a call to it would be waited for until its bound.
@@ -276,9 +273,26 @@ impl Attempt {
                     }
                 }
                 Tried::Lost(remains) => break Reached::End(End::Lost(remains, self.meanwhile())),
-                Tried::Paused => self.stay_paused(&container).await?,
-                Tried::NoEngine => is_engine_away = true,
-                Tried::NotYet => is_engine_away = house.link.up().is_err(),
+                Tried::Paused => {
+                    silence.is_broken();
+                    self.stay_paused(&container).await?;
+                }
+                Tried::NoEngine => {
+                    is_engine_away = true;
+                    silence.is_broken();
+                }
+                Tried::NoAnswer => {
+                    is_engine_away = house.link.up().is_err();
+                    silence.is_broken();
+                }
+                Tried::OutOfReach => {
+                    is_engine_away = house.link.up().is_err();
+                    if let Some(silent) = silence.goes_on(house.time.now(), self.brief.limits.wall_clock_s) {
+                        let remains =
+                            Remains::PutDown { container: container.clone(), why: OutOfReach::TooLong(silent) };
+                        break Reached::End(End::Lost(remains, self.meanwhile()));
+                    }
+                }
             }
         };
         self.release_for_engine().await?;
@@ -291,7 +305,8 @@ impl Attempt {
         work.ending = Some(Instant::now() + END_PATIENCE);
         info!(step = %self.brief.step, "the guest did not end the agent; killing the container");
         if let Ok(up) = self.house.link.up()
-            && let Err(error) = up.engine.kill(&work.container, engine::Signal::Kill).await
+            && let Err(error) =
+                around(Point::ContainerKill, up.engine.kill(&work.container, engine::Signal::Kill)).await
         {
             warn!(%error, "a sandbox cannot be killed yet");
         }
@@ -309,6 +324,11 @@ impl Attempt {
                 return self.wait_for_end(container, ending.is_some()).await;
             }
             End::Lost(remains, engine) => {
+                if let Remains::PutDown { container, .. } = &remains
+                    && !self.put_down(container).await?
+                {
+                    return Ok(Driven::Left);
+                }
                 results.finish().await;
                 let rest = if is_output_over { Rest::Over } else { Rest::Wanted { ending } };
                 self.recover(writer, Lost { remains, process, engine }, rest).await?;
@@ -333,7 +353,7 @@ impl Attempt {
         self.tell_verdict(verdict, last_lines).await
     }
 
-    async fn tell_verdict(&self, verdict: Verdict, last_lines: String) -> Result<(), Deserted> {
+    pub(super) async fn tell_verdict(&self, verdict: Verdict, last_lines: String) -> Result<(), Deserted> {
         match verdict {
             Verdict::Exited { exit, how, error } => self.report(Report::AgentExited { exit, how, error }).await,
             Verdict::Limit { limit, how, error } => {
@@ -347,117 +367,10 @@ impl Attempt {
         }
     }
 
-    /// The same, and the engine is asked: one that goes away in order stops answering before it ends its containers.
-    async fn meanwhile_asked(&self) -> Meanwhile {
-        match self.house.link.up() {
-            Ok(up) if self.meanwhile() == Meanwhile::Answered => match up.engine.ping().await {
-                Err(error) if is_passing(&error) => {
-                    self.house.link.suspect();
-                    Meanwhile::Away { is_live_restore: up.facts.is_live_restore }
-                }
-                Ok(()) | Err(_) => Meanwhile::Answered,
-            },
-            Ok(_) => self.meanwhile(),
-            // Nobody knows its settings: nothing is advised.
-            Err(_) => Meanwhile::Away { is_live_restore: true },
-        }
-    }
-
-    /// The sandbox is lost: what its guest wrote down says how the agent did.
-    pub(super) async fn recover(
-        &mut self,
-        mut writer: OutputWriter,
-        mut lost: Lost,
-        rest: Rest,
-    ) -> Result<(), Deserted> {
-        let recovered = self.read_spool(&lost, writer.length()).await?;
-        if lost.engine == Meanwhile::Answered {
-            lost.engine = self.meanwhile();
-        }
-        self.release_for_engine().await?;
-        if let Rest::Wanted { mut ending } = rest {
-            for (offset, bytes) in recovered.pieces {
-                match self.write_recovered(&mut writer, &mut ending, offset, &bytes).await? {
-                    Written::Kept => {}
-                    Written::Hole | Written::GivenUp => break,
-                }
-            }
-        }
-        self.store_all(&mut writer).await?;
-        self.finalize_results().await;
-        self.progress.send_modify(|progress| progress.is_over = true);
-        let last_lines = writer.last_lines(LAST_LINES);
-        if let Some(record) = recovered.exit {
-            if !self.brief.is_executing {
-                self.report(Report::Provisioned).await?;
-            }
-            return match verdict(&record, &self.brief.limits, last_lines.clone()) {
-                Verdict::Lost => self.report(Report::SandboxLost(ended_from_outside(lost.engine, last_lines))).await,
-                told @ (Verdict::Exited { .. } | Verdict::Limit { .. }) => self.tell_verdict(told, last_lines).await,
-            };
-        }
-        if let Remains::Ended { state, .. } = &lost.remains
-            && is_killed_for_memory(state)
-        {
-            if !self.brief.is_executing {
-                self.report(Report::Provisioned).await?;
-            }
-            let verdict = exit::sandbox_out_of_memory(&self.brief.limits, last_lines.clone());
-            return self.tell_verdict(verdict, last_lines).await;
-        }
-        self.report(Report::SandboxLost(lost.without_a_word(last_lines))).await
-    }
-
-    async fn read_spool(&mut self, lost: &Lost, from: u64) -> Result<spool::Recovered, Deserted> {
-        loop {
-            if self.house.link.up().is_err() {
-                self.hold_for_engine().await?;
-            }
-            let up = tokio::select! {
-                () = self.stop.cancelled() => return Err(Deserted),
-                up = self.house.link.wait_up() => up,
-            };
-            // Reading it changes nothing, so that it can be read again by the next process.
-            let recovered = tokio::select! {
-                () = self.stop.cancelled() => return Err(Deserted),
-                recovered = self.read_spool_on(up.engine.as_ref(), lost, from) => recovered,
-            };
-            match recovered {
-                Ok(recovered) => return Ok(recovered),
-                Err(spool::RecoverError::Engine(error)) if is_passing(&error) => {
-                    self.house.link.suspect();
-                    self.pause(RECONNECT_DELAY).await?;
-                }
-                Err(error) => {
-                    warn!(%error, "the spool of an ended sandbox cannot be read");
-                    return Ok(spool::Recovered::default());
-                }
-            }
-        }
-    }
-
-    async fn read_spool_on(
-        &self,
-        engine: &dyn Engine,
-        lost: &Lost,
-        from: u64,
-    ) -> Result<spool::Recovered, spool::RecoverError> {
-        match &lost.remains {
-            Remains::Ended { container, .. } => {
-                spool::recover(engine, container, Utf8Path::new(SPOOL_FOLDER), lost.process, from).await
-            }
-            Remains::Removed { sandbox } => {
-                // Its container is nobody's leftover as long as it is read through.
-                let _filling = self.house.filling.read().await;
-                let Some(reader) = sandbox::spool_reader(engine, self.house.install, *sandbox).await? else {
-                    return Ok(spool::Recovered::default());
-                };
-                let folder = Utf8Path::new(sandbox::SPOOL_IN_FILLER);
-                let recovered = spool::recover(engine, &reader, folder, lost.process, from).await;
-                engine.remove(&reader).await?;
-                recovered
-            }
-        }
+    /// How much of `bytes`, which stand at `offset`, the step's output may take.
+    pub(super) fn room_for(&self, offset: u64, bytes: &[u8]) -> usize {
+        let room = self.brief.limits.output_bytes.saturating_sub(offset);
+        bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))
     }
 
     /// A broken guest was reported: the order to end comes, unless it has come already, and is carried out on the container.
@@ -516,8 +429,8 @@ impl Attempt {
     }
 
     /// Makes all output durable, and the row of the step agree with it.
-    async fn store_all(&mut self, writer: &mut OutputWriter) -> Result<(), Deserted> {
-        while let Err(error) = writer.sync().await {
+    pub(super) async fn store_all(&mut self, writer: &mut OutputWriter) -> Result<(), Deserted> {
+        while let Err(error) = around(Point::OutputSync, writer.sync()).await {
             warn!(%error, step = %self.brief.step, "output cannot be made durable");
             self.pause(RETRY_DELAY).await?;
         }
@@ -526,7 +439,7 @@ impl Attempt {
     }
 
     async fn sync(&mut self, work: &mut Work) -> Result<(), Deserted> {
-        match work.writer.sync().await {
+        match around(Point::OutputSync, work.writer.sync()).await {
             Ok(offset) => work.link.acknowledge(offset),
             Err(error) => {
                 warn!(%error, step = %self.brief.step, "output cannot be made durable");
@@ -537,7 +450,8 @@ impl Attempt {
     }
 
     async fn note(&self, writer: &mut OutputWriter) {
-        self.house.note_output(&self.brief, writer.length(), writer.last_line()).await;
+        let noting = self.house.note_output(&self.brief, writer.length(), writer.last_line());
+        around(Point::OutputRecord, noting).await;
     }
 
     pub(super) async fn finalize_results(&self) {
@@ -555,7 +469,7 @@ impl Attempt {
         link.guest.close().await;
     }
 
-    fn output_limit(&self) -> ErrorView {
+    pub(super) fn output_limit(&self) -> ErrorView {
         ErrorView::new(
             ErrorCode::LimitReached,
             format!("The agent printed more than {}, so it was ended.", exit::bytes(self.brief.limits.output_bytes)),
@@ -582,13 +496,6 @@ fn note_order(work: &mut Work, order: Order) -> bool {
     true
 }
 
-/// Whether the kernel ended a sandbox's first process for want of memory. The engine notes any kill for it, so that the code
-/// has to agree.
-fn is_killed_for_memory(state: &ContainerState) -> bool {
-    const KILLED: i64 = 137;
-    matches!(state, ContainerState::Exited(exit) if exit.oom_killed && exit.code == Some(KILLED))
-}
-
 /// One try to reach a guest.
 enum Tried {
     Reached(Guest),
@@ -596,8 +503,12 @@ enum Tried {
     Broken(PipeError),
     Lost(Remains),
     Paused,
+    /// There is no engine.
     NoEngine,
-    NotYet,
+    /// The engine does not answer.
+    NoAnswer,
+    /// The container lives, but not a word comes from its guest.
+    OutOfReach,
 }
 
 /// Looks at the container, and connects to its guest where it lives.
@@ -618,13 +529,13 @@ async fn try_to_reach(house: &House, sandbox: SandboxId, container: &ContainerId
             Err(Fault::Pipe(error)) if is_broken(&error) => Tried::Broken(error),
             Err(fault) => {
                 debug!(?fault, "the guest cannot be reached yet");
-                Tried::NotYet
+                Tried::OutOfReach
             }
         },
         Err(error) => {
             debug!(%error, "the engine does not answer");
             house.link.suspect();
-            Tried::NotYet
+            Tried::NoAnswer
         }
     }
 }

@@ -102,6 +102,20 @@ pub(crate) fn sandbox_out_of_memory(limits: &Limits, last_lines: String) -> Verd
     Verdict::Limit { limit: Limit::Memory, how, error: memory_limit(message, last_lines) }
 }
 
+/// The account of an agent's end, out of a sandbox that has ended, does not fit its output: `end` bytes were printed, it says, and
+/// `length` have arrived.
+pub(crate) fn incomplete(end: u64, length: u64, last_lines: String) -> ErrorView {
+    let message = match end.checked_sub(length) {
+        Some(missing) => {
+            format!("The sandbox ended before the last {} of the agent's output had arrived.", bytes(missing))
+        }
+        None => "The sandbox ended, and its account of the agent's end does not fit what the agent printed.".to_owned(),
+    };
+    ErrorView::new(ErrorCode::SandboxLost, message)
+        .hint("What had arrived until then is kept. Retry the task to run it again.")
+        .detail(last_lines)
+}
+
 fn failure(record: &ExitRecord, how: &str, last_lines: String) -> ErrorView {
     let reported = record
         .report

@@ -1,9 +1,12 @@
 //! The words for a sandbox that was lost while its agent worked: what is known, never a guess.
 
+use std::time::Duration;
+
 use engine::{ContainerId, ContainerState};
 use pipe::ProcessId;
 use wire::{ErrorCode, ErrorView, ids::SandboxId};
 
+use super::exit;
 use crate::sandbox;
 
 /// What there is of a sandbox that is lost.
@@ -13,6 +16,17 @@ pub(crate) enum Remains {
     Ended { container: ContainerId, state: ContainerState },
     /// Perhaps its spool; the container is gone.
     Removed { sandbox: SandboxId },
+    /// Its container, which the host puts down since nobody reaches its guest.
+    PutDown { container: ContainerId, why: OutOfReach },
+}
+
+/// Why the host puts a sandbox down that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutOfReach {
+    /// Its guest was out of reach for that long, longer than its agent may work.
+    TooLong(Duration),
+    /// It was to end, and did not hear it.
+    ToEnd,
 }
 
 /// A sandbox that is lost, and whose output and exit may still be found.
@@ -36,6 +50,14 @@ pub(crate) enum Meanwhile {
 }
 
 impl Lost {
+    /// Whether the kernel ended the sandbox's first process for want of memory. The engine notes any kill for it, so that the code has
+    /// to agree.
+    pub(crate) fn is_killed_for_memory(&self) -> bool {
+        const KILLED: i64 = 137;
+        let Remains::Ended { state: ContainerState::Exited(exit), .. } = &self.remains else { return false };
+        exit.oom_killed && exit.code == Some(KILLED)
+    }
+
     /// Nothing in the spool says how the agent ended.
     pub(crate) fn without_a_word(&self, last_lines: String) -> ErrorView {
         let message = match (&self.remains, self.engine) {
@@ -46,6 +68,7 @@ impl Lost {
                 "The engine went away while the agent worked, and when it was back the sandbox had ended: {}.",
                 sandbox::words_for(state)
             ),
+            (Remains::PutDown { why, .. }, _) => why.words(),
             (Remains::Removed { .. }, Meanwhile::Answered) => {
                 "The sandbox was removed from outside while the agent worked.".to_owned()
             }
@@ -55,6 +78,18 @@ impl Lost {
             }
         };
         error(self.engine, message, last_lines)
+    }
+}
+
+impl OutOfReach {
+    fn words(self) -> String {
+        match self {
+            Self::TooLong(silent) => format!(
+                "Berth ended the sandbox: it was out of reach for {}, longer than its agent may work.",
+                exit::seconds(silent.as_secs())
+            ),
+            Self::ToEnd => "Berth ended the sandbox: it was to end and was out of reach.".to_owned(),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use super::disk;
 use super::report::{Found, Report, Stage};
 use crate::clock::new_id;
 use crate::engine_link::Up;
+use crate::fault_points::{Point, around};
 use crate::gallery::ResolveError;
 use crate::home::HomeFault;
 use crate::house::House;
@@ -115,7 +116,8 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Image).await;
-    let image = gallery::resolve(&house, &up, &brief.image).await.map_err(|error| match error {
+    let resolving = gallery::resolve(&house, &up, &brief.image);
+    let image = around(Point::ImageEnsure, resolving).await.map_err(|error| match error {
         ResolveError::Engine(error) => Fault::Engine(error),
         ResolveError::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
     })?;
@@ -170,12 +172,15 @@ pub(crate) async fn provision(
     let (guest, how) = open(&brief, engine, &container, process, was_ready).await?;
     tell_of_sandbox(&brief, &reports, placement.sandbox, how).await;
     if !was_ready {
-        house.store.set_sandbox_stage(placement.sandbox, SandboxStage::Ready, Vec::new(), house.time.now()).await?;
+        let noting =
+            house.store.set_sandbox_stage(placement.sandbox, SandboxStage::Ready, Vec::new(), house.time.now());
+        around(Point::SandboxReadyRecord, noting).await?;
     }
 
     tell(Stage::Agent).await;
+    let starting = start_agent(&house, &guest, &brief, launch, &image, process);
+    let output = Some(around(Point::AgentStart, starting).await?);
     let home_bytes = disk::home_bytes(&guest).await;
-    let output = Some(start_agent(&house, &guest, &brief, launch, &image, process).await?);
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace, home_bytes })
 }
 
@@ -204,6 +209,7 @@ async fn tell_of_sandbox(brief: &Brief, reports: &mpsc::Sender<Report>, sandbox:
     let _ = reports.send(Report::Sandbox { sandbox, how }).await;
 }
 
+/// The agent's process, as the guest knows it.
 pub(super) fn process_of(placement: &Placement) -> pipe::ProcessId {
     pipe::ProcessId::from_bytes(*placement.process.into_untyped_uuid().as_bytes())
 }
@@ -218,7 +224,8 @@ fn host_rules() -> HostRules {
 pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Result<Guest, Fault> {
     let opened = sandbox::connect(engine, container).await?;
     let diagnostics = opened.diagnostics.clone();
-    Guest::connect(opened.duplex, Options::default()).await.map_err(|error| {
+    let connecting = Guest::connect(opened.duplex, Options::default());
+    around(Point::GuestReconnect, connecting).await.map_err(|error| {
         debug!(%error, said = %escape::visible(diagnostics.text().as_bytes()), "the guest did not answer");
         Fault::Pipe(error)
     })
@@ -302,14 +309,16 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement,
         process: new_id(),
         placed_at: now,
     };
-    house.store.create_sandbox(&record, &placement, vec![EventKind::SandboxCreated { sandbox }]).await?;
+    let noting = house.store.create_sandbox(&record, &placement, vec![EventKind::SandboxCreated { sandbox }]);
+    around(Point::SandboxRecord, noting).await?;
     Ok(placement)
 }
 
 async fn prepare_workspace(house: &House, brief: &Brief, sandbox: SandboxId) -> Result<Workspace, Fault> {
     let failed = |error| Fault::Failed(lifecycle::ProvisionFailure::Workspace, error);
     let folder = house.store.sandbox(sandbox).await?.folder.parse().unwrap_or(sandbox);
-    let workspace = Workspace::create(house.config.data_folder.clone(), folder, house.owner).await.map_err(failed)?;
+    let making = Workspace::create(house.config.data_folder.clone(), folder, house.owner);
+    let workspace = around(Point::WorkspaceCreate, making).await.map_err(failed)?;
     if brief.is_executing {
         return Ok(workspace);
     }
@@ -321,10 +330,11 @@ async fn prepare_workspace(house: &House, brief: &Brief, sandbox: SandboxId) -> 
                 .into_iter()
                 .map(|file| StagedFile { name: file.name, size_bytes: file.size_bytes, sha256: file.sha256 })
                 .collect();
-            workspace.write_attachments(staging, files, house.owner).await.map_err(failed)?;
+            let delivering = workspace.write_attachments(staging, files, house.owner);
+            around(Point::AttachmentsDeliver, delivering).await.map_err(failed)?;
         }
     }
-    results::write_baseline(house, brief.step, &workspace).await.map_err(failed)?;
+    around(Point::BaselineWrite, results::write_baseline(house, brief.step, &workspace)).await.map_err(failed)?;
     Ok(workspace)
 }
 
@@ -344,7 +354,7 @@ async fn open(
     match &container.state {
         ContainerState::Created => {
             let opened = sandbox::start(engine, &container.id).await?;
-            match Guest::connect(opened.duplex, Options::default()).await {
+            match around(Point::GuestConnect, Guest::connect(opened.duplex, Options::default())).await {
                 Ok(guest) => Ok((guest, Found::Made)),
                 Err(error) => {
                     let said = escape::visible(opened.diagnostics.text().as_bytes());

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::report::Order;
+use crate::fault_points::{Point, around};
 
 /// Pieces of output between the pipe and the file.
 const PIECES_MAX: usize = 16;
@@ -115,7 +116,7 @@ impl Pumped {
         self.is_acknowledging = true;
         let (guest, process) = (self.guest.clone(), self.process);
         self.calls.spawn(async move {
-            match guest.acknowledge(process, offset).await {
+            match around(Point::OutputAcknowledge, guest.acknowledge(process, offset)).await {
                 Ok(()) => Called::Acknowledged(offset),
                 Err(error) => {
                     debug!(%error, "an acknowledgement did not arrive");
@@ -154,9 +155,9 @@ impl Pumped {
         let (guest, process) = (self.guest.clone(), self.process);
         self.calls.spawn(async move {
             let called = match order {
-                Order::Stop => guest.stop(process).await,
-                Order::Continue => guest.cont(process).await,
-                Order::End => guest.end(process, END_GRACE).await,
+                Order::Stop => around(Point::AgentStop, guest.stop(process)).await,
+                Order::Continue => around(Point::AgentContinue, guest.cont(process)).await,
+                Order::End => around(Point::AgentEnd, guest.end(process, END_GRACE)).await,
             };
             if let Err(error) = called {
                 debug!(%error, ?order, "an order did not arrive");

@@ -145,7 +145,12 @@ async fn finish_ended(house: &Arc<House>) {
         let sandbox = live.sandbox.sandbox;
         let is_needed = match &live.placement {
             Some(placement) => match house.store.step(placement.step).await {
-                Ok(step) => step.state.phase().is_live() && step.state.attempt() == placement.attempt,
+                // An actor that is there takes the sandbox of its own attempt away by itself. One of an earlier attempt nobody looks
+                // after any more, once the process is gone that was taking it away.
+                Ok(step) => {
+                    let has_actor = house.step(placement.step).is_some();
+                    step.state.attempt() == placement.attempt && (step.state.phase().is_live() || has_actor)
+                }
                 Err(error) => {
                     warn!(%error, %sandbox, "whether a sandbox is needed is not known");
                     true
@@ -153,9 +158,7 @@ async fn finish_ended(house: &Arc<House>) {
             },
             None => false,
         };
-        // An actor that is there takes its sandbox away by itself.
-        let has_actor = live.placement.is_some_and(|placement| house.step(placement.step).is_some());
-        if !is_needed && !has_actor {
+        if !is_needed {
             remove_sandbox(house, sandbox).await;
         }
     }

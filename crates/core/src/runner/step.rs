@@ -24,7 +24,8 @@ use super::attempt::{Attempt, Brief};
 use super::handle::{Command, Snapshot, StepHandle};
 use super::paused::PausedOutside;
 use super::report::{Found, Order, Report, Stage};
-use super::telling::{said, tell_of, usual_error};
+use super::telling::{point_of, said, tell_of, usual_error};
+use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::sandbox;
 use crate::terminal::Progress;
@@ -265,8 +266,9 @@ impl Actor {
             Origin::Command { comment } => (said(input, comment), None),
             Origin::Report { events, error } => (events, error),
         };
-        // Why it is being ended is known before the end is, and says more than how the agent then ended.
-        let error = if before.ending().is_some() { self.pending_error.take().or(error) } else { error };
+        // Why it is being ended is known before the end is. How the agent then ended is not the reason, not even where an earlier
+        // process knew it.
+        let error = if before.ending().is_some() { self.pending_error.take() } else { error };
         let error = if let Some(failure) = state.failure() {
             Some(error.unwrap_or_else(|| usual_error(failure, &events)))
         } else {
@@ -276,7 +278,11 @@ impl Actor {
             None
         };
         events.extend(tell_of(before, state, input, error.as_ref()));
-        self.write_down(state, error, events).await?;
+        if effects.contains(&Effect::FinalizeResults) {
+            // The attempt looked a last time before it told of its end.
+            events.extend(self.results_event().await);
+        }
+        around(point_of(input), self.write_down(state, error, events)).await?;
         info!(?input, phase = state.phase().name(), attempt = state.attempt(), "step advanced");
         if before.phase() != state.phase() {
             self.last_stage = None;
@@ -350,10 +356,8 @@ impl Actor {
                 }
                 self.order(Order::End).await;
             }
-            Effect::FinalizeResults => {
-                // The attempt looked a last time before it told of its end; here it is said.
-                self.say_results().await;
-            }
+            // Done by the attempt, and told of with the state.
+            Effect::FinalizeResults => {}
             Effect::RemoveSandbox => {
                 self.end_attempt().await;
                 match self.house.store.placement_of(self.record.step).await {
@@ -482,10 +486,13 @@ impl Actor {
         self.tell();
     }
 
-    async fn say_results(&mut self) {
+    async fn results_event(&self) -> Option<EventKind> {
         match self.house.store.step(self.record.step).await {
-            Ok(step) => self.append(EventKind::ResultsFinal { count: step.result_count }).await,
-            Err(error) => warn!(%error, "the results are not known"),
+            Ok(step) => Some(EventKind::ResultsFinal { count: step.result_count }),
+            Err(error) => {
+                warn!(%error, "the results are not known");
+                None
+            }
         }
     }
 
@@ -496,7 +503,8 @@ impl Actor {
             step: Some(self.record.step),
         };
         loop {
-            match self.house.store.append_events(scope, self.house.time.now(), vec![kind.clone()]).await {
+            let appending = self.house.store.append_events(scope, self.house.time.now(), vec![kind.clone()]);
+            match around(Point::EventRecord, appending).await {
                 Ok(_) => return self.house.notice("store", None),
                 Err(error) if error.is_passing() => self.house.store_refused(&error),
                 Err(error) => return warn!(%error, "an event could not be written down"),
@@ -517,9 +525,8 @@ impl Actor {
 
 /// Takes a sandbox away, as often as it takes.
 pub(crate) async fn remove_sandbox(house: &House, sandbox: wire::ids::SandboxId) {
-    if let Err(error) =
-        house.store.set_sandbox_stage(sandbox, SandboxStage::Removing, Vec::new(), house.time.now()).await
-    {
+    let noting = house.store.set_sandbox_stage(sandbox, SandboxStage::Removing, Vec::new(), house.time.now());
+    if let Err(error) = around(Point::RemovalBegin, noting).await {
         debug!(%error, "the stage of a sandbox could not be written down");
     }
     loop {
@@ -534,7 +541,8 @@ pub(crate) async fn remove_sandbox(house: &House, sandbox: wire::ids::SandboxId)
         tokio::time::sleep(REMOVE_RETRY).await;
     }
     let events = vec![EventKind::SandboxRemoved { sandbox }];
-    match house.store.set_sandbox_stage(sandbox, SandboxStage::Removed, events, house.time.now()).await {
+    let noting = house.store.set_sandbox_stage(sandbox, SandboxStage::Removed, events, house.time.now());
+    match around(Point::RemovalRecord, noting).await {
         Ok(_) | Err(StoreError::Removed { .. }) => {}
         Err(error) => warn!(%error, %sandbox, "the end of a sandbox could not be written down"),
     }

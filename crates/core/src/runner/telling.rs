@@ -3,13 +3,14 @@
 use lifecycle::{Failure, Input, StepState};
 use wire::{ErrorCode, ErrorView, EventKind};
 
+use crate::fault_points::Point;
 use crate::faults;
 
 /// What a person said with an input.
 pub(super) fn said(input: Input, comment: String) -> Vec<EventKind> {
     match input {
         Input::RequestChanges => vec![EventKind::Comment { comment }],
-        Input::Reject if !comment.is_empty() => vec![EventKind::Note { text: format!("Rejected: {comment}") }],
+        Input::Reject if !comment.is_empty() => vec![EventKind::Rejected { comment }],
         Input::SlotGranted
         | Input::Provisioned
         | Input::ProvisionFailed(_)
@@ -23,6 +24,22 @@ pub(super) fn said(input: Input, comment: String) -> Vec<EventKind> {
         | Input::Cancel
         | Input::Hold(_)
         | Input::Release(_) => Vec::new(),
+    }
+}
+
+/// What an input is when it is written down.
+pub(super) const fn point_of(input: Input) -> Point {
+    match input {
+        Input::SlotGranted => Point::SlotRecord,
+        Input::Provisioned => Point::StartRecord,
+        Input::AgentExited(_) | Input::Ended => Point::EndRecord,
+        Input::ProvisionFailed(_) | Input::GuestBroken | Input::SandboxLost => Point::FailureRecord,
+        Input::LimitReached(_) => Point::LimitRecord,
+        Input::Hold(_) | Input::Release(_) => Point::HoldRecord,
+        Input::Approve => Point::Approve,
+        Input::RequestChanges => Point::RequestChanges,
+        Input::Reject => Point::Reject,
+        Input::Cancel => Point::Cancel,
     }
 }
 
@@ -61,24 +78,10 @@ pub(super) fn tell_of(before: StepState, after: StepState, input: Input, error: 
 pub(super) fn usual_error(failure: Failure, events: &[EventKind]) -> ErrorView {
     let message = match failure {
         Failure::Rejected => {
-            let why = events.iter().find_map(|event| match event {
-                EventKind::Note { text } => text.strip_prefix("Rejected: "),
-                EventKind::TaskCreated { .. }
-                | EventKind::PhaseChanged { .. }
-                | EventKind::Held { .. }
-                | EventKind::Released { .. }
-                | EventKind::Provisioned { .. }
-                | EventKind::SandboxCreated { .. }
-                | EventKind::Adopted { .. }
-                | EventKind::SandboxRemoved { .. }
-                | EventKind::AgentExited { .. }
-                | EventKind::ResultsFinal { .. }
-                | EventKind::Comment { .. }
-                | EventKind::PriorityChanged { .. }
-                | EventKind::QueueChanged { .. } => None,
+            let why = events.iter().find_map(|event| {
+                if let EventKind::Rejected { comment } = event { Some(comment.as_str()) } else { None }
             });
-            let view = ErrorView::new(ErrorCode::Rejected, "You rejected the work.");
-            return why.map_or(view.clone(), |why| view.detail(why));
+            return ErrorView::new(ErrorCode::Rejected, "You rejected the work.").detail(why.unwrap_or_default());
         }
         Failure::Limit(lifecycle::Limit::WallClock) => "The agent was ended: its time was up.",
         Failure::Limit(lifecycle::Limit::Output) => "The agent was ended: it printed more than it may.",

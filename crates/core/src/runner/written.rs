@@ -5,10 +5,11 @@ use std::io;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::attempt::{Attempt, Deserted};
-use super::drive::{END_PATIENCE, deadline};
+use super::attempt::{Attempt, Deserted, END_PATIENCE};
+use super::drive::deadline;
 use super::exit;
 use super::report::{Order, Report};
+use crate::fault_points::{Point, around};
 use crate::output::OutputWriter;
 use crate::terminal::Progress;
 
@@ -67,7 +68,7 @@ impl Attempt {
         let house = self.house.clone();
         loop {
             if !house.disks.is_refused() {
-                match writer.append(offset, bytes).await {
+                match around(Point::OutputAppend, writer.append(offset, bytes)).await {
                     Ok(()) => {
                         let (attempt, length) = (self.brief.attempt, writer.length());
                         self.progress.send_modify(|progress| *progress = Progress { attempt, length, is_over: false });

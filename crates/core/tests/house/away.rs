@@ -79,7 +79,6 @@ async fn a_sandbox_that_ended_while_the_engine_was_away_names_the_engine_and_no_
     for (exit, how) in [
         (Some(exited(137, false)), format!("{words} it was killed from outside or by a limit.")),
         (Some(exited(143, false)), format!("{words} it was asked to end from outside.")),
-        (Some(exited(137, true)), format!("{words} the kernel ended it because its memory limit was reached.")),
         (
             None,
             "The engine went away while the agent worked, and when it was back it had no such sandbox any more."

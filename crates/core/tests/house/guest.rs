@@ -227,6 +227,7 @@ struct State {
     misdeed: Option<Misdeed>,
     is_silent: bool,
     home_bytes: u64,
+    is_shut: bool,
 }
 
 /// What was started.
@@ -246,6 +247,13 @@ pub(crate) struct Agent {
     pub(crate) acknowledged: u64,
     output: Vec<u8>,
     exit: Option<ExitRecord>,
+}
+
+impl Agent {
+    /// Whether it has printed anything.
+    pub(crate) fn has_printed(&self) -> bool {
+        !self.output.is_empty()
+    }
 }
 
 impl Default for Guest {
@@ -308,6 +316,12 @@ impl Guest {
         self.inner.state.send_modify(|state| state.home_bytes = home_bytes);
     }
 
+    /// From now on new connections end at once; what runs goes on.
+    pub(crate) fn shut(&self) {
+        self.inner.state.send_modify(|state| state.is_shut = true);
+        self.cut();
+    }
+
     /// All connections end; what runs goes on.
     pub(crate) fn cut(&self) {
         self.inner.cut.send_modify(|count| *count += 1);
@@ -323,6 +337,9 @@ impl Guest {
         let misdeed = self.inner.state.borrow().misdeed;
         if let Some(Misdeed::Wire(wire)) = misdeed {
             return wire.speak(stdio).await;
+        }
+        if self.inner.state.borrow().is_shut {
+            return;
         }
         let facts = Facts { version: "scripted".to_owned(), boot: "1".to_owned() };
         let accepted = tokio::select! {

@@ -5,8 +5,9 @@ use engine::{Engine, Exit};
 use pipe::message::{ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Signal};
 use pipe::spool;
 use testkit::{Fault, Gate, Op, until};
-use wire::{ErrorCode, EventKind, Hold, Phase};
+use wire::{Action, ErrorCode, EventKind, Hold, LimitsPatch, Phase, task::ReviewGate};
 
+use crate::guest::Guest;
 use crate::scene::{BOUND, Scene};
 
 /// The container in which a step's agent works.
@@ -157,31 +158,131 @@ async fn what_was_written_down_counts(happens: impl AsyncFnOnce(&Scene, engine::
     let guest = scene.at_work(&task).await;
     guest.print("first ");
     until("a part is here", BOUND, async || scene.step(&task).await.output_bytes == 6).await;
-    let id = container(&scene, &task).await;
-    let record = ExitRecord {
-        status: ExitStatus::Exited { code: 0 },
-        end: 12,
-        ran_ms: 1,
-        out_of_memory: OutOfMemory::No,
-        out_of_processes: OutOfProcesses::No,
-        report: None,
-    };
-    let folder = guest.process().unwrap().to_string();
-    let mut tar = tar::Builder::new(Vec::new());
-    let record = serde_json::to_vec(&record).unwrap();
-    for (name, bytes) in [(spool::segment_name(3), &b"st second"[..]), (spool::EXIT_FILE.to_owned(), &record)] {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o600);
-        header.set_size(bytes.len() as u64);
-        header.set_uid(1000);
-        header.set_gid(1000);
-        tar.append_data(&mut header, format!("{folder}/{name}"), bytes).unwrap();
-    }
-    let archive = tar.into_inner().unwrap().into();
-    scene.engine.put_archive(&id, Utf8Path::new("/berth/run"), archive).await.unwrap();
+    let id = leaves_spool(&scene, &task, &guest, (3, b"st second"), 12).await;
     happens(&scene, id).await;
     let step = scene.until_phase(&task, Phase::Completed).await;
     assert_eq!(scene.output(step.step, 0).await, b"first second");
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_lies_past_the_output_that_is_left_is_no_good_end() {
+    let scene = Scene::start().await;
+    let task = scene.task("Die").await;
+    let guest = scene.at_work(&task).await;
+    guest.print("first ");
+    until("a part is here", BOUND, async || scene.step(&task).await.output_bytes == 6).await;
+    dies_with_spool(&scene, &task, &guest, (6, b"second"), 20).await;
+    let step = scene.until_phase(&task, Phase::Failed).await;
+    let error = step.error.unwrap();
+    assert_eq!(error.code, ErrorCode::SandboxLost);
+    assert_eq!(error.message, "The sandbox ended before the last 8 bytes of the agent's output had arrived.");
+    assert_eq!(scene.output(step.step, 0).await, b"first second");
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_lies_before_the_output_that_is_there_is_no_good_end() {
+    let scene = Scene::start().await;
+    let task = scene.task("Die").await;
+    let guest = scene.at_work(&task).await;
+    guest.print("first ");
+    until("a part is here", BOUND, async || scene.step(&task).await.output_bytes == 6).await;
+    dies_with_spool(&scene, &task, &guest, (0, b"fir"), 3).await;
+    let step = scene.until_phase(&task, Phase::Failed).await;
+    assert_eq!(step.error.unwrap().code, ErrorCode::SandboxLost);
+    assert_eq!(scene.output(step.step, 0).await, b"first ");
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_with_more_than_a_step_may_print_is_cut_at_the_limit() {
+    let scene = Scene::start().await;
+    let limits = LimitsPatch { output_bytes: Some(8), ..LimitsPatch::default() };
+    let task = scene.task_of("own", "Die", Some(limits)).await;
+    let guest = scene.at_work(&task).await;
+    guest.print("first ");
+    until("a part is here", BOUND, async || scene.step(&task).await.output_bytes == 6).await;
+    dies_with_spool(&scene, &task, &guest, (6, b"second"), 12).await;
+    let step = scene.until_phase(&task, Phase::Failed).await;
+    assert_eq!(step.error.unwrap().code, ErrorCode::LimitReached);
+    assert_eq!(scene.output(step.step, 0).await, b"first se");
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_out_of_reach_for_longer_than_its_agent_may_work_is_ended_and_called_so() {
+    for is_restarted in [false, true] {
+        let mut scene = Scene::start().await;
+        let limits = LimitsPatch { wall_clock_s: Some(3_600), ..LimitsPatch::default() };
+        let task = scene.task_of("own", "Hide", Some(limits)).await;
+        let guest = scene.at_work(&task).await;
+        guest.print("so far\n");
+        until("it is here", BOUND, async || scene.step(&task).await.output_bytes == 7).await;
+        guest.shut();
+        until("the guest is away", BOUND, async || !scene.step(&task).await.sandbox.unwrap().connected).await;
+        if is_restarted {
+            scene.stop().await;
+            scene.start_again().await;
+        }
+        let execs = scene.engine.count(Op::Exec);
+        until("it was looked for in vain", BOUND, async || scene.engine.count(Op::Exec) > execs + 2).await;
+        scene.pass(std::time::Duration::from_hours(1));
+        let execs = scene.engine.count(Op::Exec);
+        until("it is still looked for", BOUND, async || scene.engine.count(Op::Exec) > execs + 2).await;
+        assert_eq!(scene.step(&task).await.phase, Phase::Executing, "its time and a grace are not over");
+        scene.pass(std::time::Duration::from_mins(2));
+        let step = scene.until_phase(&task, Phase::Failed).await;
+        let error = step.error.unwrap();
+        assert_eq!(error.code, ErrorCode::SandboxLost);
+        assert!(error.message.starts_with("Berth ended the sandbox: it was out of reach for 62 min"), "{error:?}");
+        assert_eq!(error.detail, "so far");
+        assert_eq!(scene.output(step.step, 0).await, b"so far\n");
+        assert!(scene.engine.count(Op::Kill) >= 1);
+        scene.nothing_is_left().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_out_of_reach_after_a_restart_is_no_broken_one_and_can_be_cancelled() {
+    let mut scene = Scene::start().await;
+    let task = scene.task("Hide").await;
+    let guest = scene.at_work(&task).await;
+    guest.shut();
+    scene.stop().await;
+    let execs = scene.engine.count(Op::Exec);
+    scene.start_again().await;
+    // More often than a guest may fail that never worked.
+    until("it is looked for", BOUND, async || scene.engine.count(Op::Exec) > execs + 8).await;
+    assert_eq!(scene.step(&task).await.phase, Phase::Executing);
+    scene.cancel(&task).await;
+    scene.until_phase(&task, Phase::Cancelled).await;
+    assert!(scene.engine.count(Op::Kill) >= 1);
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_of_an_earlier_attempt_does_not_stay_while_a_later_one_works() {
+    let mut scene = Scene::without_agent().await;
+    scene.agent("own", ReviewGate::Ask).await;
+    let task = scene.task("Work").await;
+    let guest = scene.at_work(&task).await;
+    // The first sandbox is not taken away before the app ends.
+    let gate = Gate::default();
+    scene.engine.fault(Op::Remove, scene.engine.count(Op::Remove) + 1, Fault::Stall(gate.clone()));
+    guest.exit_with(0);
+    let step = scene.until_phase(&task, Phase::AwaitingReview).await.step;
+    until("the removal stalls", BOUND, async || gate.is_awaited()).await;
+    scene.act(step, Action::RequestChanges, "More").await.unwrap();
+    scene.at_work(&task).await;
+    scene.stop().await;
+    scene.start_again().await;
+    let any = engine::LabelFilter::any_install;
+    until("the first sandbox is gone", BOUND, async || scene.engine.containers(&any()).await.unwrap().len() == 1).await;
+    let second = scene.at_work(&task).await;
+    second.exit_with(0);
+    scene.until_phase(&task, Phase::AwaitingReview).await;
+    scene.act(step, Action::Approve, "").await.unwrap();
     scene.nothing_is_left().await;
 }
 
@@ -212,6 +313,52 @@ async fn a_container_that_was_removed_from_outside_is_called_so() {
     assert_eq!(error.code, ErrorCode::SandboxLost);
     assert_eq!(error.message, "The sandbox was removed from outside while the agent worked.");
     scene.nothing_is_left().await;
+}
+
+/// The container of a step's agent ends. Its spool holds a segment, where it stands, and an exit that says where the output ended.
+pub(crate) async fn dies_with_spool(
+    scene: &Scene,
+    task: &wire::call::TaskCreated,
+    guest: &Guest,
+    segment: (u64, &[u8]),
+    end: u64,
+) {
+    let id = leaves_spool(scene, task, guest, segment, end).await;
+    scene.engine.end(&id, killed());
+}
+
+/// A guest writes a segment of output down, and that its agent ended well at `end`.
+async fn leaves_spool(
+    scene: &Scene,
+    task: &wire::call::TaskCreated,
+    guest: &Guest,
+    (offset, segment): (u64, &[u8]),
+    end: u64,
+) -> engine::ContainerId {
+    let id = container(scene, task).await;
+    let status = ExitStatus::Exited { code: 0 };
+    let record = ExitRecord {
+        status,
+        end,
+        ran_ms: 1,
+        out_of_memory: OutOfMemory::No,
+        out_of_processes: OutOfProcesses::No,
+        report: None,
+    };
+    let record = serde_json::to_vec(&record).unwrap();
+    let folder = guest.process().unwrap().to_string();
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in [(spool::segment_name(offset), segment), (spool::EXIT_FILE.to_owned(), &record)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o600);
+        header.set_size(bytes.len() as u64);
+        header.set_uid(1000);
+        header.set_gid(1000);
+        tar.append_data(&mut header, format!("{folder}/{name}"), bytes).unwrap();
+    }
+    let archive = tar.into_inner().unwrap().into();
+    scene.engine.put_archive(&id, Utf8Path::new("/berth/run"), archive).await.unwrap();
+    id
 }
 
 fn killed() -> Exit {

@@ -2,7 +2,12 @@
 //!
 //! Everything but the engine and what runs in its containers is real: the store, the queue, the actors, the pipe. What the real guest
 //! and a real engine do beyond this is tested with them, in `tests/`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and so do its helpers; its numbers are printed"
+)]
 
 mod adapted;
 mod away;

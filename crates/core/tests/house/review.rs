@@ -1,6 +1,6 @@
 //! Work that waits for a person.
 
-use wire::{Action, ErrorCode, Phase, call::ShowTask, task::ReviewGate};
+use wire::{Action, ErrorCode, EventKind, Phase, call::ShowTask, task::ReviewGate};
 
 use crate::scene::Scene;
 
@@ -48,6 +48,8 @@ async fn a_review_waits_through_a_restart_and_an_output_without_a_byte_has_an_en
     let step = scene.act(step.step, Action::Reject, "too quiet").await.unwrap();
     let error = step.error.unwrap();
     assert_eq!((error.code, error.detail.as_str()), (ErrorCode::Rejected, "too quiet"));
+    let rejected = EventKind::Rejected { comment: "too quiet".to_owned() };
+    assert_eq!(scene.events(&task).await.into_iter().filter(|event| *event == rejected).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,14 +55,7 @@ impl Stage {
             free_bytes_min: 0,
         };
         let engine = ScriptedEngine::new();
-        let import = ImportRequest {
-            root: empty_image_tar(),
-            tag: ImageRef::parse("own/image:1").unwrap(),
-            ownership: Ownership::of_install("somebody-else", Role::Image),
-            labels: BTreeMap::new(),
-            changes: vec!["ENV COLOUR=blue".to_owned()],
-        };
-        engine.import(import).await.unwrap();
+        import(&engine, "own/image:1").await;
         let guests = Guests::default();
         let all = guests.clone();
         engine.program("/berth/berth-guest", move |process| all.clone().run(process));
@@ -113,6 +106,11 @@ impl Scene {
         Self { engine, guests, clock, stage, app: Some(app) }
     }
 
+    /// An image that is somebody else's.
+    pub(crate) async fn import_image(&self, tag: &str) {
+        import(&self.engine, tag).await;
+    }
+
     pub(crate) async fn agent(&self, name: &str, review: ReviewGate) {
         let create = CreateAgent {
             name: name.to_owned(),
@@ -151,6 +149,11 @@ impl Scene {
         tokio::time::pause();
         tokio::time::advance(time).await;
         tokio::time::resume();
+    }
+
+    /// The same for the app's clock alone.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.ahead_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     /// Hands in a task for the agent `own`.
@@ -229,6 +232,11 @@ impl Scene {
         self.api().call(CancelRun { run: task.run.to_string() }).await.unwrap();
     }
 
+    /// The same where the run may be over by now.
+    pub(crate) async fn try_cancel(&self, task: &TaskCreated) -> Result<(), ErrorView> {
+        self.api().call(CancelRun { run: task.run.to_string() }).await.map(drop)
+    }
+
     /// What happened to a task.
     pub(crate) async fn events(&self, task: &TaskCreated) -> Vec<EventKind> {
         let list = ListEvents { task: Some(task.task), after_seq: 0, limit: 1_000 };
@@ -289,4 +297,15 @@ impl ParseId for String {
     fn parse_id(&self) -> engine::ContainerId {
         engine::ContainerName::parse(self.clone()).unwrap().into()
     }
+}
+
+async fn import(engine: &ScriptedEngine, tag: &str) {
+    let import = ImportRequest {
+        root: empty_image_tar(),
+        tag: ImageRef::parse(tag).unwrap(),
+        ownership: Ownership::of_install("somebody-else", Role::Image),
+        labels: BTreeMap::new(),
+        changes: vec!["ENV COLOUR=blue".to_owned()],
+    };
+    engine.import(import).await.unwrap();
 }

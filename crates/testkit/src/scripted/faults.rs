@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// How many calls are remembered; the oldest are forgotten first.
 const CALLS_MAX: usize = 65_536;
 
-/// The calls of an engine, by their names in the trait.
+/// The calls of an engine, by their names in the trait. A call that is added belongs into [`Op::ALL`] too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the call of that name")]
 pub enum Op {
@@ -44,6 +44,41 @@ pub enum Op {
     GetArchive,
     Stats,
     Events,
+}
+
+impl Op {
+    /// Every call of the trait.
+    pub const ALL: [Self; 29] = [
+        Self::Ping,
+        Self::Facts,
+        Self::Image,
+        Self::Images,
+        Self::Build,
+        Self::Import,
+        Self::Commit,
+        Self::RemoveImage,
+        Self::Pull,
+        Self::CreateVolume,
+        Self::Volume,
+        Self::Volumes,
+        Self::RemoveVolume,
+        Self::Create,
+        Self::Start,
+        Self::Kill,
+        Self::Stop,
+        Self::Remove,
+        Self::Inspect,
+        Self::RawInspect,
+        Self::Containers,
+        Self::Wait,
+        Self::Attach,
+        Self::Exec,
+        Self::ExecState,
+        Self::PutArchive,
+        Self::GetArchive,
+        Self::Stats,
+        Self::Events,
+    ];
 }
 
 /// One call that was made.

@@ -68,21 +68,10 @@ fn Line(props: &LineProps) -> Html {
     let moment = use_moment();
     let event = &props.event;
     let text = if event.text.is_empty() { event.kind.sentence() } else { event.text.clone() };
-    let (sign, detail) = match &event.kind {
-        EventKind::PhaseChanged { to, error, .. } => (phase_icon(*to), error.as_ref()),
-        EventKind::TaskCreated { .. }
-        | EventKind::Held { .. }
-        | EventKind::Released { .. }
-        | EventKind::Provisioned { .. }
-        | EventKind::SandboxCreated { .. }
-        | EventKind::Adopted { .. }
-        | EventKind::SandboxRemoved { .. }
-        | EventKind::AgentExited { .. }
-        | EventKind::ResultsFinal { .. }
-        | EventKind::Comment { .. }
-        | EventKind::PriorityChanged { .. }
-        | EventKind::QueueChanged { .. }
-        | EventKind::Note { .. } => (html! { <span class="dot" data-kind="hollow"></span> }, None),
+    let (sign, detail) = if let EventKind::PhaseChanged { to, error, .. } = &event.kind {
+        (phase_icon(*to), error.as_ref())
+    } else {
+        (html! { <span class="dot" data-kind="hollow"></span> }, None)
     };
     html! {
         <li data-test="event">
