@@ -281,6 +281,11 @@ impl Process {
     pub(crate) async fn run(self: &Arc<Self>, mut running: Running, ended: impl FnOnce(ExitStatus)) {
         let raw = self.pump(&running).await;
         self.drain(&running.output).await;
+        // Who asked for the end is told that it is over when nothing is left, whoever of the tree went first.
+        let is_being_ended = self.state().is_being_ended;
+        if is_being_ended {
+            self.outlive(&mut running).await;
+        }
         let exit = self.exit_record(raw, &running);
         let status = exit.status;
         {
@@ -292,7 +297,9 @@ impl Process {
         }
         self.changed.send_replace(());
         ended(status);
-        self.outlive(&mut running).await;
+        if !is_being_ended {
+            self.outlive(&mut running).await;
+        }
         self.gone.send_replace(true);
     }
 

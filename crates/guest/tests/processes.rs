@@ -192,6 +192,22 @@ async fn a_tree_that_ignores_term_is_dead_after_the_grace() {
 }
 
 #[tokio::test]
+async fn a_tree_that_is_ended_is_over_when_all_of_it_is_gone_and_not_with_its_main_program() {
+    let mut test = TestGuest::start(&[]);
+    let guest = test.connect().await;
+    let start = shell("(trap '' TERM; exec sh -c 'echo $$; exec sleep 1000') & sleep 1000");
+    let (_, mut output) = guest.start_attached(&start).await.unwrap();
+    let child: i32 = read_until(&mut output, "\n").await.trim().parse().unwrap();
+    let (ended, whole) = tokio::join!(guest.end(start.id, Duration::from_millis(500)), async {
+        let whole = read_all(&mut output).await;
+        assert!(!exists(child), "the exit is told while a child still lives");
+        whole
+    });
+    ended.unwrap();
+    assert_eq!(whole.exit.status, ExitStatus::Signaled { number: 15 });
+}
+
+#[tokio::test]
 async fn a_tree_that_obeys_term_is_not_killed() {
     let mut test = TestGuest::start(&[]);
     let guest = test.connect().await;
