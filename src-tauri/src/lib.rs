@@ -30,8 +30,7 @@ mod handover;
 mod house;
 mod window;
 
-use std::io::IsTerminal;
-
+use berth_core::log::{self, Verbosity};
 use tauri::{Manager, RunEvent};
 
 use crate::{handover::Handover, house::House};
@@ -41,12 +40,8 @@ use crate::{handover::Handover, house::House};
 /// # Panics
 /// Where there is no display to open a window on.
 pub fn run() {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
     let config = berth_core::Config::from_environment();
+    begin_log(config.as_ref().ok());
     let single_instance = tauri_plugin_single_instance::Builder::new()
         .dbus_id(handover::bus_name(config.as_ref().ok()))
         .callback(|app, arguments, folder| {
@@ -71,4 +66,17 @@ pub fn run() {
             app.state::<House>().leave();
         }
     });
+}
+
+/// Logs into the data folder, where there is one, and to stderr.
+fn begin_log(config: Option<&berth_core::Config>) {
+    let verbosity = match std::env::var("BERTH_LOG").as_deref() {
+        Ok("debug") => Verbosity::Debug,
+        Ok("trace") => Verbosity::Trace,
+        _ => Verbosity::Info,
+    };
+    let Some(config) = config else { return log::to_stderr(verbosity) };
+    if let Err(error) = log::to_folder(&config.data_folder, verbosity) {
+        tracing::warn!(%error, "there is no log in the data folder");
+    }
 }

@@ -206,6 +206,11 @@ async fn a_signal_ends_the_app_in_order() {
     kill(pid, Signal::SIGTERM).unwrap();
     ends_well(child).await;
     assert!(!app.home().join("server.json").exists());
+    let log = std::fs::read_to_string(app.home().join("logs/berth.log")).unwrap();
+    assert!(log.contains("Berth starts") && log.contains("Berth stops"), "{log}");
+    let others =
+        log.lines().filter(|line| !["berth", "engine", "server", "store"].iter().any(|ours| line.contains(ours)));
+    assert_eq!(others.count(), 0, "only our own crates log: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -506,7 +506,7 @@ pub(crate) enum Measured {
     Results,
     /// A hundred thousand past runs
     Past,
-    /// Twenty idle sandboxes
+    /// Twenty and fifty idle sandboxes
     Idle,
     /// The app's window: its first paint, and a keystroke to its echo at the pixel (in a checkout)
     Ui,

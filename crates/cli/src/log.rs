@@ -1,141 +1,27 @@
-//! Where the program's own log goes: files in the data folder, bounded in size, number and age, and stderr only when asked.
+//! The program's log, as the command line asks for it.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, SystemTime},
-};
-
-use anyhow::Context;
+use berth_core::log::{self, Verbosity};
 use camino::Utf8Path;
-use file_rotate::{ContentLimit, FileRotate, compression::Compression, suffix::AppendCount};
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::show::warn;
 
-/// The file that is written; older ones have a number behind it.
-const FILE_NAME: &str = "berth.log";
-/// How large one grows, in bytes: one entry more than that.
-const FILE_BYTES_MAX: usize = 8 << 20;
-/// How many older ones there are.
-const OLDER_FILES_MAX: usize = 7;
-/// How long an older one is kept, counted from its last line.
-const AGE_MAX: Duration = Duration::from_hours(7 * 24);
-/// Our own crates: what others log is theirs to know, and may hold what we never log.
-const OURS: [&str; 8] = ["berth", "berth_core", "engine", "gateway", "pipe", "server", "store", "vault"];
-
 /// Logs to stderr alone, if that many `-v` ask for it: for a command that asks a running Berth.
 pub(crate) fn to_stderr(verbose: u8) {
-    Registry::default().with(stderr(verbose)).init();
+    log::to_stderr(verbosity(verbose));
 }
 
-/// Logs to the data folder as well: for a command that runs the core. Where that takes no log, as a full disk does not, the core
-/// still says better than this what is the matter.
+/// Logs to the data folder as well: for a command that runs the core.
 pub(crate) fn to_folder(data_folder: &Utf8Path, verbose: u8) {
-    let files = files(data_folder).inspect_err(|error| warn(&format!("{error:#}"))).ok();
-    let files = files
-        .map(|files| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(files).with_filter(filter("info")));
-    Registry::default().with(files).with(stderr(verbose)).init();
-}
-
-fn files(data_folder: &Utf8Path) -> anyhow::Result<Mutex<FileRotate<AppendCount>>> {
-    let folder = data_folder.join("logs");
-    private_folder(data_folder).and_then(|()| private_folder(&folder)).context("the log folder cannot be made")?;
-    forget_old(&folder, SystemTime::now()).context("the log folder cannot be read")?;
-    Ok(Mutex::new(files_in(&folder, FILE_BYTES_MAX)))
-}
-
-/// A log in that folder.
-fn files_in(folder: &Utf8Path, file_bytes_max: usize) -> FileRotate<AppendCount> {
-    let limit = ContentLimit::BytesSurpassed(file_bytes_max);
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    FileRotate::new(folder.join(FILE_NAME), AppendCount::new(OLDER_FILES_MAX), limit, Compression::None, Some(options))
-}
-
-/// Deletes logs of ours that were written to long ago, whatever version of Berth named them.
-fn forget_old(folder: &Utf8Path, now: SystemTime) -> std::io::Result<()> {
-    for entry in folder.read_dir_utf8()? {
-        let entry = entry?;
-        let is_ours = entry.file_name().starts_with("berth.") && entry.file_name() != FILE_NAME;
-        let changed = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old = changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > AGE_MAX));
-        if is_ours && is_old {
-            std::fs::remove_file(entry.path())?;
-        }
+    if let Err(error) = log::to_folder(data_folder, verbosity(verbose)) {
+        warn(&format!("There is no log: its folder cannot be written: {error}"));
     }
-    Ok(())
 }
 
-fn stderr<S>(verbose: u8) -> Option<impl Layer<S>>
-where
-    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
-{
-    let level = match verbose {
-        0 => return None,
-        1 => "info",
-        2 => "debug",
-        3.. => "trace",
-    };
-    Some(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter(level)))
-}
-
-fn filter(level: &str) -> EnvFilter {
-    OURS.iter().fold(EnvFilter::new("off"), |filter, name| {
-        filter.add_directive(format!("{name}={level}").parse().expect("invariant: a crate and a level are a directive"))
-    })
-}
-
-fn private_folder(folder: &Utf8Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    #[test]
-    fn a_log_is_bounded_however_much_is_written_and_has_the_latest() {
-        const BYTES_MAX: usize = 1_000;
-        let folder = camino_tempfile::tempdir().unwrap();
-        let mut log = files_in(folder.path(), BYTES_MAX);
-        for number in 0..10_000 {
-            // One write an entry, as the layer that formats them does.
-            log.write_all(format!("entry {number}\n").as_bytes()).unwrap();
-        }
-        let files: Vec<_> = folder.path().read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path()).collect();
-        assert_eq!(files.len(), 1 + OLDER_FILES_MAX);
-        for file in &files {
-            let text = std::fs::read_to_string(file).unwrap();
-            assert!(text.len() <= BYTES_MAX + "entry 9999\n".len(), "{file}: {} bytes", text.len());
-        }
-        drop(log);
-        // The next process goes on with it.
-        files_in(folder.path(), BYTES_MAX).write_all(b"the next\n").unwrap();
-        let all: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-        assert!(all.contains("entry 9999\n") && all.contains("the next\n"));
-    }
-
-    #[test]
-    fn what_was_written_long_ago_goes_and_nothing_that_is_not_ours() {
-        let folder = camino_tempfile::tempdir().unwrap();
-        for name in ["berth.log", "berth.log.1", "berth.2026-01-01.log", "notes.txt"] {
-            std::fs::write(folder.path().join(name), "x").unwrap();
-        }
-        let now = SystemTime::now();
-        forget_old(folder.path(), now).unwrap();
-        assert_eq!(folder.path().read_dir_utf8().unwrap().count(), 4, "nothing is old");
-        forget_old(folder.path(), now + 2 * AGE_MAX).unwrap();
-        let mut left: Vec<_> =
-            folder.path().read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
-        left.sort();
-        assert_eq!(left, ["berth.log", "notes.txt"]);
+const fn verbosity(verbose: u8) -> Verbosity {
+    match verbose {
+        0 => Verbosity::Silent,
+        1 => Verbosity::Info,
+        2 => Verbosity::Debug,
+        3.. => Verbosity::Trace,
     }
 }

@@ -235,7 +235,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
     if let Some(project) = &task.project {
         let shown = escape::visible(project.as_bytes());
         return Err(ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
-            .hint("Leave the project out; projects come with a later version of Berth."));
+            .hint("Leave the project out: this version of Berth has none."));
     }
     let id = new_id();
     let staging = house.config.data_folder.join("attachments").join(wire::ids::TaskId::to_string(&id));

@@ -25,7 +25,7 @@ pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
                 "Rootless engine",
                 Verdict::Bad,
                 "This engine runs as an ordinary user, and shows shifted owners in workspaces.",
-                "Use an engine that runs as root for now; rootless ones come with a later version of Berth.",
+                "Use an engine that runs as root: this version of Berth cannot use rootless ones.",
             ));
         }
         if !up.facts.security_options.iter().any(|option| option.contains("seccomp")) {

@@ -70,6 +70,8 @@ points! {
     HomeCreate = "home-create",
     /// A home gets its folders.
     HomeLayOut = "home-lay-out",
+    /// It is written down that a home is in use.
+    HomeUseRecord = "home-use-record",
     /// It is written down that a home has its folders.
     HomeRecord = "home-record",
     /// It is written down which sandbox is about to be made.
@@ -114,6 +116,8 @@ points! {
     AgentContinue = "agent-continue",
     /// It is ended.
     AgentEnd = "agent-end",
+    /// A container that was paused from outside goes on.
+    ContainerUnpause = "container-unpause",
     /// A container is killed whose guest does not end the agent.
     ContainerKill = "container-kill",
     /// The spool of a container that has ended is read.

@@ -130,7 +130,7 @@ pub(crate) async fn ready(
     } else if home.memory != home.agent_name {
         bring_memory_along(house, up, &home, &volume).await?;
     }
-    house.store.use_home(agent, house.time.now()).await?;
+    around(Point::HomeUseRecord, house.store.use_home(agent, house.time.now())).await?;
     house.tell(Update::Homes);
     Ok(volume)
 }

@@ -32,6 +32,7 @@ mod house;
 mod images;
 mod intake;
 mod line;
+pub mod log;
 mod output;
 mod owner;
 mod queue;

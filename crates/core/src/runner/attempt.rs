@@ -164,6 +164,13 @@ impl Attempt {
                     }
                     self.pause(RECONNECT_DELAY).await?;
                 }
+                // What a process that died had asked of the engine may be carried out only now: a container is taken away that this one
+                // has just found. The next try makes another.
+                Err(Fault::Engine(error)) if error.is_gone() && fruitless < FRUITLESS_MAX => {
+                    debug!(%error, "something vanished while it was being used");
+                    fruitless += 1;
+                    self.pause(RECONNECT_DELAY).await?;
+                }
                 Err(Fault::Pipe(error)) if !is_broken(&error) && fruitless < FRUITLESS_MAX => {
                     debug!(%error, "the guest cannot be reached yet");
                     fruitless += 1;

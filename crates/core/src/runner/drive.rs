@@ -401,7 +401,7 @@ impl Attempt {
             // A removal that was asked for is asked for again by the next process.
             let removed = tokio::select! {
                 () = self.stop.cancelled() => return Ok(false),
-                removed = up.engine.remove(container) => removed,
+                removed = around(Point::ContainerRemove, up.engine.remove(container)) => removed,
             };
             match removed {
                 Ok(()) => return Ok(true),

@@ -12,6 +12,7 @@ use wire::Hold;
 
 use super::attempt::{Attempt, Deserted};
 use super::report::Report;
+use crate::fault_points::{Point, around};
 
 /// After so many looks a hold that was told of and is not there has been taken back already.
 const LOOKS_UNTIL_TOLD: u32 = 25;
@@ -73,7 +74,7 @@ impl Attempt {
 
     async fn unpause(&self, container: &ContainerId) {
         let Ok(up) = self.house.link.up() else { return };
-        match up.engine.unpause(container).await {
+        match around(Point::ContainerUnpause, up.engine.unpause(container)).await {
             Ok(()) => info!(step = %self.brief.step, "a container that was paused outside goes on"),
             // The next look says what became of it.
             Err(error) => debug!(%error, "a paused container does not go on yet"),

@@ -398,7 +398,7 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
             ErrorCode::ImageUnusable,
             format!("The agent `{}` has nothing to start: its image names no program.", brief.agent_name),
         )
-        .hint("Give the agent a command of its own (`berth agents create --command`).");
+        .hint("Give the agent a command of its own (`berth agents create … -- PROGRAM`).");
         return Err(Fault::Failed(lifecycle::ProvisionFailure::Image, error));
     }
     Ok(argv)

@@ -2,7 +2,8 @@
 //! touched.
 //!
 //! Ownership is decided by labels alone. A sandbox belongs to a step that is not over, whose actor finds it by itself; any other
-//! is taken away, with the spool that only it had. Homes are never taken away here: what is in them cannot be made again.
+//! is taken away, with the spool that only it had. A home goes only where it is written down
+//! that another has taken its place, or that a person let it go: what is in it cannot be made again.
 
 use std::collections::HashSet;
 use std::sync::Arc;

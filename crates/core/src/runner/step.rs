@@ -445,7 +445,8 @@ impl Actor {
 
     /// Takes the sandbox away and writes that down, in a task of its own: nobody has to wait for it.
     async fn clean_up(&mut self, placement: &Placement) {
-        if let Err(error) = self.house.store.use_home(self.record.agent, self.house.time.now()).await {
+        let using = self.house.store.use_home(self.record.agent, self.house.time.now());
+        if let Err(error) = around(Point::HomeUseRecord, using).await {
             debug!(%error, "the last use of a home could not be written down");
         }
         let house = self.house.clone();
