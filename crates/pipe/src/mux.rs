@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use crate::guard::{Guarded, Seen, Unread};
 use crate::limits::{CLOSE_WAIT_MAX, CONTROL_BYTES_MAX, SPLIT_BYTES, STREAMS_MAX, WINDOW_BYTES_MAX};
@@ -32,20 +32,31 @@ pub(crate) enum End {
 
 /// One stream of the pipe: raw bytes both ways, each way with a window of its own.
 ///
-/// Shutting it down ends this side's half. Dropping it resets both.
+/// Shutting it down ends this side's half. Dropping it resets both. With the connection both end: what has come can be read, then
+/// there is no more.
 #[derive(Debug)]
 pub struct PipeStream {
     inner: Compat<yamux::Stream>,
     id: u32,
     unread: Unread,
+    /// One for each half, which may wait in tasks of their own. yamux wakes nobody where it is closed in order.
+    read_over: Pin<Box<WaitForCancellationFutureOwned>>,
+    write_over: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Keeps the count of own streams below the bound at which yamux would end the connection.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl PipeStream {
-    fn new(stream: yamux::Stream, unread: Unread, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(
+        stream: yamux::Stream,
+        unread: Unread,
+        over: &CancellationToken,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let id = stream.id().val();
-        Self { inner: stream.compat(), id, unread, _permit: permit }
+        let (read_over, write_over) =
+            (Box::pin(over.clone().cancelled_owned()), Box::pin(over.clone().cancelled_owned()));
+        Self { inner: stream.compat(), id, unread, read_over, write_over, _permit: permit }
     }
 }
 
@@ -59,16 +70,26 @@ impl AsyncRead for PipeStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
-        if read.is_pending() {
-            this.unread.clear(this.id);
+        if read.is_ready() {
+            return read;
         }
-        read
+        this.unread.clear(this.id);
+        ready!(this.read_over.as_mut().poll(cx));
+        // What came in between is still there.
+        let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        if read.is_pending() { Poll::Ready(Ok(())) } else { read }
     }
 }
 
 impl AsyncWrite for PipeStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        if written.is_ready() {
+            return written;
+        }
+        ready!(this.write_over.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -88,6 +109,7 @@ pub(crate) struct Opener {
     openings: mpsc::Sender<Opening>,
     permits: Arc<Semaphore>,
     unread: Unread,
+    over: CancellationToken,
 }
 
 impl Opener {
@@ -97,7 +119,7 @@ impl Opener {
         let (sender, receiver) = oneshot::channel();
         self.openings.send(sender).await.ok()?;
         let stream = receiver.await.ok()?;
-        Some(PipeStream::new(stream, self.unread.clone(), Some(permit)))
+        Some(PipeStream::new(stream, self.unread.clone(), &self.over, Some(permit)))
     }
 }
 
@@ -109,6 +131,9 @@ pub(crate) struct Driver<T> {
     inbound: mpsc::Sender<PipeStream>,
     seen: Seen,
     unread: Unread,
+    over: CancellationToken,
+    // Behind the connection: by then nothing more comes.
+    _over_on_drop: DropGuard,
 }
 
 /// What a driver serves.
@@ -137,8 +162,19 @@ where
     let (openings_sender, openings) = mpsc::channel(OPENS_QUEUE_MAX);
     let (inbound_sender, inbound) = mpsc::channel(INBOUND_QUEUE_MAX);
     let permits = Arc::new(Semaphore::new(own_streams_max));
-    let driver = Driver { connection, openings, inbound: inbound_sender, seen: seen.clone(), unread: unread.clone() };
-    Mux { driver, opener: Opener { openings: openings_sender, permits, unread }, inbound, seen }
+    let over = CancellationToken::new();
+    let opener = Opener { openings: openings_sender, permits, unread: unread.clone(), over: over.clone() };
+    let over_on_drop = over.clone().drop_guard();
+    let driver = Driver {
+        connection,
+        openings,
+        inbound: inbound_sender,
+        seen: seen.clone(),
+        unread,
+        over,
+        _over_on_drop: over_on_drop,
+    };
+    Mux { driver, opener, inbound, seen }
 }
 
 impl<T> Driver<T>
@@ -172,7 +208,7 @@ where
             match self.connection.poll_next_inbound(cx) {
                 Poll::Ready(Some(Ok(stream))) => {
                     has_moved = true;
-                    let stream = PipeStream::new(stream, self.unread.clone(), None);
+                    let stream = PipeStream::new(stream, self.unread.clone(), &self.over, None);
                     if self.inbound.try_send(stream).is_err() {
                         tracing::debug!("a stream of the peer was reset: too many wait");
                     }
