@@ -5,7 +5,7 @@
 # that runs none. Work that is no test (a build) counts only where it fails.
 
 # In this order. `part_NAME` runs one.
-PARTS=(setup build check unit interface scripts engine browser window)
+PARTS=(setup build check unit interface scripts engine browser window fuzz)
 
 # No cargo call of a part may take longer, in seconds.
 PART_SECONDS_MAX=1500
@@ -87,6 +87,7 @@ check() {
     checked "rustfmt" cargo fmt --all --check
     checked "clippy" cargo clippy --quiet --all-targets -- -D warnings
     checked "clippy of the interface" cargo clippy --quiet -p ui "${wasm[@]}" -- -D warnings
+    checked "clippy of the fuzzer" cargo_fuzz clippy --quiet -- -D warnings
     checked "wasm check" cargo check --quiet -p wire -p ui "${wasm[@]}"
     if has shellcheck; then checked "shellcheck" shellcheck -x dev scripts/*.sh .ci/run; fi
     mapfile -t house < <(targets check)

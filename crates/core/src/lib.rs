@@ -23,6 +23,8 @@ mod doctor;
 mod engine_link;
 mod escape;
 mod faults;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gallery;
 mod guest_volume;
 mod home;

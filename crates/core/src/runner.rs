@@ -15,7 +15,7 @@ mod pumped;
 pub(crate) mod reconcile;
 pub(crate) mod report;
 pub(crate) mod schedule;
-mod spool;
+pub(crate) mod spool;
 pub(crate) mod step;
 mod telling;
 mod written;
