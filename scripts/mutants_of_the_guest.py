@@ -13,7 +13,7 @@ OUTWARD = "outward"  # crates/guest/tests/outward.rs
 HOSTILE = "hostile"  # crates/pipe/tests/hostile.rs
 MEMORY = "memory"  # crates/pipe/tests/memory.rs
 STREAMS = "streams"  # crates/pipe/tests/streams.rs
-HOUSE = "house"  # crates/core/tests/house
+HOUSE = "scripted"  # crates/core/tests/scripted
 DOCKER = "docker"  # crates/engine/tests/docker.rs
 HARDENING = "hardening"  # tests/tests/hardening.rs
 

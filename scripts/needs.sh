@@ -10,6 +10,7 @@ build  | cmd:timeout                    | coreutils                     | coreut
 build  | cmd:sha256sum                  | coreutils                     | coreutils                          | coreutils               | coreutils
 build  | file:/etc/ssl/certs            | ca-certificates               | ca-certificates                    | ca-certificates         | -
 build  | cmd:cc                         | build-essential               | gcc                                | base-devel              | -
+build  | cmd:c++                        | build-essential               | gcc-c++                            | base-devel              | -
 build  | cmd:pkg-config                 | pkg-config                    | pkgconf-pkg-config                 | pkgconf                 | -
 build  | pc:webkit2gtk-4.1              | libwebkit2gtk-4.1-dev         | webkit2gtk4.1-devel                | webkit2gtk-4.1          | -
 build  | pc:ayatana-appindicator3-0.1   | libayatana-appindicator3-dev  | libayatana-appindicator-gtk3-devel | libayatana-appindicator | -

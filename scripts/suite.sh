@@ -5,7 +5,7 @@
 # that runs none. Work that is no test (a build) counts only where it fails.
 
 # In this order. `part_NAME` runs one.
-PARTS=(setup build check unit interface scripts engine browser window)
+PARTS=(setup build check unit interface scripts engine crash browser window fuzz)
 
 # No cargo call of a part may take longer, in seconds.
 PART_SECONDS_MAX=1500
@@ -39,6 +39,8 @@ targets() {
             browser*) kind=browser ;;
             window*) kind=window ;;
             house) kind=check ;;
+            scripted) kind=unit ;;
+            crash* | engine_away) kind=crash ;;
             *) kind=engine ;;
         esac
         [[ $kind == "$1" ]] && printf -- '--test\n%s\n' "$name"
@@ -90,6 +92,7 @@ check() {
     checked "rustfmt" cargo fmt --all --check
     checked "clippy" cargo clippy --quiet --all-targets -- -D warnings
     checked "clippy of the interface" cargo clippy --quiet -p ui "${wasm[@]}" -- -D warnings
+    checked "clippy of the fuzzer" cargo_fuzz clippy --quiet -- -D warnings
     checked "wasm check" cargo check --quiet -p wire -p ui "${wasm[@]}"
     if has shellcheck; then checked "shellcheck" shellcheck -x dev scripts/*.sh .ci/run; fi
     mapfile -t house < <(targets check)
@@ -98,7 +101,9 @@ check() {
 part_check() { check; }
 
 part_unit() {
-    cargo_tests "unit tests" --lib --bins
+    local scripted
+    mapfile -t scripted < <(targets unit)
+    cargo_tests "unit tests" --lib --bins "${scripted[@]}"
     cargo_tests "documentation tests" --doc
 }
 
@@ -111,6 +116,8 @@ part_scripts() {
 }
 
 part_engine() { witnessed engine; }
+# The app killed, the engine gone: the slowest of the real parts, so with a bound of its own.
+part_crash() { witnessed crash; }
 part_browser() { witnessed browser; }
 part_window() { witnessed window; }
 

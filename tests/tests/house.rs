@@ -29,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // For tests only: neither ships. `testkit` has the scripted engine, whose trait it needs.
     ("testkit", &["wire", "engine"]),
     ("berth-tests", &["wire", "engine", "testkit"]),
+    ("berth-fuzz", &["pipe", "berth-core", "server"]),
 ];
 
 /// Edges that were decided on later, each with the note that says why.
@@ -296,7 +297,10 @@ fn uses(code: &str, path: &str) -> bool {
 }
 
 fn all_sources() -> Vec<(Utf8PathBuf, String)> {
-    ["crates", "src-tauri", "ui/src", "tests"].iter().flat_map(|folder| sources(&repository().join(folder))).collect()
+    ["crates", "src-tauri", "ui/src", "tests", "fuzz"]
+        .iter()
+        .flat_map(|folder| sources(&repository().join(folder)))
+        .collect()
 }
 
 /// Every Rust file below a folder.

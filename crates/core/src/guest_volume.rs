@@ -70,7 +70,7 @@ struct VolumeFile {
 
 /// What a file is, as far as it can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Print {
+pub(crate) struct Print {
     mode: u32,
     sha256: String,
 }
@@ -221,11 +221,16 @@ async fn read_back(engine: &dyn Engine, filler: &ContainerId) -> Result<BTreeMap
             Ok(all)
         })
         .await?;
+    prints_of(&archive)
+}
+
+/// The files in an archive of the volume's folder.
+pub(crate) fn prints_of(archive: &[u8]) -> Result<BTreeMap<String, Print>, GuestVolumeError> {
     let broken = |error: io::Error| {
         EngineError::new(ErrorKind::Broken, "read the guest back", "the archive is malformed").caused_by(error)
     };
     let mut prints = BTreeMap::new();
-    let mut archive = tar::Archive::new(archive.as_slice());
+    let mut archive = tar::Archive::new(archive);
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

@@ -22,6 +22,8 @@
 mod archive;
 mod browse;
 mod change;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod list;
 mod reader;
 mod transfer;

@@ -40,6 +40,16 @@ pub(crate) async fn preview(source: TaskSource) -> Result<TaskDraft, ErrorView> 
     Ok(stoppable(move |stop_sign| source::read(source, stop_sign)).await?)
 }
 
+/// What a task file of these bytes says, were it the person's own and in no folder.
+#[cfg(fuzzing)]
+pub(crate) fn read_bytes(
+    bytes: &[u8],
+    stop_sign: &crate::workspace::stoppable::StopSign,
+) -> Result<TaskDraft, ErrorView> {
+    let text = text::decode(bytes)?.to_owned();
+    Ok(source::read(TaskSource::Text { text }, stop_sign)?)
+}
+
 /// Checks a task as it is asked for (prompt, limits, attachments) and fills in its title and the sizes of what it brings.
 pub(crate) fn accept(mut task: NewTask) -> Result<NewTask, ErrorView> {
     if task.prompt.trim().is_empty() {

@@ -25,6 +25,8 @@ mod engine_link;
 mod escape;
 mod fault_points;
 mod faults;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gallery;
 mod guest_volume;
 mod home;

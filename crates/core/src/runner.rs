@@ -22,7 +22,7 @@ mod recover;
 pub(crate) mod report;
 pub(crate) mod schedule;
 mod silence;
-mod spool;
+pub(crate) mod spool;
 pub(crate) mod step;
 mod telling;
 mod written;

@@ -37,8 +37,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::limits::{
-    BEAT_INTERVAL, FRAME_FROM_GUEST_BYTES_MAX, FRAME_FROM_HOST_BYTES_MAX, HELLO_WAIT_MAX, HOST_STREAMS_MAX,
-    OUTWARD_QUEUE_MAX, PROTOCOL, SILENCE_MAX,
+    BEAT_INTERVAL, CLOSE_WAIT_MAX, FRAME_FROM_GUEST_BYTES_MAX, FRAME_FROM_HOST_BYTES_MAX, HELLO_WAIT_MAX,
+    HOST_STREAMS_MAX, OUTWARD_QUEUE_MAX, PROTOCOL, SILENCE_MAX,
 };
 use crate::message::{Ask, Hello, ProtocolRange, tame};
 use crate::mux::{End, Opener, PipeStream, keep_alive, multiplex, note_loss};
@@ -135,9 +135,9 @@ impl Guest {
             greeted.unwrap_or(Err(PipeError::Timeout { what: "the greeting", after: options.hello_wait_max }));
         let (control, hello, protocol) = match greeted {
             Ok(greeted) => greeted,
-            // The stream ended because the connection did: that reason says more.
-            Err(PipeError::Cut { .. } | PipeError::Io(_) | PipeError::PeerClosed) => {
-                return Err(wait_for_loss(loss).await);
+            // The stream ended because the connection did: that reason says more. Or a guest ended the stream alone.
+            Err(error @ (PipeError::Cut { .. } | PipeError::Io(_) | PipeError::PeerClosed)) => {
+                return Err(tokio::time::timeout(CLOSE_WAIT_MAX, wait_for_loss(loss)).await.unwrap_or(error));
             }
             Err(error) => return Err(error),
         };

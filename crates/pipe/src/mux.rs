@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use crate::guard::{Guarded, Seen, Unread};
 use crate::limits::{CLOSE_WAIT_MAX, CONTROL_BYTES_MAX, SPLIT_BYTES, STREAMS_MAX, WINDOW_BYTES_MAX};
@@ -32,15 +32,16 @@ pub(crate) enum End {
 
 /// One stream of the pipe: raw bytes both ways, each way with a window of its own.
 ///
-/// Shutting it down ends this side's half. Dropping it resets both.
+/// Shutting it down ends this side's half. Dropping it resets both. With the connection both end: what has come can be read, then
+/// there is no more.
 #[derive(Debug)]
 pub struct PipeStream {
     inner: Compat<yamux::Stream>,
     id: u32,
     unread: Unread,
-    /// Comes when the connection is over. A connection that this end closes leaves its streams as they were, and whoever waits at
-    /// one would wait for ever.
-    over: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// One for each half, which may wait in tasks of their own. yamux wakes nobody where it is closed in order.
+    read_over: Pin<Box<WaitForCancellationFutureOwned>>,
+    write_over: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Keeps the count of own streams below the bound at which yamux would end the connection.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -53,14 +54,15 @@ impl PipeStream {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let id = stream.id().val();
-        let over = Box::pin(over.clone().cancelled_owned());
-        Self { inner: stream.compat(), id, unread, over, _permit: permit }
+        let (read_over, write_over) =
+            (Box::pin(over.clone().cancelled_owned()), Box::pin(over.clone().cancelled_owned()));
+        Self { inner: stream.compat(), id, unread, read_over, write_over, _permit: permit }
     }
 
-    /// What this stream makes of `waited`: an error once the connection is over, since nothing comes of waiting then.
+    /// What the writing half makes of `waited`: an error once the connection is over, since nothing comes of waiting then.
     fn unless_over<R>(&mut self, cx: &mut Context<'_>, waited: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if waited.is_pending() && self.over.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection is over")));
+        if waited.is_pending() && self.write_over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         waited
     }
@@ -76,10 +78,14 @@ impl AsyncRead for PipeStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
-        if read.is_pending() {
-            this.unread.clear(this.id);
+        if read.is_ready() {
+            return read;
         }
-        this.unless_over(cx, read)
+        this.unread.clear(this.id);
+        ready!(this.read_over.as_mut().poll(cx));
+        // What came in between is still there.
+        let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        if read.is_pending() { Poll::Ready(Ok(())) } else { read }
     }
 }
 
@@ -134,6 +140,8 @@ pub(crate) struct Driver<T> {
     seen: Seen,
     unread: Unread,
     over: CancellationToken,
+    // Behind the connection: by then nothing more comes.
+    _over_on_drop: DropGuard,
 }
 
 /// What a driver serves.
@@ -163,15 +171,18 @@ where
     let (inbound_sender, inbound) = mpsc::channel(INBOUND_QUEUE_MAX);
     let permits = Arc::new(Semaphore::new(own_streams_max));
     let over = CancellationToken::new();
+    let opener = Opener { openings: openings_sender, permits, unread: unread.clone(), over: over.clone() };
+    let over_on_drop = over.clone().drop_guard();
     let driver = Driver {
         connection,
         openings,
         inbound: inbound_sender,
         seen: seen.clone(),
-        unread: unread.clone(),
-        over: over.clone(),
+        unread,
+        over,
+        _over_on_drop: over_on_drop,
     };
-    Mux { driver, opener: Opener { openings: openings_sender, permits, unread, over }, inbound, seen }
+    Mux { driver, opener, inbound, seen }
 }
 
 impl<T> Driver<T>
@@ -180,7 +191,6 @@ where
 {
     /// Drives the connection until it ends or is cancelled, and says why it ended.
     pub(crate) async fn run(mut self, cancel: CancellationToken) -> PipeError {
-        let _over = self.over.clone().drop_guard();
         let ended = {
             let mut opening = None;
             tokio::select! {

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use pipe::PipeError;
 use pipe::guest::{Connection, Facts, Options as GuestOptions};
-use pipe::host::{CallError, Guest, Options};
+use pipe::host::{CallError, Guest, Options, Target};
 use pipe::message::{Answer, ProtocolRange};
+use pipe::{PipeError, PipeStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 
@@ -91,6 +91,15 @@ async fn a_wire_frame_of_a_gigabyte_is_refused_by_its_header() {
 }
 
 #[tokio::test]
+async fn a_control_stream_that_ends_before_the_hello_is_no_guest() {
+    // The connection itself stays.
+    for end_or_reset in [4, 8] {
+        let error = against(header(1, end_or_reset, 1, 0)).await;
+        assert!(matches!(error, PipeError::Cut { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_hello_that_announces_four_gigabytes_is_refused() {
     let mut bytes = header(0, 0, 1, 4);
     bytes.extend_from_slice(&u32::MAX.to_be_bytes());
@@ -162,8 +171,8 @@ async fn carry(mut one: DuplexStream, mut other: DuplexStream, mut hold: tokio::
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
-async fn a_connection_that_falls_silent_is_lost_at_both_ends() {
+/// Both ends of a connection that falls silent when told to, for as long as the tasks are kept.
+async fn pair_to_silence() -> (Guest, Connection, tokio::sync::watch::Sender<bool>, tokio::task::JoinSet<()>) {
     let (host, host_side) = duplex(BUFFER);
     let (guest_side, guest) = duplex(BUFFER);
     let (hold, held) = tokio::sync::watch::channel(false);
@@ -176,7 +185,12 @@ async fn a_connection_that_falls_silent_is_lost_at_both_ends() {
         ..GuestOptions::default()
     };
     let (host, guest) = tokio::join!(Guest::connect(host, impatient()), Connection::accept(guest, &facts, options));
-    let (host, mut guest) = (host.unwrap(), guest.unwrap());
+    (host.unwrap(), guest.unwrap(), hold, tasks)
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_lost_at_both_ends() {
+    let (host, mut guest, hold, _tasks) = pair_to_silence().await;
     // Longer than the bound of silence: beats alone keep an idle connection.
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert!(host.loss().is_none() && guest.loss().is_none());
@@ -186,6 +200,49 @@ async fn a_connection_that_falls_silent_is_lost_at_both_ends() {
     assert!(timeout(BOUND, guest.next()).await.unwrap().is_none());
     assert!(matches!(guest.loss(), Some(PipeError::Silent { .. })));
     timeout(BOUND, async { tokio::join!(host.close(), guest.close()) }).await.unwrap();
+}
+
+/// Reads a stream on which nothing comes, and writes more than a window, which nobody reads: until both have ended.
+async fn wait_both_ways(stream: PipeStream) {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let more_than_a_window = vec![7; 4 * BUFFER];
+    let mut nothing = Vec::new();
+    let (read, written) = tokio::join!(reader.read_to_end(&mut nothing), writer.write_all(&more_than_a_window));
+    assert!(nothing.is_empty() && written.is_err(), "{read:?}, {written:?}");
+}
+
+#[tokio::test]
+async fn streams_that_wait_end_with_a_connection_that_falls_silent_or_is_closed() {
+    for is_closed in [false, true] {
+        let (host, mut guest, hold, _tasks) = pair_to_silence().await;
+        let (mut outside, mut inside) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            let taking = async {
+                let mut stream = guest.next().await.unwrap();
+                pipe::guest::read_ask(&mut stream).await.unwrap();
+                pipe::guest::write(&mut stream, &Answer::Done(())).await.unwrap();
+                stream
+            };
+            let (dialled, taken) = tokio::join!(host.dial(Target::Port { port: 80 }), taking);
+            outside.push(dialled.unwrap());
+            inside.push(taken);
+        }
+        // One end of each stream waits, in a task that nothing else wakes; the other lies idle.
+        let mut waiting = tokio::task::JoinSet::new();
+        waiting.spawn(wait_both_ways(outside.remove(0)));
+        waiting.spawn(wait_both_ways(inside.remove(1)));
+        tokio::task::yield_now().await;
+        if is_closed {
+            host.close().await;
+        } else {
+            hold.send(true).unwrap();
+        }
+        for _ in 0..2 {
+            let waited = timeout(BOUND, waiting.join_next()).await;
+            waited.unwrap_or_else(|_| panic!("somebody is left waiting; closed: {is_closed}")).unwrap().unwrap();
+        }
+        timeout(BOUND, async { tokio::join!(host.close(), guest.close()) }).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ mod backend;
 mod codes;
 mod connections;
 mod extract;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod interface;
 mod refusal;

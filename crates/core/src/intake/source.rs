@@ -176,6 +176,8 @@ fn draft(
     if prompt.len() > PROMPT_BYTES_MAX {
         return Err(IntakeError::TooLarge { size_bytes: Some(prompt.len() as u64) });
     }
+    // Front matter may have been what made a text of it.
+    text::refuse_binary(prompt.as_bytes())?;
     attach_listed(&front_matter.files, folder, &mut collector)?;
     let (attachments, warnings) = collector.finish();
     let title = front_matter.title.filter(|title| !title.is_empty()).unwrap_or_else(|| match format {

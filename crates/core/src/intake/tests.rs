@@ -113,6 +113,12 @@ async fn bad_task_files_get_a_clear_error() {
             "attach it",
         ),
         (b"a\0b", ErrorCode::TaskInvalid, "it is no text but binary (a NUL at byte 1)", "attach it"),
+        (
+            b"---\nagent: script\n---\n#\x1Cx\n",
+            ErrorCode::TaskInvalid,
+            "it is no text but binary (1 control characters in 4 bytes)",
+            "attach it",
+        ),
         (b"Gr\xFC\xDFe", ErrorCode::TaskInvalid, "it is not UTF-8: byte 2 is not valid", "save it as UTF-8"),
         (b"\xFF\xFEG\0o\0", ErrorCode::TaskInvalid, "it is UTF-16, not UTF-8", "save it as UTF-8"),
         (

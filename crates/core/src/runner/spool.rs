@@ -58,7 +58,8 @@ pub(crate) async fn recover(
     off_runtime(move || read(bridge, process, from)).await.map_err(RecoverError::Interrupted)
 }
 
-fn read(archive: impl std::io::Read, process: ProcessId, from: u64) -> Recovered {
+/// Reads that out of an archive of the spool's folder.
+pub(crate) fn read(archive: impl std::io::Read, process: ProcessId, from: u64) -> Recovered {
     let mut recovery = Recovery::new(PROCESS_BYTES_MAX);
     let mut archive = tar::Archive::new(archive);
     let entries = match archive.entries() {
