@@ -341,11 +341,20 @@ impl TestApp {
     }
 
     /// The folder of a run's results, once there is one.
+    ///
+    /// # Panics
+    /// Where the run ends without, or it does not come in time.
     pub async fn workspace(&self, created: &TaskCreated) -> Utf8PathBuf {
         until("a workspace", RUN_TIME_MAX, async || {
             let view = self.show(created).await;
-            let steps = view.steps.into_iter().find_map(|step| step.workspace);
-            view.summary.workspace.or(steps).map(Utf8PathBuf::from)
+            let steps = view.steps.iter().find_map(|step| step.workspace.clone());
+            let workspace = view.summary.workspace.clone().or(steps).map(Utf8PathBuf::from);
+            assert!(
+                workspace.is_some() || !view.summary.phase.is_final(),
+                "it ended without: {view:#?}\n{}",
+                self.log()
+            );
+            workspace
         })
         .await
     }
