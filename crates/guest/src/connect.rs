@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream as StdStream};
 
+use pipe::limits::WRITE_BUFFER_BYTES;
 use tokio::io::copy_buf;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -17,8 +18,8 @@ use tokio::net::UnixStream;
 use crate::fd::Fd;
 use crate::{SOCKET_NAME, diagnostic, harden};
 
-/// Buffer of each direction, in bytes.
-const COPY_BYTES: usize = 128 * 1024;
+/// Buffer of each direction, in bytes: a frame with its header.
+const COPY_BYTES: usize = WRITE_BUFFER_BYTES;
 const GUEST_PID: i32 = 1;
 
 /// Why a connection cannot be made.
@@ -47,6 +48,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         let (reader, mut writer) = guest.into_split();
         let input = Fd::new(io::stdin().as_fd().try_clone_to_owned()?)?;
         let mut output = Fd::new(io::stdout().as_fd().try_clone_to_owned()?)?;
+        output.widen();
         let inward = async {
             copy_buf(&mut BufReader::with_capacity(COPY_BYTES, input), &mut writer).await?;
             writer.shutdown().await

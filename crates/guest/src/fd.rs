@@ -12,6 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::spawn;
 
+/// Room in a pipe towards the host, in bytes; the kernel gives 64 KiB unasked.
+const PIPE_BYTES: i32 = 256 * 1024;
+
 /// One descriptor on the runtime.
 #[derive(Debug)]
 pub(crate) struct Fd {
@@ -33,6 +36,12 @@ impl Fd {
         let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
         fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         Ok(Self { inner: spawn::register(fd)? })
+    }
+
+    /// Asks for a pipe that holds a frame and more, so that its reader is woken less often. Where it is none, or its owner has had
+    /// enough, it stays as it is.
+    pub(crate) fn widen(&self) {
+        let _ = fcntl(self.get(), FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
     }
 
     /// Waits until a read would bring something.

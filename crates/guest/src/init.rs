@@ -114,6 +114,7 @@ fn standard_streams() -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + 'st
     let own = |fd: io::Result<OwnedFd>| Fd::new(fd.ok()?).ok();
     let input = own(io::stdin().as_fd().try_clone_to_owned())?;
     let output = own(io::stdout().as_fd().try_clone_to_owned())?;
+    output.widen();
     Some(tokio::io::join(input, output))
 }
 

@@ -9,10 +9,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use nix::libc;
-use pipe::limits::{KEEP_END_BYTES, RECORD_BYTES_MAX};
+use pipe::limits::{KEEP_END_BYTES, RECORD_BYTES_SENT_MAX};
 use pipe::message::{ExitRecord, Keep};
+use pipe::record::DataRecord;
 use pipe::spool::{EXIT_FILE, EXIT_FILE_UNFINISHED, REPORT_FILE, START_FILE, StartNote, segment_name};
 use pipe::{ProcessId, spool};
 
@@ -46,9 +46,10 @@ impl Segment {
 }
 
 /// What stands at an offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Bytes(Bytes),
+    /// So many bytes, which the record has.
+    Bytes(usize),
     /// Nothing until this offset.
     Gap(u64),
     /// Nothing yet.
@@ -132,8 +133,8 @@ impl Kept {
         true
     }
 
-    /// What stands at `offset`, at most one record of it.
-    pub(crate) fn read(&self, offset: u64) -> Kind {
+    /// What stands at `offset`; bytes are read into `record`, as many as go into one.
+    pub(crate) fn read(&self, offset: u64, record: &mut DataRecord) -> Kind {
         if offset >= self.end {
             return Kind::End;
         }
@@ -142,11 +143,11 @@ impl Kept {
             return Kind::Gap(segment.offset);
         }
         let skipped = offset - segment.offset;
-        let wanted = (segment.length - skipped).min(RECORD_BYTES_MAX as u64);
-        let mut bytes = vec![0; usize::try_from(wanted).unwrap_or(RECORD_BYTES_MAX)];
+        let wanted = usize::try_from(segment.length - skipped).unwrap_or(usize::MAX).min(RECORD_BYTES_SENT_MAX);
+        let file = self.open_file(&segment_name(segment.offset));
         // A process inside may have taken the file away: what cannot be read is gone.
-        match self.open_file(&segment_name(segment.offset)).and_then(|file| file.read_exact_at(&mut bytes, skipped)) {
-            Ok(()) => Kind::Bytes(bytes.into()),
+        match file.and_then(|file| record.fill(offset, wanted, |bytes| file.read_exact_at(bytes, skipped))) {
+            Ok(()) => Kind::Bytes(wanted),
             Err(_) => Kind::Gap(segment.end()),
         }
     }
@@ -229,6 +230,10 @@ pub(crate) fn is_known(root: &Path, id: ProcessId) -> bool {
 mod tests {
     use super::*;
 
+    fn read(kept: &Kept, offset: u64) -> Kind {
+        kept.read(offset, &mut DataRecord::default())
+    }
+
     struct Folder(PathBuf);
 
     impl Folder {
@@ -265,10 +270,10 @@ mod tests {
         assert_eq!(files(&folder), 4);
         assert!(kept.acknowledge(SEGMENT_BYTES - 1));
         assert_eq!(files(&folder), 4, "a byte of the first segment is not acknowledged");
-        assert!(matches!(kept.read(SEGMENT_BYTES - 1), Kind::Bytes(_)));
+        assert!(matches!(read(&kept, SEGMENT_BYTES - 1), Kind::Bytes(_)));
         assert!(kept.acknowledge(SEGMENT_BYTES));
         assert_eq!(files(&folder), 3);
-        assert_eq!(kept.read(0), Kind::Gap(SEGMENT_BYTES));
+        assert_eq!(read(&kept, 0), Kind::Gap(SEGMENT_BYTES));
         assert!(!kept.acknowledge(10 * 1024 * 1024), "an offset that was never reached");
     }
 
@@ -290,8 +295,8 @@ mod tests {
         for _ in 0..(10 * 1024 / 64) {
             kept.append(&piece).unwrap();
         }
-        assert!(matches!(kept.read(KEEP_END_BYTES - 1), Kind::Bytes(_)));
-        let Kind::Gap(to) = kept.read(KEEP_END_BYTES) else { panic!("no gap") };
+        assert!(matches!(read(&kept, KEEP_END_BYTES - 1), Kind::Bytes(_)));
+        let Kind::Gap(to) = read(&kept, KEEP_END_BYTES) else { panic!("no gap") };
         assert!(kept.end() - to >= KEEP_END_BYTES);
         assert!(kept.end() - to <= KEEP_END_BYTES + 2 * SEGMENT_BYTES_OF_ENDS);
         assert!(files(&folder) <= 12, "{}", files(&folder));

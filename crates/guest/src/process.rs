@@ -19,6 +19,7 @@ use pipe::limits::RECORD_BYTES_MAX;
 use pipe::message::{
     ExitRecord, ExitStatus, OutOfMemory, OutOfProcesses, Process as Listed, ProcessState, Refusal, RefusalCode,
 };
+use pipe::record::DataRecord;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
@@ -167,8 +168,8 @@ impl Process {
         self.changed.subscribe()
     }
 
-    pub(crate) fn read(&self, offset: u64) -> Kind {
-        self.state().kept.read(offset)
+    pub(crate) fn read(&self, offset: u64, record: &mut DataRecord) -> Kind {
+        self.state().kept.read(offset, record)
     }
 
     pub(crate) fn end_offset(&self) -> u64 {
@@ -326,6 +327,8 @@ impl Process {
         let mut rests = self.rest.subscribe();
         // Read but not yet in the spool: it cannot be written just now.
         let mut pending: Vec<u8> = Vec::new();
+        // One for all reads: a fresh one is mapped and unmapped each time. Pages that are never filled cost nothing.
+        let mut buffer = vec![0; READ_BYTES];
         let mut is_over = false;
         loop {
             let room = self.state().kept.room();
@@ -348,7 +351,7 @@ impl Process {
                     });
                 }
                 readable = running.output.readable(), if may_read => {
-                    let got = readable.and_then(|()| self.take(&running.output, room));
+                    let got = readable.and_then(|()| self.take(&running.output, room, &mut buffer));
                     match got {
                         Ok(Taken::Kept) => {}
                         Ok(Taken::Unkept(bytes)) => pending = bytes,
@@ -367,8 +370,7 @@ impl Process {
     }
 
     /// One read into the spool.
-    fn take(&self, output: &Fd, room: u64) -> io::Result<Taken> {
-        let mut buffer = vec![0; READ_BYTES];
+    fn take(&self, output: &Fd, room: u64, buffer: &mut [u8]) -> io::Result<Taken> {
         let wanted = usize::try_from(room).unwrap_or(READ_BYTES).min(READ_BYTES);
         match output.try_read(&mut buffer[..wanted])? {
             Got::Nothing => Ok(Taken::Kept),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal as Number;
 use pipe::guest::{Connection, read_ask, write};
-use pipe::limits::{FOLDERS_MAX, GATHER_BYTES, GATHER_WAIT, HOST_STREAMS_MAX, STDIN_BYTES_MAX};
+use pipe::limits::{FOLDERS_MAX, GATHER_BYTES, GATHER_WAIT, HOST_STREAMS_MAX, SPLIT_BYTES, STDIN_BYTES_MAX};
 use pipe::message::{Answer, Ask, Event, Refusal, RefusalCode, Signal, StartAsk, Started, StdinAsk, Target};
-use pipe::record::{self, Record};
+use pipe::record::{self, DataRecord, Record};
 use pipe::{PipeError, PipeStream, ProcessId};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional_with_sizes};
@@ -27,8 +27,9 @@ use crate::{cgroup, diagnostic, disk};
 const PORTS_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait for a connection inside.
 const DIAL_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Buffer of each direction of a dialled connection, in bytes.
-const COPY_BYTES: usize = 32 * 1024;
+/// Buffers of a dialled connection, in bytes: towards the host a frame's worth. Pages that are never filled cost nothing.
+const COPY_OUT_BYTES: usize = SPLIT_BYTES;
+const COPY_IN_BYTES: usize = 32 * 1024;
 /// Standard input read at once, in bytes.
 const STDIN_READ_BYTES: usize = 16 * 1024;
 
@@ -187,27 +188,25 @@ async fn send_output(process: &Process, from: u64, stream: PipeStream) -> Result
     let (mut host, mut stream) = tokio::io::split(stream);
     let mut changes = process.changes();
     let mut next = from;
+    let mut record = DataRecord::default();
     // Until when a small piece waits.
     let mut gathered_at: Option<Instant> = None;
     loop {
         changes.mark_unchanged();
         // Asked before the bytes: with an exit record, what is kept is all there will be.
         let exit = process.exit();
-        match process.read(next) {
+        match process.read(next, &mut record) {
             // A program that writes byte by byte must not become a flood of records.
-            Kind::Bytes(bytes)
-                if bytes.len() < GATHER_BYTES
-                    && exit.is_none()
-                    && gathered_at.is_some_and(|at| Instant::now() < at) =>
+            Kind::Bytes(length)
+                if length < GATHER_BYTES && exit.is_none() && gathered_at.is_some_and(|at| Instant::now() < at) =>
             {
                 sleep_until(gathered_at.unwrap_or_else(Instant::now)).await;
                 gathered_at = None;
             }
-            Kind::Bytes(bytes) => {
+            Kind::Bytes(length) => {
                 gathered_at = Some(Instant::now() + GATHER_WAIT);
-                let offset = next;
-                next += bytes.len() as u64;
-                record::write(&mut stream, &Record::Data { offset, bytes }).await?;
+                next += length as u64;
+                record.write(&mut stream).await?;
             }
             Kind::Gap(to) => {
                 record::write(&mut stream, &Record::Gap { from: next, to }).await?;
@@ -219,6 +218,7 @@ async fn send_output(process: &Process, from: u64, stream: PipeStream) -> Result
                     stream.shutdown().await?;
                     return Ok(());
                 }
+                record.clear();
                 let mut nothing = [0; 1];
                 tokio::select! {
                     biased;
@@ -286,10 +286,10 @@ async fn dial(mut stream: PipeStream, target: Target) -> Result<(), PipeError> {
         Inside::Tcp(mut inside) => {
             // Small pieces are keystrokes and requests; where it cannot be set they are only slower.
             drop(inside.set_nodelay(true));
-            copy_bidirectional_with_sizes(&mut stream, &mut inside, COPY_BYTES, COPY_BYTES).await?;
+            copy_bidirectional_with_sizes(&mut stream, &mut inside, COPY_IN_BYTES, COPY_OUT_BYTES).await?;
         }
         Inside::Unix(mut inside) => {
-            copy_bidirectional_with_sizes(&mut stream, &mut inside, COPY_BYTES, COPY_BYTES).await?;
+            copy_bidirectional_with_sizes(&mut stream, &mut inside, COPY_IN_BYTES, COPY_OUT_BYTES).await?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::PipeError;
 
 const LENGTH_BYTES: usize = 4;
 /// A buffer grows by this much at a time: an announced length alone reserves no memory.
-const GROW_BYTES: usize = 64 * 1024;
+const GROW_BYTES: usize = 128 * 1024;
 
 /// Writes one frame and flushes it.
 ///

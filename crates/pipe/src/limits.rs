@@ -26,10 +26,14 @@ pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// yamux ends the whole connection at this many streams, so both ends stay below it by bounds of their own.
 pub const STREAMS_MAX: usize = 1024;
-/// Sum of all receive windows of a connection, in bytes. yamux asks for at least 256 KiB per stream.
-pub const WINDOW_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Payload of one yamux data frame, in bytes. 128 KiB moved 300 MB/s where yamux's 16 KiB moved 170.
-pub const SPLIT_BYTES: usize = 128 * 1024;
+/// Sum of all receive windows of a connection, in bytes. yamux sets 256 KiB aside for each stream that there may be; what is beyond
+/// that it gives to those on which more than a window is under way at once. Without it no stream ever got more than 256 KiB.
+pub const WINDOW_BYTES_MAX: usize = (256 + 64) * 1024 * 1024;
+/// Payload of one yamux data frame, in bytes. 128 KiB moved 300 MB/s where yamux's 16 KiB moved 170. A little less, since musl maps
+/// and unmaps whatever is longer for each frame.
+pub const SPLIT_BYTES: usize = 127 * 1024;
+/// What is written at once where it can be: a frame with its header.
+pub const WRITE_BUFFER_BYTES: usize = SPLIT_BYTES + 64;
 /// Streams that the host has open at once. With yamux's backlog of 256 unacknowledged ones and the guest's own 256
 /// this stays below [`STREAMS_MAX`].
 pub const HOST_STREAMS_MAX: usize = 480;
@@ -59,8 +63,10 @@ pub const OPENS_PER_SECOND: u32 = 512;
 
 /// Standard input that may come with a start, in bytes.
 pub const STDIN_BYTES_MAX: usize = 1024 * 1024;
-/// Payload of one data record of an output, in bytes.
+/// Payload of one data record of an output, in bytes: what a host takes. A guest sends at most [`RECORD_BYTES_SENT_MAX`].
 pub const RECORD_BYTES_MAX: usize = 128 * 1024;
+/// Payload of a data record that travels in one frame, in bytes.
+pub const RECORD_BYTES_SENT_MAX: usize = SPLIT_BYTES - crate::record::HEAD_BYTES;
 /// A piece of output smaller than this, in bytes, waits for more if another was sent just before.
 pub const GATHER_BYTES: usize = 4 * 1024;
 /// How soon is just before: the first piece after a pause goes at once.

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use crate::guard::{Guarded, Seen, Unread};
-use crate::limits::{CLOSE_WAIT_MAX, CONTROL_BYTES_MAX, SPLIT_BYTES, STREAMS_MAX, WINDOW_BYTES_MAX};
+use crate::limits::{
+    CLOSE_WAIT_MAX, CONTROL_BYTES_MAX, SPLIT_BYTES, STREAMS_MAX, WINDOW_BYTES_MAX, WRITE_BUFFER_BYTES,
+};
 use crate::message::Control;
 use crate::{PipeError, frame};
 
@@ -134,7 +136,7 @@ impl Opener {
 /// A connection that is not driven yet.
 #[derive(Debug)]
 pub(crate) struct Driver<T> {
-    connection: yamux::Connection<Compat<Guarded<T>>>,
+    connection: yamux::Connection<Compat<Guarded<BufWriter<T>>>>,
     openings: mpsc::Receiver<Opening>,
     inbound: mpsc::Sender<PipeStream>,
     seen: Seen,
@@ -165,7 +167,9 @@ where
         End::Host => yamux::Mode::Client,
         End::Guest => yamux::Mode::Server,
     };
-    let (guarded, seen, unread) = Guarded::new(io);
+    // yamux writes a frame's header by itself; what carries the bytes (a pipe, an engine) should not see it come alone. It flushes
+    // whenever it has no more to write.
+    let (guarded, seen, unread) = Guarded::new(BufWriter::with_capacity(WRITE_BUFFER_BYTES, io));
     let connection = yamux::Connection::new(guarded.compat(), config, mode);
     let (openings_sender, openings) = mpsc::channel(OPENS_QUEUE_MAX);
     let (inbound_sender, inbound) = mpsc::channel(INBOUND_QUEUE_MAX);

@@ -16,7 +16,8 @@ use crate::frame::{cut, read_exact_bounded};
 use crate::limits::{FRAME_FROM_GUEST_BYTES_MAX, RECORD_BYTES_MAX, REPORT_BYTES_MAX};
 use crate::message::ExitRecord;
 
-const HEAD_BYTES: usize = 13;
+/// What stands before each body.
+pub const HEAD_BYTES: usize = 13;
 const DATA: u8 = 1;
 const GAP: u8 = 2;
 const REPORT: u8 = 3;
@@ -41,6 +42,53 @@ pub enum Record {
     },
     /// The process ended; nothing follows.
     Exit(ExitRecord),
+}
+
+/// A data record in the bytes that travel, to be filled again and again without moving them once more.
+#[derive(Debug, Default)]
+pub struct DataRecord {
+    bytes: Vec<u8>,
+}
+
+impl DataRecord {
+    /// Makes it the record of `length` bytes at `offset`, which `read` brings.
+    ///
+    /// # Errors
+    /// What `read` says; the record is then of no use.
+    pub fn fill(
+        &mut self,
+        offset: u64,
+        length: usize,
+        read: impl FnOnce(&mut [u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        self.bytes.resize(HEAD_BYTES + length, 0);
+        read(&mut self.bytes[HEAD_BYTES..])?;
+        let length = u32::try_from(length).map_err(|_| std::io::ErrorKind::InvalidInput)?;
+        self.bytes[..HEAD_BYTES].copy_from_slice(&head(DATA, offset, length));
+        Ok(())
+    }
+
+    /// Gives its memory back.
+    pub fn clear(&mut self) {
+        self.bytes = Vec::new();
+    }
+
+    /// Writes it, in one piece.
+    pub async fn write<S>(&self, stream: &mut S) -> Result<(), PipeError>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        stream.write_all(&self.bytes).await?;
+        stream.flush().await?;
+        Ok(())
+    }
+}
+
+fn head(kind: u8, offset: u64, length: u32) -> [u8; HEAD_BYTES] {
+    let mut head = [kind; HEAD_BYTES];
+    head[1..9].copy_from_slice(&offset.to_be_bytes());
+    head[9..].copy_from_slice(&length.to_be_bytes());
+    head
 }
 
 /// Writes records; the guest's side.
@@ -71,9 +119,7 @@ where
     // Head and body in one write, so that they travel in one frame.
     let length = u32::try_from(body.len()).map_err(|_| PipeError::FrameTooLong { bytes_max: RECORD_BYTES_MAX })?;
     let mut bytes = Vec::with_capacity(HEAD_BYTES + body.len());
-    bytes.push(kind);
-    bytes.extend_from_slice(&offset.to_be_bytes());
-    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&head(kind, offset, length));
     bytes.extend_from_slice(body);
     stream.write_all(&bytes).await?;
     Ok(())
@@ -223,6 +269,24 @@ mod tests {
             assert_eq!(&reader.read(&mut stream).await.unwrap(), record);
         }
         assert!(stream.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_data_record_that_is_filled_again_reads_back_as_any_other() {
+        let mut bytes = Vec::new();
+        let mut record = DataRecord::default();
+        for (offset, text) in [(0, &b"longer"[..]), (6, b"s")] {
+            record
+                .fill(offset, text.len(), |body| {
+                    body.copy_from_slice(text);
+                    Ok(())
+                })
+                .unwrap();
+            record.write(&mut bytes).await.unwrap();
+        }
+        let expected = [(0, &b"longer"[..]), (6, b"s")];
+        let expected = expected.map(|(offset, bytes)| Record::Data { offset, bytes: Bytes::from_static(bytes) });
+        assert_eq!(bytes, written(&expected).await);
     }
 
     #[tokio::test]
