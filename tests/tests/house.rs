@@ -43,7 +43,7 @@ const SOLE_OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("bollard", &["engine"]),
     ("axum", &["server"]),
-    ("hyper", &["server"]),
+    ("hyper", &["server", "berth-tests"]),
     ("tauri", &["berth-desktop"]),
     ("tauri-build", &["berth-desktop"]),
     ("yamux", &["pipe"]),

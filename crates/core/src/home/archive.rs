@@ -439,6 +439,11 @@ impl Carrier<'_> {
 
     /// What the beginning has laid out stays as it is; something else in its place is left out.
     fn is_fixed(&mut self, path: &[u8], kind: Kind) -> bool {
+        // An agent may have put a folder of its own where every home has a link.
+        if parents(path).any(|parent| self.fixed.contains(parent) && self.links.contains(parent)) {
+            self.leave_out("every home has a link above it");
+            return true;
+        }
         if !self.fixed.contains(path) {
             return false;
         }
@@ -488,8 +493,7 @@ impl Carrier<'_> {
     }
 
     fn lies_beneath_link(&self, path: &[u8]) -> bool {
-        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        ends.into_iter().any(|end| self.links.contains(&path[..end]))
+        parents(path).any(|parent| self.links.contains(parent))
     }
 
     fn remember_link(&mut self, path: &[u8]) -> Result<(), ArchiveError> {
@@ -546,6 +550,11 @@ impl Carrier<'_> {
             ArchiveError::Carry(error)
         }
     }
+}
+
+/// The paths above a path.
+fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at])
 }
 
 /// The year 2500: what lies behind is nobody's honest time, and some file systems cannot hold it.
