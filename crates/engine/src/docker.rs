@@ -22,7 +22,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use self::call::{bounded, idempotent, optional, repeated, sorted};
+use self::call::{bounded, idempotent, optional, sorted};
 use self::streams::{Demultiplexed, bounded_archive};
 use crate::archive::{ArchiveBody, ArchiveStream};
 use crate::facts::API_VERSION_MIN;
@@ -432,11 +432,8 @@ impl Engine for DockerEngine {
     async fn get_archive(&self, id: &ContainerId, path: &Utf8Path, bytes_max: u64) -> Result<ArchiveStream> {
         let doing = format!("get {path} of container {id} as an archive");
         let options = query::DownloadFromContainerOptions { path: path.to_string() };
-        let begin = || {
-            let source = self.docker.download_from_container(id.as_str(), Some(options.clone())).boxed();
-            bounded_archive(doing.clone(), source, bytes_max, QUICK_BOUND)
-        };
-        repeated(begin).await
+        let source = self.docker.download_from_container(id.as_str(), Some(options)).boxed();
+        bounded_archive(doing, source, bytes_max, QUICK_BOUND).await
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<Stats> {

@@ -12,10 +12,6 @@ pub(super) const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 /// How often a call is repeated after its first failure.
 const RETRIES_MAX: usize = 3;
 
-/// What Docker 20.10 says, with status 500, where its helper that reads an archive out of a container lost a race about mounts. Seen
-/// twice in some thousand archives of containers that were all there; the next try has it.
-const LOST_ROOT: &str = "after fallback to chroot: no such file or directory";
-
 /// Makes a call once, within `bound`.
 pub(super) async fn bounded<T>(
     doing: impl Fn() -> String,
@@ -38,17 +34,9 @@ pub(super) async fn idempotent<T, F>(doing: impl Fn() -> String, bound: Duration
 where
     F: Future<Output = Result<T, Error>>,
 {
-    repeated(|| bounded(&doing, bound, call())).await
-}
-
-/// Makes it again, a bounded number of times, as long as it fails for a passing reason.
-pub(super) async fn repeated<T, F>(call: impl Fn() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
     let pauses =
         ExponentialBuilder::default().with_min_delay(RETRY_DELAY_MIN).with_max_times(RETRIES_MAX).with_jitter();
-    call.retry(pauses).when(|error: &EngineError| error.kind() == ErrorKind::Transient).await
+    (|| bounded(&doing, bound, call())).retry(pauses).when(|error| error.kind() == ErrorKind::Transient).await
 }
 
 /// Absent is an answer.
@@ -69,8 +57,7 @@ pub(super) fn sorted(doing: String, error: Error) -> EngineError {
     match error {
         Error::DockerResponseServerError { status_code, message } => {
             let detail = if message.is_empty() { format!("the engine answered {status_code}") } else { message };
-            let kind = if detail.contains(LOST_ROOT) { ErrorKind::Transient } else { kind_of_status(status_code) };
-            EngineError::new(kind, doing, detail)
+            EngineError::new(kind_of_status(status_code), doing, detail)
         }
         // What an instruction of a build said when it failed.
         Error::DockerStreamError { error } => EngineError::new(ErrorKind::Denied, doing, error),
@@ -132,9 +119,6 @@ mod tests {
             assert_eq!(error.kind(), kind, "{status}");
             assert_eq!(error.to_string(), "look: words");
         }
-        let message = format!("error processing tar file: Error {LOST_ROOT}: exit status 1");
-        let error = sorted("look".into(), Error::DockerResponseServerError { status_code: 500, message });
-        assert_eq!(error.kind(), ErrorKind::Transient);
     }
 
     #[tokio::test]
