@@ -79,8 +79,8 @@ MUTANTS = [
         name="read-back",
         takes_away="what is in the guest's volume is compared at the app's start",
         file="crates/core/src/guest_volume.rs",
-        old="    if read_back(engine, filler).await? == wanted {\n        return Ok(());\n    }\n    engine.put",
-        new="    if !read_back(engine, filler).await?.is_empty() {\n        return Ok(());\n    }\n    engine.put",
+        old="    if read_back(engine, filler).await? == wanted {\n        return Ok(());\n    }\n    let filling",
+        new="    if !read_back(engine, filler).await?.is_empty() {\n        return Ok(());\n    }\n    let filling",
         tests=[(HOUSE, "way_in::a_guest_that_was_replaced_in_its_volume_is_put_right_at_the_next_start")],
     ),
     Mutant(
@@ -106,8 +106,8 @@ MUTANTS = [
         name="attach-first",
         takes_away="the attach stream is opened before the start",
         file="crates/core/src/sandbox.rs",
-        old="    let attached = engine.attach(container).await?;\n    engine.start(container).await?;",
-        new="    engine.start(container).await?;\n    let attached = engine.attach(container).await?;",
+        old="    let attached = around(Point::ContainerAttach, engine.attach(container)).await?;\n    around(Point::ContainerStart, engine.start(container)).await?;",
+        new="    around(Point::ContainerStart, engine.start(container)).await?;\n    let attached = around(Point::ContainerAttach, engine.attach(container)).await?;",
         tests=[(HOUSE, "way_in::the_first_connection_is_the_attach_stream_and_later_ones_are_execs_of_the_connector")],
     ),
     Mutant(

@@ -104,11 +104,16 @@ fn tag_of(image: &ImageId, owner: Owner) -> ImageRef {
 }
 
 fn look_into(install: &str, image: &Image) -> ContainerSpec {
-    let digest = image.id.as_str().trim_start_matches("sha256:");
-    let digest = digest.get(..12).unwrap_or(digest);
-    let part = install.get(..8).unwrap_or(install);
-    let name = ContainerName::parse(format!("berth-fit-{part}-{digest}")).expect("invariant: an id and hex digits");
+    let name = look_name(install, &image.id);
     bare_filler(name, image.id.clone().into(), Ownership::of_install(install, Role::Filler))
+}
+
+/// The container through which an image is looked into. One of another install on the same engine has another name: whoever makes a
+/// container takes away what has its name.
+fn look_name(install: &str, image: &ImageId) -> ContainerName {
+    let digest = image.as_str().trim_start_matches("sha256:");
+    let digest = digest.get(..12).unwrap_or(digest);
+    ContainerName::parse(format!("berth-fit-{install}-{digest}")).expect("invariant: an id and hex digits")
 }
 
 async fn fit_through(
@@ -273,6 +278,14 @@ pub(crate) async fn reclaim(engine: &dyn Engine, install: &str) -> Result<(), En
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn installs_that_were_made_in_the_same_moment_look_through_containers_of_their_own() {
+        let image = ImageId::parse(format!("sha256:{}", "a".repeat(64))).unwrap();
+        // Ids of the same millisecond, which is what they begin with (UUID version 7).
+        let names = ["01a1fffe-9aae-7098-a729-b06ddb339d75", "01a1fffe-9aae-7d98-8729-b06c6bac3e90"];
+        assert_ne!(look_name(names[0], &image), look_name(names[1], &image));
+    }
 
     #[test]
     fn a_uid_is_known_by_its_third_field_alone() {
