@@ -28,10 +28,9 @@ use sha2::{Digest as _, Sha256};
 use wire::{ErrorCode, ErrorView, ids::InstallId};
 
 use crate::engine_link::Up;
+use crate::fault_points::{Point, around};
 use crate::faults;
 use crate::house::House;
-
-use crate::fault_points::{Point, around};
 
 /// Where the volume is mounted in every sandbox.
 pub(crate) const GUEST_FOLDER: &str = "/berth";

@@ -178,9 +178,9 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
+    let home_bytes = disk::home_bytes(&guest).await;
     let starting = start_agent(&house, &guest, &brief, launch, &image, process);
     let output = Some(around(Point::AgentStart, starting).await?);
-    let home_bytes = disk::home_bytes(&guest).await;
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace, home_bytes })
 }
 
