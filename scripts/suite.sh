@@ -116,9 +116,8 @@ part_scripts() {
 }
 
 part_engine() { witnessed engine; }
-# The app killed, the engine gone: the slowest of the real parts, so with a bound of its own. Without the witness: it loses sight of a
-# container whose maker is killed between its request and the answer.
-part_crash() { tests_of crash; }
+# The app killed, the engine gone: the slowest of the real parts, so with a bound of its own.
+part_crash() { witnessed crash; }
 part_browser() { witnessed browser; }
 part_window() { witnessed window; }
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A look at the engine's events alone would be too late for containers that live for a moment (the fillers): here the answer
-//! waits for the look, so that nobody can remove what was not seen. The events are counted as well: what they tell of and the
+//! waits for the look, so that nobody can remove what was not seen; and it is looked at also where whoever asked was killed meanwhile. The events are counted as well: what they tell of and the
 //! socket did not bring was made behind the witness's back, which its report says ([`Report::is_good`]).
 
 use std::{
@@ -22,7 +22,7 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 use engine::contract::hardening::{Declared, ON_PURPOSE, violations_of};
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::watch,
+    sync::{RwLock, oneshot, watch},
     task::JoinSet,
 };
 
@@ -146,6 +146,9 @@ impl fmt::Display for Report {
 #[derive(Debug, Default)]
 struct Shared {
     report: Mutex<Report>,
+    /// Held by whoever makes a container until it was looked at. Removals wait: an app that finds what a killed one has just made would
+    /// take it away before anybody saw it.
+    making: RwLock<()>,
 }
 
 impl Shared {
@@ -237,6 +240,9 @@ impl Drop for Witness {
     }
 }
 
+/// What goes on for a connection beside its requests, and after it has ended.
+type Tunnels = tokio::sync::Mutex<JoinSet<()>>;
+
 /// The way from one socket to the other.
 #[derive(Clone, Debug)]
 struct Proxy {
@@ -279,7 +285,7 @@ impl Proxy {
     }
 
     async fn serve(self, stream: UnixStream) {
-        let tunnels = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
+        let tunnels = Arc::new(Tunnels::default());
         let service = service_fn(|request| {
             let (proxy, tunnels) = (self.clone(), tunnels.clone());
             async move { proxy.pass(request, &tunnels).await }
@@ -294,15 +300,17 @@ impl Proxy {
         while tunnels.join_next().await.is_some() {}
     }
 
-    async fn pass(
-        &self,
-        mut request: Request<Incoming>,
-        tunnels: &tokio::sync::Mutex<JoinSet<()>>,
-    ) -> Result<Response<Body>, PassError> {
+    async fn pass(&self, mut request: Request<Incoming>, tunnels: &Arc<Tunnels>) -> Result<Response<Body>, PassError> {
         let path = request.uri().path().to_owned();
         let is_create = request.method() == Method::POST && path.ends_with("/containers/create");
         if request.method() == Method::POST && path.ends_with("/build") {
             self.shared.report().build_count += 1;
+        }
+        if is_create {
+            return self.make(request, tunnels).await;
+        }
+        if request.method() == Method::DELETE {
+            drop(self.shared.making.write().await);
         }
         let started = (request.method() == Method::POST).then(|| started_id(&path)).flatten();
         let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
@@ -324,22 +332,39 @@ impl Proxy {
         {
             self.note_start(&id, tunnels).await;
         }
-        if !is_create || response.status() != StatusCode::CREATED {
+        Ok(response.map(Either::Left))
+    }
+
+    /// Asks for a container, and looks at it once it is made. Goes on where whoever asked is gone before the answer: the engine may have
+    /// made it by then.
+    async fn make(&self, request: Request<Incoming>, tunnels: &Arc<Tunnels>) -> Result<Response<Body>, PassError> {
+        let (parts, body) = request.into_parts();
+        let asked = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(PassError)?.to_bytes();
+        let request = Request::from_parts(parts, Either::Right(Full::new(asked)));
+        let (tell, told) = oneshot::channel();
+        let (proxy, its_tunnels) = (self.clone(), tunnels.clone());
+        tunnels.lock().await.spawn(async move {
+            let _making = proxy.shared.making.read().await;
+            // Nobody may be there to hear it.
+            let _told = tell.send(proxy.make_and_look(request, &its_tunnels).await);
+        });
+        told.await.map_err(|gone| PassError(gone.into()))?
+    }
+
+    async fn make_and_look(&self, request: Request<Body>, tunnels: &Arc<Tunnels>) -> Result<Response<Body>, PassError> {
+        let response = self.ask(request, tunnels).await?;
+        if response.status() != StatusCode::CREATED {
             return Ok(response.map(Either::Left));
         }
         let (mut parts, body) = response.into_parts();
-        let bytes = http_body_util::Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(PassError)?.to_bytes();
+        let bytes = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(PassError)?.to_bytes();
         self.look_at(&bytes, tunnels).await;
         parts.headers.remove(TRANSFER_ENCODING);
         parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
         Ok(Response::from_parts(parts, Either::Right(Full::new(bytes))))
     }
 
-    async fn ask(
-        &self,
-        request: Request<Body>,
-        tunnels: &tokio::sync::Mutex<JoinSet<()>>,
-    ) -> Result<Response<Incoming>, PassError> {
+    async fn ask(&self, request: Request<Body>, tunnels: &Arc<Tunnels>) -> Result<Response<Incoming>, PassError> {
         let stream = UnixStream::connect(&self.back).await.map_err(|error| PassError(error.into()))?;
         let (mut sender, connection) = client::Builder::new()
             .preserve_header_case(true)
@@ -353,15 +378,15 @@ impl Proxy {
         sender.send_request(request).await.map_err(|error| PassError(error.into()))
     }
 
-    async fn inspect(&self, id: &str, tunnels: &tokio::sync::Mutex<JoinSet<()>>) -> Result<Value, PassError> {
+    async fn inspect(&self, id: &str, tunnels: &Arc<Tunnels>) -> Result<Value, PassError> {
         let request = Request::get(format!("/containers/{id}/json")).header(HOST, "docker");
         let request = request.body(Either::Right(Full::default())).map_err(|error| PassError(error.into()))?;
         let body = self.ask(request, tunnels).await?.into_body();
-        let bytes = http_body_util::Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(PassError)?.to_bytes();
+        let bytes = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(PassError)?.to_bytes();
         serde_json::from_slice(&bytes).map_err(|error| PassError(error.into()))
     }
 
-    async fn look_at(&self, answer: &[u8], tunnels: &tokio::sync::Mutex<JoinSet<()>>) {
+    async fn look_at(&self, answer: &[u8], tunnels: &Arc<Tunnels>) {
         let made: Value = serde_json::from_slice(answer).unwrap_or_default();
         let id = made["Id"].as_str().unwrap_or_default().to_owned();
         let looked = self.inspect(&id, tunnels).await;
@@ -376,7 +401,7 @@ impl Proxy {
     }
 
     /// A container may be named by its name, or by the beginning of its id.
-    async fn note_start(&self, named: &str, tunnels: &tokio::sync::Mutex<JoinSet<()>>) {
+    async fn note_start(&self, named: &str, tunnels: &Arc<Tunnels>) {
         let known = {
             let report = self.shared.report();
             let found = report.seen.values().find(|sighting| sighting.id == named || sighting.name == named);

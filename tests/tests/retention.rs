@@ -13,6 +13,7 @@ use berth_tests::{
     sample, until,
 };
 use camino::{Utf8Path, Utf8PathBuf};
+use engine::contract::hardening::ON_PURPOSE;
 use wire::{
     ErrorCode, Phase,
     call::{Doctor, ListEvents, ListResults, ReadResult, ShowRun, Status, TaskCreated},
@@ -243,6 +244,8 @@ fn make_user_of(install: &str, volume: &str) -> String {
     let mount = format!("{volume}:/berth");
     let mut arguments = vec!["container".to_owned(), "create".to_owned(), "--volume".to_owned(), mount];
     arguments.extend(labels(install, "sandbox").into_iter().filter(|label| !label.contains("berth.agent")));
+    // The later label wins: Docker makes it with nothing that Berth's have.
+    arguments.push(format!("--label=berth.run={ON_PURPOSE}"));
     arguments.extend([docker::image_of("berth/empty"), "/none".to_owned()]);
     docker::docker(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).trim().to_owned()
 }

@@ -313,6 +313,12 @@ fn chosen<'a>(agents: &'a [AgentView], name: Option<&str>) -> Option<&'a AgentVi
     }
 }
 
+/// What a person chose of a list.
+fn chosen_value(event: &Event) -> Option<String> {
+    let select = event.target()?.dyn_into::<HtmlSelectElement>().ok()?;
+    Some(select.value())
+}
+
 #[component]
 fn AgentField(props: &NewTaskProps) -> Html {
     let known = use_known();
@@ -320,11 +326,10 @@ fn AgentField(props: &NewTaskProps) -> Html {
     let onchange = {
         let dispatcher = dialog.dispatcher();
         Callback::from(move |event: Event| {
-            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else {
-                return;
-            };
-            let name = Some(select.value()).filter(|name| !name.is_empty());
-            dispatcher.dispatch(DialogAction::Edit(Edit::Agent(name)));
+            if let Some(value) = chosen_value(&event) {
+                let name = Some(value).filter(|name| !name.is_empty());
+                dispatcher.dispatch(DialogAction::Edit(Edit::Agent(name)));
+            }
         })
     };
     let agents = known.agents.data.as_ref().map(|agents| agents.as_slice()).unwrap_or_default();
@@ -359,10 +364,9 @@ fn PriorityField(props: &NewTaskProps) -> Html {
     let onchange = {
         let dispatcher = dialog.dispatcher();
         Callback::from(move |event: Event| {
-            let Some(select) = event.target().and_then(|target| target.dyn_into::<HtmlSelectElement>().ok()) else {
-                return;
-            };
-            dispatcher.dispatch(DialogAction::Edit(Edit::Priority(Priority::from_name(&select.value()))));
+            if let Some(value) = chosen_value(&event) {
+                dispatcher.dispatch(DialogAction::Edit(Edit::Priority(Priority::from_name(&value))));
+            }
         })
     };
     let chosen = dialog.draft.priority.unwrap_or_default();

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use engine::{
     ContainerId, ContainerName, ContainerSpec, Diagnostics, Duplex, Engine, EngineError, Limits, Log, Mount, Network,
-    Ownership, Role, RootFilesystem, Seccomp, VolumeName,
+    Ownership, Role, RootFilesystem, Seccomp, Tmpfs, VolumeName,
     spec::{Access, FirstUse, LoopbackV6},
 };
 use pipe::browse::{BrowseError, Browser, Name, Page, Piece, Renaming, Why};
@@ -382,7 +382,8 @@ fn spec(house: &House, guest_volume: VolumeName, home: &Readable, access: Access
             volume(guest_volume, GUEST_FOLDER, Access::ReadOnly),
             volume(home.volume.clone(), HOME_FOLDER, access),
         ],
-        tmpfs: Vec::new(),
+        // It needs neither; whatever runs has them in memory.
+        tmpfs: Tmpfs::usual(1 << 20),
         limits: Limits { memory_bytes: MEMORY_BYTES, cpu_milli: 1_000, pids: 8, shm_bytes: 1 << 20 },
         network: Network::None { loopback_v6: LoopbackV6::Engine },
         log: Log::None,

@@ -164,15 +164,8 @@ impl Attempt {
                     }
                     self.pause(RECONNECT_DELAY).await?;
                 }
-                // What a process that died had asked of the engine may be carried out only now: a container is taken away that this one
-                // has just found. The next try makes another.
-                Err(Fault::Engine(error)) if error.is_gone() && fruitless < FRUITLESS_MAX => {
-                    debug!(%error, "something vanished while it was being used");
-                    fruitless += 1;
-                    self.pause(RECONNECT_DELAY).await?;
-                }
-                Err(Fault::Pipe(error)) if !is_broken(&error) && fruitless < FRUITLESS_MAX => {
-                    debug!(%error, "the guest cannot be reached yet");
+                Err(fault) if fruitless < FRUITLESS_MAX && may_pass(&fault) => {
+                    debug!(?fault, "it could not be provisioned yet");
                     fruitless += 1;
                     self.pause(RECONNECT_DELAY).await?;
                 }
@@ -367,6 +360,16 @@ pub(super) async fn until_end(orders: &mut mpsc::Receiver<Order>, is_stopped: &m
 /// Whether the same call may succeed once the engine answers again.
 pub(super) fn is_passing(error: &EngineError) -> bool {
     matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Transient)
+}
+
+/// Whether the next try may get further: what a process that died had asked of the engine may be carried out only now, so that a
+/// container is taken away that was just found, and the next try makes another; a guest may need a moment.
+fn may_pass(fault: &Fault) -> bool {
+    match fault {
+        Fault::Engine(error) => error.is_gone(),
+        Fault::Pipe(error) => !is_broken(error),
+        Fault::Store(_) | Fault::Failed(..) | Fault::Gone(_) | Fault::Paused(_) | Fault::Ended { .. } => false,
+    }
 }
 
 /// Whether the guest did what no guest does; anything else may be the connection's fault.

@@ -41,6 +41,8 @@ pub(crate) enum Misdeed {
     Flood,
     /// An order to end is taken and never answered.
     IgnoreEnd,
+    /// Its agent fills the home as it starts, with that many bytes. No guest's fault, but as early.
+    FillHome(u64),
     /// A connection that is none, or that keeps no rule of the pipe.
     Wire(Wire),
 }
@@ -435,6 +437,9 @@ impl Guest {
         let mut how = StartedHow::Existing;
         self.inner.state.send_modify(|state| {
             state.last = Some(id);
+            if let Some(Misdeed::FillHome(bytes)) = state.misdeed {
+                state.home_bytes = bytes;
+            }
             state.agents.entry(id).or_insert_with(|| {
                 how = StartedHow::New;
                 Agent {
@@ -491,13 +496,13 @@ impl Guest {
                     });
                     continue;
                 }
-                Some(Misdeed::IgnoreEnd | Misdeed::Wire(_)) | None if !piece.is_empty() => {
+                Some(Misdeed::IgnoreEnd | Misdeed::FillHome(_) | Misdeed::Wire(_)) | None if !piece.is_empty() => {
                     let offset = next;
                     next += piece.len() as u64;
                     record::write(&mut stream, &Record::Data { offset, bytes: piece }).await?;
                     continue;
                 }
-                Some(Misdeed::IgnoreEnd | Misdeed::Wire(_)) | None => {
+                Some(Misdeed::IgnoreEnd | Misdeed::FillHome(_) | Misdeed::Wire(_)) | None => {
                     if let Some(exit) = exit {
                         record::write(&mut stream, &Record::Exit(exit)).await?;
                         return finish(stream).await;

@@ -12,6 +12,7 @@ use wire::{
     task::{Attachment, AttachmentContent, NewTask, ReviewGate},
 };
 
+use crate::guest::Misdeed;
 use crate::scene::{BOUND, Scene};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,6 +257,17 @@ async fn only_what_a_home_has_grown_by_counts_also_over_a_restart() {
     let has_grown = async || scene.step(&task).await.disk_bytes.is_some_and(|bytes| bytes >= 3 << 20);
     until("the growth is seen", BOUND, has_grown).await;
     guest.fill_home(5 << 20);
+    let error = scene.until_phase(&task, Phase::Failed).await.error.unwrap();
+    assert_eq!(error.code, ErrorCode::LimitReached);
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_writes_into_its_home_in_its_first_moment_counts() {
+    let scene = Scene::start().await;
+    scene.guests.misbehave(Some(Misdeed::FillHome(6 << 20)));
+    let limits = LimitsPatch { disk_bytes: Some(4 << 20), ..LimitsPatch::default() };
+    let task = scene.task_of("own", "Fill the home", Some(limits)).await;
     let error = scene.until_phase(&task, Phase::Failed).await.error.unwrap();
     assert_eq!(error.code, ErrorCode::LimitReached);
     scene.nothing_is_left().await;
