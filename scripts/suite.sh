@@ -103,7 +103,9 @@ part_check() { check; }
 part_unit() {
     local scripted
     mapfile -t scripted < <(targets unit)
-    cargo_tests "unit tests" --lib --bins "${scripted[@]}"
+    cargo_tests "unit tests" --lib --bins
+    # They wait more than they work.
+    RUST_TEST_THREADS=$((2 * $(nproc))) cargo_tests "scripted engine tests" "${scripted[@]}"
     cargo_tests "documentation tests" --doc
 }
 
@@ -121,10 +123,11 @@ part_crash() { witnessed crash; }
 part_browser() { witnessed browser; }
 part_window() { witnessed window; }
 
+# Tests that wait for an engine, a browser or a window more than they work: as many at once as tests/src/slot.rs lets.
 tests_of() {
     local names
     mapfile -t names < <(targets "$1")
-    ((${#names[@]} == 0)) || cargo_tests "$1 tests" "${names[@]}"
+    ((${#names[@]} == 0)) || RUST_TEST_THREADS=$(($(nproc) + 1)) cargo_tests "$1 tests" "${names[@]}"
 }
 
 # The socket of the engine that the tests find; nothing where it is somewhere else.
@@ -172,6 +175,8 @@ suite() {
     done
     BERTH_GUEST=$PWD/target/$(guest_target)/guest/berth-guest
     export BERTH_GUEST PATH=$DEV/tools/bin:$PATH:$RUST_BIN
+    # From nothing: what a second build would gain by costs more than it is worth to one that may be the only one.
+    [[ -d target/debug/incremental ]] || export CARGO_INCREMENTAL=0
     printf -v table '%-10s %8s %8s %8s\n' part seconds passed failed
     for part in "${parts[@]}"; do
         say "Part $part"

@@ -100,6 +100,8 @@ pub(crate) fn bus_name(config: Option<&Config>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use berth_core::HostTrust;
+
     use super::*;
 
     fn arguments(list: &[&str]) -> Vec<String> {
@@ -123,6 +125,7 @@ mod tests {
             data_folder: folder.into(),
             engine_address: None,
             extra_certificates: Vec::new(),
+            host_trust: HostTrust::nowhere(),
             guest_binary: None,
             free_bytes_min: 0,
         };

@@ -1,4 +1,4 @@
-//! At most two heavy tests at once, across all test programs of a run: each holds one of two locked files.
+//! At most three heavy tests at once, across all test programs of a run: each holds one of three locked files.
 //!
 //! `cargo test` runs the tests of one program in parallel, and other runners run programs in parallel as well; sandboxes,
 //! browsers and windows on top of each other would measure nothing but the machine's patience.
@@ -11,7 +11,7 @@ use std::{
 use crate::{binaries, wait::until};
 
 /// How many heavy tests run at once.
-const SLOTS: usize = 2;
+const SLOTS: usize = 3;
 /// Longer than all heavy tests one after another take.
 const SLOT_WAIT_MAX: Duration = Duration::from_mins(30);
 
@@ -30,7 +30,7 @@ impl Slot {
             .map(|number| File::create(folder.join(number.to_string())).expect("target/ is writable"))
             .collect();
         let mut files = files;
-        let taken = until("one of two heavy tests to end", SLOT_WAIT_MAX, async || {
+        let taken = until("one of the heavy tests to end", SLOT_WAIT_MAX, async || {
             files.iter().position(|file| match file.try_lock() {
                 Ok(()) => true,
                 Err(TryLockError::WouldBlock) => false,

@@ -240,7 +240,7 @@ impl App {
         let install = store.install_id(new_id(), time.now()).await.map_err(in_store)?;
         agents::seed(&store, time.now()).await.map_err(in_store)?;
         let line = Line::read(&store).await.map_err(in_store)?;
-        let (extra, authorities) = trust(config.extra_certificates.clone()).await?;
+        let (extra, authorities) = trust(config.extra_certificates.clone(), config.host_trust.clone()).await?;
         let images = Images::new(install.to_string(), extra);
         let engine = EngineLink::new(connector, time.clone());
         let house = House::new(Parts { config, install, time, store, line, link: engine, images, authorities });
@@ -352,10 +352,13 @@ async fn connect(address: Option<String>) -> Result<Connected, EngineError> {
 }
 
 /// The certificates that builds trust beside their own, and the bundle for sandboxes.
-async fn trust(configured: Vec<Utf8PathBuf>) -> Result<(Vec<ExtraCertificate>, Option<String>), StartError> {
+async fn trust(
+    configured: Vec<Utf8PathBuf>,
+    host: HostTrust,
+) -> Result<(Vec<ExtraCertificate>, Option<String>), StartError> {
     let problem = |error| StartError::Certificate(CertificateProblem(error));
     let looked = tokio::task::spawn_blocking(move || {
-        let host = HostTrust::of_this_machine();
+        let host = host.read();
         let extra = certificates::find(&configured, &host)?;
         let authorities = certificates::bundle(&extra, &host);
         Ok((extra, authorities))

@@ -52,6 +52,21 @@ pub(crate) struct ExtraCertificate {
     pub(crate) source: Utf8PathBuf,
 }
 
+/// A certificate as it was read.
+#[derive(Clone, Debug)]
+struct Found {
+    der: Vec<u8>,
+    /// SHA-256 of its DER, in lower-case hex.
+    sha256: String,
+    source: Utf8PathBuf,
+}
+
+impl From<Found> for ExtraCertificate {
+    fn from(found: Found) -> Self {
+        Self { pem: to_pem(&found.der), sha256: found.sha256, source: found.source }
+    }
+}
+
 /// Why the extra certificates are not known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
@@ -82,7 +97,7 @@ pub(crate) enum CertificateError {
 
 /// The places on this machine that say whom it trusts.
 #[derive(Clone, Debug)]
-pub(crate) struct HostTrust {
+pub struct HostTrust {
     /// Folders whose certificates are extra.
     administrator: Vec<Utf8PathBuf>,
     /// Folders whose certificates are the distribution's.
@@ -93,13 +108,12 @@ pub(crate) struct HostTrust {
 
 impl HostTrust {
     /// A machine that says nothing.
-    #[cfg(test)]
-    pub(crate) fn nowhere() -> Self {
+    pub fn nowhere() -> Self {
         Self { administrator: Vec::new(), distribution: Vec::new(), bundles: Vec::new() }
     }
 
     /// The usual places, and the bundle that `SSL_CERT_FILE` names.
-    pub(crate) fn of_this_machine() -> Self {
+    pub fn of_this_machine() -> Self {
         let named = std::env::var(BUNDLE_VARIABLE).ok().filter(|path| !path.is_empty());
         Self {
             administrator: ADMINISTRATOR_FOLDERS.map(Utf8PathBuf::from).into(),
@@ -107,67 +121,86 @@ impl HostTrust {
             bundles: named.into_iter().map(Utf8PathBuf::from).chain(BUNDLES.map(Utf8PathBuf::from)).collect(),
         }
     }
+
+    /// What lies in these places. Reads files: blocking. What is wrong in them is warned of and left out: it is the machine's affair,
+    /// and nothing asked for it by name.
+    pub(crate) fn read(&self) -> Trusted {
+        let by_place = |places: &[Utf8PathBuf], read: fn(&Utf8Path) -> Vec<Found>| {
+            // A bundle that a variable names may be the usual one.
+            let each_once: BTreeSet<_> = places.iter().collect();
+            each_once.into_iter().map(|place| (place.clone(), read(place))).collect()
+        };
+        Trusted {
+            administrator: by_place(&self.administrator, read_folder),
+            distribution: self.distribution.iter().flat_map(|folder| read_folder(folder)).collect(),
+            bundles: by_place(&self.bundles, read_or_warn),
+        }
+    }
+}
+
+/// What this machine trusts, by where it says so.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    administrator: Vec<(Utf8PathBuf, Vec<Found>)>,
+    distribution: Vec<Found>,
+    bundles: Vec<(Utf8PathBuf, Vec<Found>)>,
 }
 
 /// The extra certificates: those in the files `configured`, then those that `host` trusts beyond its distribution's; each
 /// once, sorted by hash, so that the same set always gives the same image. Reads files: blocking.
 ///
 /// # Errors
-/// Where a configured file is unreadable or holds no certificate, or there are too many. What is wrong on the host is warned
-/// of and left out: it is the machine's affair, and nothing asked for it by name.
-pub(crate) fn find(configured: &[Utf8PathBuf], host: &HostTrust) -> Result<Vec<ExtraCertificate>, CertificateError> {
+/// Where a configured file is unreadable or holds no certificate, or there are too many.
+pub(crate) fn find(configured: &[Utf8PathBuf], host: &Trusted) -> Result<Vec<ExtraCertificate>, CertificateError> {
     let mut extra = BTreeMap::new();
     for path in configured {
         let found = read(path).map_err(|source| CertificateError::Unreadable { path: path.clone(), source })?;
         if found.is_empty() {
             return Err(CertificateError::NoCertificate { path: path.clone() });
         }
-        add(&mut extra, found);
+        add(&mut extra, &found);
     }
     if extra.len() > EXTRA_MAX {
         return Err(CertificateError::TooMany { found: extra.len() });
     }
-    for folder in &host.administrator {
-        add_of_host(&mut extra, folder, read_folder(folder));
+    for (folder, found) in &host.administrator {
+        add_of_host(&mut extra, folder, found);
     }
-    let distribution: BTreeSet<String> =
-        host.distribution.iter().flat_map(|folder| read_folder(folder)).map(|found| found.sha256).collect();
+    let distribution: BTreeSet<&str> = host.distribution.iter().map(|found| found.sha256.as_str()).collect();
     if !distribution.is_empty() {
-        for bundle in &host.bundles {
-            let mut found = read_or_warn(bundle);
-            found.retain(|found| !distribution.contains(&found.sha256));
-            add_of_host(&mut extra, bundle, found);
+        for (bundle, found) in &host.bundles {
+            let beyond: Vec<_> =
+                found.iter().filter(|found| !distribution.contains(found.sha256.as_str())).cloned().collect();
+            add_of_host(&mut extra, bundle, &beyond);
         }
     }
-    Ok(extra.into_values().collect())
+    Ok(extra.into_values().map(ExtraCertificate::from).collect())
 }
 
 /// Everything that a program in a sandbox shall trust, as one bundle of PEM: what this machine trusts, with `extra`. `None` where
-/// there is nothing extra: an image's own bundle will do then. Reads files: blocking.
-pub(crate) fn bundle(extra: &[ExtraCertificate], host: &HostTrust) -> Option<String> {
+/// there is nothing extra: an image's own bundle will do then.
+pub(crate) fn bundle(extra: &[ExtraCertificate], host: &Trusted) -> Option<String> {
     if extra.is_empty() {
         return None;
     }
-    let mut all = BTreeMap::new();
-    for place in &host.bundles {
-        add(&mut all, read_or_warn(place));
+    let of_host = host.bundles.iter().flat_map(|(_, found)| found).chain(&host.distribution);
+    let mut all: BTreeMap<&str, String> =
+        extra.iter().map(|certificate| (certificate.sha256.as_str(), certificate.pem.clone())).collect();
+    for found in of_host {
+        all.entry(&found.sha256).or_insert_with(|| to_pem(&found.der));
     }
-    for folder in &host.distribution {
-        add(&mut all, read_folder(folder));
-    }
-    add(&mut all, extra.to_vec());
-    Some(all.into_values().map(|certificate| certificate.pem).collect())
+    Some(all.into_values().collect())
 }
 
-fn add(extra: &mut BTreeMap<String, ExtraCertificate>, found: Vec<ExtraCertificate>) {
+fn add(extra: &mut BTreeMap<String, Found>, found: &[Found]) {
     for certificate in found {
-        extra.entry(certificate.sha256.clone()).or_insert(certificate);
+        extra.entry(certificate.sha256.clone()).or_insert_with(|| certificate.clone());
     }
 }
 
 /// Adds what a place of the host's has, unless that is too much: a bundle of public authorities that came from elsewhere than
 /// the distribution is nobody's addition.
-fn add_of_host(extra: &mut BTreeMap<String, ExtraCertificate>, place: &Utf8Path, found: Vec<ExtraCertificate>) {
+fn add_of_host(extra: &mut BTreeMap<String, Found>, place: &Utf8Path, found: &[Found]) {
     if extra.len() + found.len() > EXTRA_MAX {
         warn!(%place, found = found.len(), most = EXTRA_MAX, "too many certificates to be additions: they are left out");
     } else {
@@ -175,7 +208,7 @@ fn add_of_host(extra: &mut BTreeMap<String, ExtraCertificate>, place: &Utf8Path,
     }
 }
 
-fn read_folder(folder: &Utf8Path) -> Vec<ExtraCertificate> {
+fn read_folder(folder: &Utf8Path) -> Vec<Found> {
     let mut files = Vec::new();
     list(folder, FOLDER_DEPTH_MAX, &mut files);
     files.sort();
@@ -199,7 +232,7 @@ fn list(folder: &Utf8Path, depth: usize, files: &mut Vec<Utf8PathBuf>) {
     }
 }
 
-fn read_or_warn(path: &Utf8Path) -> Vec<ExtraCertificate> {
+fn read_or_warn(path: &Utf8Path) -> Vec<Found> {
     match read(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -211,7 +244,7 @@ fn read_or_warn(path: &Utf8Path) -> Vec<ExtraCertificate> {
 }
 
 /// All certificates of a file, whatever stands between them.
-fn read(path: &Utf8Path) -> io::Result<Vec<ExtraCertificate>> {
+fn read(path: &Utf8Path) -> io::Result<Vec<Found>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -223,11 +256,7 @@ fn read(path: &Utf8Path) -> io::Result<Vec<ExtraCertificate>> {
             if !is_one_sequence(&der) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a block that says CERTIFICATE is not one"));
             }
-            Ok(ExtraCertificate {
-                pem: to_pem(&der),
-                sha256: hex::encode(Sha256::digest(&der)),
-                source: path.to_owned(),
-            })
+            Ok(Found { sha256: hex::encode(Sha256::digest(&der)), der: der.to_vec(), source: path.to_owned() })
         })
         .collect()
 }
@@ -245,9 +274,12 @@ fn is_one_sequence(der: &[u8]) -> bool {
 fn to_pem(der: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(PEM_COLUMNS) {
-        pem.extend(line.iter().copied().map(char::from));
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, later) = rest.split_at(rest.len().min(PEM_COLUMNS));
+        pem.push_str(line);
         pem.push('\n');
+        rest = later;
     }
     pem.push_str("-----END CERTIFICATE-----\n");
     pem
@@ -304,7 +336,7 @@ mod tests {
     }
 
     fn found(configured: &[Utf8PathBuf], machine: &Machine) -> Vec<String> {
-        find(configured, &machine.host).unwrap().into_iter().map(|found| found.sha256).collect()
+        find(configured, &machine.host.read()).unwrap().into_iter().map(|found| found.sha256).collect()
     }
 
     #[test]
@@ -337,7 +369,7 @@ mod tests {
         machine.write("bundle.crt", pem(1));
         machine.write("admin/a.crt", format!("subject: somebody\r\n{}", pem(1).replace('\n', "\r\n")));
         let configured = machine.write("mine.pem", pem(1));
-        let extra = find(std::slice::from_ref(&configured), &machine.host).unwrap();
+        let extra = find(std::slice::from_ref(&configured), &machine.host.read()).unwrap();
         assert_eq!(extra, [ExtraCertificate { pem: pem(1), sha256: hashes(&[1])[0].clone(), source: configured }]);
     }
 
@@ -346,7 +378,7 @@ mod tests {
         let machine = Machine::new();
         let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         let configured = machine.write("both.pem", format!("{key}{}{key}", pem(1)));
-        let extra = find(&[configured], &machine.host).unwrap();
+        let extra = find(&[configured], &machine.host.read()).unwrap();
         assert_eq!(extra.len(), 1);
         assert_eq!(extra[0].pem, pem(1));
     }
@@ -354,7 +386,7 @@ mod tests {
     #[test]
     fn a_file_of_the_setting_must_be_there_and_hold_a_certificate() {
         let machine = Machine::new();
-        let error = |path| find(&[path], &machine.host).unwrap_err();
+        let error = |path| find(&[path], &machine.host.read()).unwrap_err();
         assert!(matches!(error(machine.folder.path().join("none")), CertificateError::Unreadable { .. }));
         assert!(matches!(error(machine.write("empty", "")), CertificateError::NoCertificate { .. }));
         let cut = to_pem(&der(1)[..100]);
@@ -386,7 +418,7 @@ mod tests {
         let machine = Machine::new();
         let all: String = (0..=u8::try_from(EXTRA_MAX).unwrap()).map(pem).collect();
         let configured = machine.write("all.pem", all);
-        let error = find(&[configured], &machine.host).unwrap_err();
+        let error = find(&[configured], &machine.host.read()).unwrap_err();
         assert!(matches!(error, CertificateError::TooMany { found } if found == EXTRA_MAX + 1));
     }
 
@@ -395,8 +427,8 @@ mod tests {
         let machine = Machine::new();
         machine.write("distribution/a.crt", pem(1));
         machine.write("bundle.crt", pem(1) + &pem(2));
-        let extra = find(&[machine.write("own.pem", pem(3))], &machine.host).unwrap();
-        let bundle = bundle(&extra, &machine.host).unwrap();
+        let extra = find(&[machine.write("own.pem", pem(3))], &machine.host.read()).unwrap();
+        let bundle = bundle(&extra, &machine.host.read()).unwrap();
         for n in [1, 2, 3] {
             assert_eq!(bundle.matches(&pem(n)).count(), 1, "{n}");
         }
@@ -406,6 +438,6 @@ mod tests {
     fn without_anything_extra_there_is_no_bundle() {
         let machine = Machine::new();
         machine.write("bundle.crt", pem(1));
-        assert_eq!(bundle(&[], &machine.host), None);
+        assert_eq!(bundle(&[], &machine.host.read()), None);
     }
 }

@@ -3,6 +3,7 @@
 use bytesize::ByteSize;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::certificates::HostTrust;
 use crate::disk::FREE_BYTES_MIN_DEFAULT;
 
 /// The variable that sets [`Config::free_bytes_min`].
@@ -17,6 +18,8 @@ pub struct Config {
     pub engine_address: Option<String>,
     /// PEM files with certificates that builds and sandboxes trust beside their own.
     pub extra_certificates: Vec<Utf8PathBuf>,
+    /// Where this machine says whom else it trusts beyond its distribution's authorities.
+    pub host_trust: HostTrust,
     /// The guest's binary; the one beside the app where it is `None`.
     pub guest_binary: Option<Utf8PathBuf>,
     /// What is kept free on the disks of the data folder and of the engine, in bytes: below it nothing new starts and running
@@ -64,6 +67,7 @@ impl Config {
             data_folder,
             engine_address: variable("BERTH_ENGINE")?,
             extra_certificates,
+            host_trust: HostTrust::of_this_machine(),
             guest_binary: variable("BERTH_GUEST")?.map(Utf8PathBuf::from),
             free_bytes_min,
         })

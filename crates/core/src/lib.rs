@@ -51,6 +51,7 @@ mod workspace;
 
 pub use api::{Api, Stream};
 pub use app::{App, StartError};
+pub use certificates::HostTrust;
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use disk::FREE_BYTES_MIN_DEFAULT;

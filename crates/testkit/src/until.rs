@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the condition is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How soon the condition is looked at again, at first.
+const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(5);
+/// No look comes later than this after the one before.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(50);
+/// In between: this part of what was waited already. Many tests wait at once, and their looks are work.
+const LOOK_PART: u32 = 8;
 
-/// Waits until `condition` holds, looking every few milliseconds. Honours tokio's paused clock.
+/// Waits until `condition` holds, looking every few milliseconds, and less often the longer it takes. Honours tokio's paused clock.
 ///
 /// # Panics
 /// After `bound`, naming `what` was awaited.
 pub async fn until(what: &str, bound: Duration, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + bound;
+    let began = Instant::now();
+    let deadline = began + bound;
     while !condition().await {
         assert!(Instant::now() < deadline, "{what}: not within {bound:?}");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        let pause = (began.elapsed() / LOOK_PART).clamp(LOOK_INTERVAL_MIN, LOOK_INTERVAL_MAX);
+        tokio::time::sleep(pause).await;
     }
 }
 

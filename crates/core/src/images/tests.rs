@@ -32,7 +32,7 @@ fn trial(dockerfile: &'static str) -> AgentImage {
 
 fn authority() -> Vec<ExtraCertificate> {
     let path = Utf8PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/images/tests/authority.pem"));
-    certificates::find(&[path], &HostTrust::nowhere()).unwrap()
+    certificates::find(&[path], &HostTrust::nowhere().read()).unwrap()
 }
 
 /// An installation of the test's own on the shared engine; what it made goes when it does, also when the test fails.

@@ -27,7 +27,7 @@ use wire::{
 use crate::scene::{BOUND, Stage};
 
 /// Cases, unless the environment says otherwise.
-const CASES: u64 = 100;
+const CASES: u64 = 40;
 /// Cases at the same time: most of a case is waiting for commits.
 const AT_ONCE: usize = 8;
 /// What happens in a case.

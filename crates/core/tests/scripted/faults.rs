@@ -18,7 +18,7 @@ use crate::scene::{BOUND, Scene};
 /// A life with a guest that does not end its agent takes its patience, twice where killing fails.
 const END_BOUND: Duration = Duration::from_mins(3);
 /// Lives that are lived at once: they wait more than they work.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 24;
 /// Calls of one kind, in one life, that meet a fault.
 const CALLS_MAX: usize = 8;
 /// How long a call stalls that answers in the end.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use berth_core::{Api, App, Clock, Config, Connected, Connector, Stream, SystemClock};
+use berth_core::{Api, App, Clock, Config, Connected, Connector, HostTrust, Stream, SystemClock};
 use camino_tempfile::Utf8TempDir;
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
@@ -51,6 +51,7 @@ impl Stage {
             data_folder: folder.path().join("data"),
             engine_address: None,
             extra_certificates: Vec::new(),
+            host_trust: HostTrust::nowhere(),
             guest_binary: Some(guest_binary),
             free_bytes_min: 0,
         };
