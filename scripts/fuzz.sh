@@ -4,9 +4,12 @@
 # What was tried and is worth trying again, and what was found; either may be thrown away.
 FUZZ=$PWD/target/fuzz
 FUZZ_PROGRAM=$PWD/target/debug/examples/fuzz
-# How long each target runs in `./dev test`, and how many at a time, in seconds and processes.
+# How long each target runs in `./dev test`, and how many at a time, in seconds and processes. Longer beside tests that come first.
 FUZZ_SECONDS=60
+FUZZ_SECONDS_BESIDE=90
 FUZZ_AT_ONCE=2
+# Of the run in the background, once one has begun.
+FUZZ_PID=''
 # One input may take this long, and all of a target's memory may grow to this, in seconds and MiB.
 FUZZ_INPUT_SECONDS_MAX=20
 FUZZ_MEMORY_MIB_MAX=1024
@@ -94,11 +97,29 @@ fuzz() {
     ((${#found[@]} == 0))
 }
 
+# fuzz_begin SECONDS NICENESS: in the background; part_fuzz says what came of it.
+fuzz_begin() {
+    local targets
+    logged "building the fuzzer" build_fuzz || return
+    mapfile -t targets < <(fuzz_targets)
+    {
+        renice -n "$2" "$BASHPID" >/dev/null
+        fuzz_all "$1" "${targets[@]}" >"$DEV/fuzz-found" 2>"$DEV/fuzz-said"
+    } </dev/null &
+    FUZZ_PID=$!
+}
+
 part_fuzz() {
     local targets found target
-    logged "building the fuzzer" build_fuzz || { failed "building the fuzzer" && return; }
+    if [[ -z $FUZZ_PID ]] && ! fuzz_begin "$FUZZ_SECONDS" 0; then
+        failed "building the fuzzer"
+        return
+    fi
+    wait "$FUZZ_PID" || failed "fuzzing (it ended early)"
+    FUZZ_PID=''
+    cat "$DEV/fuzz-said" >&2
     mapfile -t targets < <(fuzz_targets)
-    mapfile -t found < <(fuzz_all "$FUZZ_SECONDS" "${targets[@]}")
+    mapfile -t found <"$DEV/fuzz-found"
     for target in "${found[@]}"; do
         fuzz_tell "$target"
         failed "fuzz $target"

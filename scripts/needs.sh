@@ -22,6 +22,7 @@ daemon | cmd:dockerd                    | docker.io                     | moby-e
 test   | cmd:dockerd                    | docker.io                     | moby-engine                        | docker                  | -
 test   | cmd:nsenter                    | util-linux                    | util-linux                         | util-linux              | -
 test   | cmd:git                        | git                           | git                                | git                     | git
+test   | cmd:openssl                    | openssl                       | openssl                            | openssl                 | -
 test   | cmd:python3                    | python3                       | python3                            | python                  | python
 test   | py:markdown_it                 | python3-markdown-it           | python3-markdown-it-py             | python-markdown-it-py   | -
 test   | cmd:chromium                   | chromium                      | chromium                           | chromium                | -

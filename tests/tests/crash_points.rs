@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use berth_tests::{
-    TestApp,
+    OwnImage, TestApp,
     app::RUN_TIME_MAX,
     binaries, docker, sample,
     truth::{self, Recoveries},
     until,
 };
 use camino::Utf8PathBuf;
+use camino_tempfile::Utf8TempDir;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -61,6 +62,10 @@ enum Scene {
     Paused,
     /// A person cancels an agent whose guest does not hear it.
     Deaf,
+    /// The image of the Gallery is not there yet.
+    Built,
+    /// An image of a person's own needs a line for the sandbox's user.
+    Adapted,
 }
 
 impl Scene {
@@ -79,6 +84,8 @@ impl Scene {
             "run-record" => Self::Retried,
             "container-unpause" => Self::Paused,
             "container-kill" => Self::Deaf,
+            "image-build" => Self::Built,
+            "image-fill" | "image-commit" => Self::Adapted,
             _ => Self::Whole,
         }
     }
@@ -101,24 +108,32 @@ fn faults() -> Vec<String> {
 /// An app that is killed again and again on one data folder.
 struct Matrix {
     app: TestApp,
+    /// What the app has in its environment besides the point at which it dies.
+    environment: Vec<(&'static str, String)>,
     agents: usize,
+    /// The image that was built for it, which goes with it.
+    built: Option<Built>,
     recoveries: Recoveries,
 }
 
 impl Matrix {
     async fn start() -> Self {
         let app = TestApp::start().await;
-        Self { app, agents: 0, recoveries: Recoveries::default() }
+        Self { app, environment: Vec::new(), agents: 0, built: None, recoveries: Recoveries::default() }
     }
 
     /// An agent that has never worked, so that its home is new.
     async fn agent(&mut self, review: ReviewGate) -> String {
+        self.agent_in("script", Launch::Image, review).await
+    }
+
+    async fn agent_in(&mut self, image: &str, launch: Launch, review: ReviewGate) -> String {
         self.agents += 1;
         let name = format!("agent-{}", self.agents);
         let create = CreateAgent {
             name: name.clone(),
-            image: "script".to_owned(),
-            launch: Launch::Image,
+            image: image.to_owned(),
+            launch,
             limits: wire::Limits::default(),
             review,
         };
@@ -129,8 +144,14 @@ impl Matrix {
     /// The app is killed, and started to die at that point: before it serves, perhaps.
     async fn arm(&mut self, fault: &str) {
         self.app.kill().await;
-        self.app.set_environment(&[("BERTH_FAULT", fault)]);
+        self.set_environment(Some(fault));
         self.app.try_restart().await;
+    }
+
+    fn set_environment(&mut self, fault: Option<&str>) {
+        let always = self.environment.iter().map(|(name, value)| (*name, value.as_str()));
+        let environment: Vec<_> = fault.map(|fault| ("BERTH_FAULT", fault)).into_iter().chain(always).collect();
+        self.app.set_environment(&environment);
     }
 
     /// Makes a call, if there is still somebody to answer it. Whether it was carried out is seen after the restart.
@@ -143,7 +164,7 @@ impl Matrix {
     /// Waits for the death, and starts the app again.
     async fn outlives(&mut self, fault: &str) -> Instant {
         until(&format!("the app to reach `{fault}`"), DEATH_TIME_MAX, async || self.app.is_dead().then_some(())).await;
-        self.app.set_environment(&[]);
+        self.set_environment(None);
         let began = Instant::now();
         self.app.restart().await;
         began
@@ -159,6 +180,17 @@ impl Matrix {
     async fn task(&mut self, agent: &str, prompt: &str) -> TaskCreated {
         let task = NewTask { agent: Some(agent.to_owned()), ..new_task("before", prompt) };
         self.app.call(CreateTask { task }).await.unwrap()
+    }
+
+    /// A task of the fault's name, handed in to an app that dies of it, and again where the app took no note.
+    async fn hands_in(&mut self, fault: &str, task: NewTask) -> (TaskCreated, Instant) {
+        self.attempt(CreateTask { task: task.clone() }).await;
+        let since = self.outlives(fault).await;
+        let created = match self.find(fault).await {
+            Some(created) => created,
+            None => self.app.call(CreateTask { task }).await.unwrap(),
+        };
+        (created, since)
     }
 
     /// The task of that title, if it was taken in.
@@ -192,6 +224,8 @@ impl Matrix {
             Scene::Retried => self.survives_retry(fault).await,
             Scene::Paused => self.survives_pause(fault).await,
             Scene::Deaf => self.survives_deafness(fault).await,
+            Scene::Built => self.survives_build(fault).await,
+            Scene::Adapted => self.survives_adaption(fault).await,
         }
         self.app.is_swept().await;
         truth::attachments_have_tasks(&self.app).await;
@@ -210,12 +244,7 @@ impl Matrix {
             content: AttachmentContent::Inline { base64: STANDARD.encode("hello") },
         };
         let task = NewTask { agent: Some(agent), attachments: vec![file], ..new_task(fault, truth::WITNESS) };
-        self.attempt(CreateTask { task: task.clone() }).await;
-        let since = self.outlives(fault).await;
-        let created = match self.find(fault).await {
-            Some(created) => created,
-            None => self.app.call(CreateTask { task }).await.unwrap(),
-        };
+        let (created, since) = self.hands_in(fault, task).await;
         let view = self.recovers(fault, &created, Phase::Completed, since).await;
         let workspace = truth::is_complete(&self.app, &view, 1).await;
         assert_eq!(std::fs::read_to_string(workspace.join("notes.txt")).unwrap(), "hello");
@@ -409,6 +438,40 @@ impl Matrix {
         truth::is_accounted_for(&self.app, &view, 1).await;
     }
 
+    async fn survives_build(&mut self, fault: &str) {
+        let built = self.built.get_or_insert_with(Built::nothing);
+        built.forget();
+        let authority = built.authority().into_string();
+        let agent = self.agent(ReviewGate::Skip).await;
+        self.environment.push(("BERTH_EXTRA_CERTIFICATES", authority));
+        self.arm(fault).await;
+        let task = NewTask { agent: Some(agent), ..new_task(fault, truth::WITNESS) };
+        let (created, since) = self.hands_in(fault, task).await;
+        let view = self.recovers(fault, &created, Phase::Completed, since).await;
+        truth::is_complete(&self.app, &view, 1).await;
+        truth::is_accounted_for(&self.app, &view, 1).await;
+        self.environment.clear();
+        let install = format!("label=berth.install={}", self.app.install().unwrap());
+        let list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", &install, "berth/script"];
+        let tag = docker::docker(&list).trim().to_owned();
+        self.built.as_mut().unwrap().tag = Some(tag);
+    }
+
+    async fn survives_adaption(&mut self, fault: &str) {
+        // Debian's own has no line for the sandbox's user, and other tests adapt it.
+        let image =
+            OwnImage::build(&format!("adapted-{fault}"), &format!("FROM debian:bookworm-slim\nLABEL of={fault}\n"));
+        let script = truth::WITNESS.split("```").nth(1).and_then(|block| block.strip_prefix("sh\n")).unwrap();
+        let launch = Launch::Command { argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec() };
+        let agent = self.agent_in(&image.tag, launch, ReviewGate::Skip).await;
+        self.arm(fault).await;
+        let task = NewTask { agent: Some(agent), ..new_task(fault, "anything") };
+        let (created, since) = self.hands_in(fault, task).await;
+        let view = self.recovers(fault, &created, Phase::Completed, since).await;
+        truth::is_complete(&self.app, &view, 1).await;
+        truth::is_accounted_for(&self.app, &view, 1).await;
+    }
+
     /// Waits until the app speaks with the guest of an agent at work, or is dead.
     async fn takes_over(&mut self, created: &TaskCreated) {
         until("the sandbox to be taken over", RUN_TIME_MAX, async || {
@@ -428,6 +491,51 @@ impl Matrix {
         let created = self.task(&agent, &sample::script(&["echo \"$BERTH_ATTEMPT\" >> began", "sleep 600"])).await;
         let workspace = self.app.leaves_file(&created, "began").await;
         (created, workspace)
+    }
+}
+
+/// The Gallery's image for whoever trusts an authority that nobody else knows: so it is there for this test alone.
+struct Built {
+    folder: Utf8TempDir,
+    /// What it is called, once it was built.
+    tag: Option<String>,
+}
+
+impl Built {
+    /// The authority, and no image yet.
+    fn nothing() -> Self {
+        let built = Self { folder: camino_tempfile::tempdir().unwrap(), tag: None };
+        let mut command = std::process::Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-keyout", "/dev/null"]);
+        command.args(["-subj", &format!("/CN=Berth's test {}", built.folder.path()), "-out"]).arg(built.authority());
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        built
+    }
+
+    fn authority(&self) -> Utf8PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    /// Another name for the image, by which the engine knows that it has made all of it before.
+    fn kept() -> String {
+        format!("berth-test/built:{}", std::process::id())
+    }
+
+    /// Takes the image away, so that it has to be built again: in a moment.
+    fn forget(&mut self) {
+        if let Some(tag) = self.tag.take() {
+            docker::docker(&["image", "tag", &tag, &Self::kept()]);
+            docker::docker(&["image", "rm", &tag]);
+        }
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        for name in [self.tag.take(), Some(Self::kept())].into_iter().flatten() {
+            let _never_made = docker::Docker::of_this_machine().try_run(&["image", "rm", "--force", &name]);
+        }
     }
 }
 
@@ -476,10 +584,17 @@ async fn a_kill_at_the_effects_between_them_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_a_person_decides_or_something_ends_loses_nothing() {
-    survives_all(|_, scene| !matches!(scene, Scene::Whole | Scene::Paused | Scene::Deaf)).await;
+    let is_elsewhere =
+        |scene| matches!(scene, Scene::Whole | Scene::Paused | Scene::Deaf | Scene::Built | Scene::Adapted);
+    survives_all(|_, scene| !is_elsewhere(scene)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_around_the_end_of_a_paused_sandbox_loses_nothing() {
     survives_all(|_, scene| matches!(scene, Scene::Paused | Scene::Deaf)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_an_image_is_made_loses_nothing() {
+    survives_all(|_, scene| matches!(scene, Scene::Built | Scene::Adapted)).await;
 }

@@ -6,13 +6,8 @@ use std::{
     time::Duration,
 };
 
-use berth_tests::{
-    TestApp,
-    docker::{Docker, docker},
-    until,
-};
+use berth_tests::{OwnImage, TestApp, docker::docker, own_image::user, until};
 use camino::Utf8PathBuf;
-use camino_tempfile::Utf8TempDir;
 use wire::{
     Phase,
     call::{CreateAgent, CreateTask, ShowRun},
@@ -22,42 +17,6 @@ use wire::{
 
 /// Far more than a run of these takes.
 const RUN_TIME_MAX: Duration = Duration::from_mins(1);
-
-/// An image that is made for one test and removed with it.
-struct OwnImage {
-    tag: String,
-    _context: Utf8TempDir,
-}
-
-impl OwnImage {
-    fn build(name: &str, dockerfile: &str) -> Self {
-        Self::build_with(name, dockerfile, &[])
-    }
-
-    /// With files of this machine's in the context.
-    fn build_with(name: &str, dockerfile: &str, files: &[(&str, &str)]) -> Self {
-        let context = camino_tempfile::tempdir().unwrap();
-        for (name, path) in files {
-            std::fs::copy(path, context.path().join(name)).unwrap();
-        }
-        std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
-        let tag = format!("berth-test/{name}:{}", std::process::id());
-        docker(&["build", "--quiet", "--network", "none", "--tag", &tag, context.path().as_str()]);
-        Self { tag, _context: context }
-    }
-}
-
-impl Drop for OwnImage {
-    fn drop(&mut self) {
-        let id = Docker::of_this_machine()
-            .try_run(&["image", "inspect", "--format", "{{.Id}}", &self.tag])
-            .unwrap_or_default();
-        let adapted = format!("berth/adapted:{}-{}", id.trim().trim_start_matches("sha256:"), user());
-        for image in [&self.tag, &adapted] {
-            let _gone_already = Docker::of_this_machine().try_run(&["rmi", "--force", image]);
-        }
-    }
-}
 
 /// Counts the agents.
 static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -261,12 +220,6 @@ async fn an_image_that_does_not_know_the_user_is_adapted_once_and_reclaimed_with
     // The end of any step is a reason to look.
     run(&app, "debian:bookworm-slim", command(&["/bin/true"])).await;
     until("the adapted image to go", RUN_TIME_MAX, async || (!adapted().contains(&digest)).then_some(())).await;
-}
-
-/// Whom sandboxes run as: the person, or 1000 where that is root.
-fn user() -> String {
-    let own = nix::unistd::geteuid();
-    if own.is_root() { "1000".to_owned() } else { own.to_string() }
 }
 
 /// A certificate made for this test alone.

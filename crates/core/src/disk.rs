@@ -93,6 +93,11 @@ impl Room {
     }
 }
 
+/// Whether that says that there is no room, and nothing else.
+pub(crate) fn says_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
 impl Disks {
     pub(crate) fn new(free_bytes_min: u64) -> Self {
         Self { free_bytes_min, room: watch::channel(Room::default()).0, nudge: Notify::new() }
@@ -118,7 +123,7 @@ impl Disks {
         self.room.borrow().is_refused
     }
 
-    /// The data folder refused a write.
+    /// The data folder refused a write: it is full ([`says_full`]).
     pub(crate) fn refuse(&self) {
         self.room.send_if_modified(|room| {
             let is_news = !room.is_refused;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use engine::{Engine, EngineError, EngineFacts, VolumeName};
 use futures::future::BoxFuture;
-use tokio::sync::{Notify, OnceCell, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wire::{ErrorCode, ErrorView, view::EngineView};
@@ -44,7 +44,7 @@ pub(crate) struct Up {
     pub(crate) facts: EngineFacts,
     pub(crate) found: String,
     /// The volume with the guest, made sure of once per connection.
-    pub(crate) guest_volume: OnceCell<VolumeName>,
+    pub(crate) guest_volume: Mutex<Option<VolumeName>>,
 }
 
 #[derive(Clone)]
@@ -176,7 +176,7 @@ impl EngineLink {
                 engine: connected.engine,
                 facts,
                 found: connected.found,
-                guest_volume: OnceCell::new(),
+                guest_volume: Mutex::default(),
             })),
             Err(error) => self.down(&error),
         }

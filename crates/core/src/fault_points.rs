@@ -58,6 +58,12 @@ points! {
     EventRecord = "event-record",
     /// The agent's image is made sure of.
     ImageEnsure = "image-ensure",
+    /// An image of the Gallery is built.
+    ImageBuild = "image-build",
+    /// A copy of an image gets lines for the sandbox's user.
+    ImageFill = "image-fill",
+    /// The copy becomes an image.
+    ImageCommit = "image-commit",
     /// The volume with the guest is made.
     GuestVolumeCreate = "guest-volume-create",
     /// The guest is put into its volume.

@@ -155,14 +155,30 @@ pub(crate) enum GuestVolumeError {
     },
 }
 
-/// The guest's volume on that engine, made sure of once per connection.
+/// The guest's volume on that engine: filled once per connection, and again where somebody has taken it away since. To be called while
+/// nothing that fills is taken for a leftover (`House::filling`).
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) async fn made_sure(house: &House, up: &Up) -> Result<VolumeName, GuestVolumeError> {
+    let mut known = up.guest_volume.lock().await;
+    if let Some(volume) = &*known
+        && up.engine.volume(volume).await?.is_some()
+    {
+        return Ok(volume.clone());
+    }
+    let guest = house.guest_binary(&up.facts.architecture)?;
+    let volume = ensure(up.engine.as_ref(), house.install, &guest).await?;
+    Ok(known.insert(volume).clone())
+}
+
+/// The same for whoever is not filling anything.
 pub(crate) async fn of_link(house: &House, up: &Up) -> Result<VolumeName, ErrorView> {
-    let ensured = up.guest_volume.get_or_try_init(async || {
-        // What fills it is no leftover.
+    let made_sure = {
         let _filling = house.filling.read().await;
-        ensure(up.engine.as_ref(), house.install, &house.guest_binary(&up.facts.architecture)?).await
-    });
-    ensured.await.cloned().map_err(|error| match &error {
+        made_sure(house, up).await
+    };
+    made_sure.map_err(|error| match &error {
         GuestVolumeError::Engine(error) => faults::of_engine(error),
         GuestVolumeError::NoGuest { .. } | GuestVolumeError::Changed { .. } => {
             ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
@@ -323,7 +339,7 @@ pub(crate) async fn create_or_find(engine: &dyn Engine, spec: &ContainerSpec) ->
         .with_max_delay(CREATE_DELAY_MAX)
         .with_max_times(CREATE_TRIES);
     let name: ContainerId = spec.name.clone().into();
-    let create = async || match engine.create(spec).await {
+    let create = async || match create_of_image(engine, spec).await {
         Err(error) if error.kind() == ErrorKind::Conflict => match engine.inspect(&name).await? {
             Some(_) => Ok(name.clone()),
             None => Err(error),
@@ -331,6 +347,18 @@ pub(crate) async fn create_or_find(engine: &dyn Engine, spec: &ContainerSpec) ->
         created => created,
     };
     create.retry(bounded).when(|error: &EngineError| error.kind() == ErrorKind::Conflict).await
+}
+
+/// Makes a container, and first the image that holds nothing where it is of that one and the image is gone: whoever prunes an engine takes
+/// away what no container uses just now.
+pub(crate) async fn create_of_image(engine: &dyn Engine, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+    match engine.create(spec).await {
+        Err(error) if error.is_gone() && spec.image == empty_image() => {
+            ensure_empty_image(engine, &spec.ownership.install).await?;
+            engine.create(spec).await
+        }
+        created => created,
+    }
 }
 
 /// Takes that container away.

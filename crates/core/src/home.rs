@@ -155,7 +155,8 @@ async fn seed(
     let source = make_filler(engine, &source).await?;
     let stream = match engine.get_archive(&source, Utf8Path::new(HOME_FOLDER), SEED_BYTES_MAX).await {
         Ok(stream) => Some(stream),
-        Err(error) if error.is_gone() => None,
+        // The image has nothing there. Where the container itself is gone, the next try makes another.
+        Err(error) if error.is_gone() && engine.inspect(&source).await?.is_some() => None,
         Err(error) => {
             remove_filler(engine, &source).await?;
             return Err(error.into());

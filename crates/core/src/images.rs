@@ -26,6 +26,7 @@ use tracing::{info, warn};
 
 use self::catalogue::{AgentImage, find};
 use crate::certificates::ExtraCertificate;
+use crate::fault_points::{Point, around};
 
 /// The label that says what an image was made from.
 pub(crate) const HASH_LABEL: &str = "berth.image-hash";
@@ -199,7 +200,8 @@ impl Images {
             network: BuildNetwork::Usual,
         };
         let (told, telling) = mpsc::channel(PROGRESS_QUEUE_MAX);
-        let (built, ()) = tokio::join!(engine.build(request, told), watch(telling, &progress, step));
+        let building = around(Point::ImageBuild, engine.build(request, told));
+        let (built, ()) = tokio::join!(building, watch(telling, &progress, step));
         built.map(drop).map_err(|source| ImageError::Build { name: image.name, step: step.take(), source })
     }
 

@@ -338,9 +338,7 @@ impl Process {
             tokio::select! {
                 biased;
                 message = read_message(&running.status, &mut status) => {
-                    if !pending.is_empty() {
-                        self.append(&pending);
-                    }
+                    self.keep(&pending).await;
                     return message.map(|()| RawStatus::from_bytes(status));
                 }
                 () = sleep_until(runs_out_at.unwrap_or(running.started_at)), if runs_out_at.is_some() => {
@@ -389,12 +387,24 @@ impl Process {
         appended.is_ok()
     }
 
+    /// Puts bytes into the spool, however long that takes: nobody is told of an end before all that came first is kept. Gives them up where
+    /// the process is being ended.
+    async fn keep(&self, bytes: &[u8]) {
+        while !bytes.is_empty() && !self.append(bytes) && !self.state().is_being_ended {
+            sleep(SPOOL_RETRY).await;
+        }
+    }
+
     /// Takes what the main process left in its pipe or terminal, over the bound if need be.
     async fn drain(&self, output: &Fd) {
         let mut drained = 0;
+        let mut buffer = vec![0; READ_BYTES];
         while drained < DRAIN_BYTES_MAX {
-            match self.drain_once(output) {
-                Ok(Got::Bytes(count)) => drained += count,
+            match output.read_now(&mut buffer) {
+                Ok(Got::Bytes(count)) => {
+                    drained += count;
+                    self.keep(&buffer[..count]).await;
+                }
                 Ok(Got::Nothing) if self.terminal.is_some() => {
                     if timeout(TERMINAL_QUIET, self.wait_readable(output)).await.is_err() {
                         return;
@@ -410,15 +420,6 @@ impl Process {
         drop(output.readable().await);
         let mut nothing = [0; 0];
         drop(output.try_read(&mut nothing));
-    }
-
-    fn drain_once(&self, output: &Fd) -> io::Result<Got> {
-        let mut buffer = vec![0; READ_BYTES];
-        let got = output.read_now(&mut buffer)?;
-        if let Got::Bytes(count) = got {
-            self.append(&buffer[..count]);
-        }
-        Ok(got)
     }
 
     fn exit_record(&self, raw: Option<RawStatus>, running: &Running) -> ExitRecord {

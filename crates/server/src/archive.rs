@@ -20,6 +20,9 @@ use crate::{refusal::Refusal, routes::StreamQuery, server::Shared, stream::is_ar
 /// How long a sender may be silent in the middle of an archive.
 const SILENCE_MAX: Duration = Duration::from_mins(2);
 
+/// How long what is still to come of an archive is read over after the answer: until the sender has heard it.
+const LINGER_MAX: Duration = Duration::from_secs(10);
+
 type Asked = Result<Query<StreamQuery>, QueryRejection>;
 
 /// What a ticket is for; one for a WebSocket is used up all the same.
@@ -75,15 +78,23 @@ pub(crate) async fn import(
     query: Asked,
     request: Request,
 ) -> Result<Json<HomeImported>, Refusal> {
+    let mut body: BodyDataStream = request.into_body().into_data_stream();
+    let imported = take_in(&shared, query, &mut body).await;
+    // A connection that is closed on what nobody has read is reset, and the sender would not hear the answer (RFC 9112, section 9.6).
+    let rest = timeout(LINGER_MAX, async move { while body.next().await.is_some_and(|chunk| chunk.is_ok()) {} });
+    tokio::spawn(async move { drop(rest.await) });
+    imported.map(Json)
+}
+
+async fn take_in(shared: &Shared, query: Asked, body: &mut BodyDataStream) -> Result<HomeImported, Refusal> {
     let _slot = shared.stream_slots.clone().try_acquire_owned().map_err(|_| Refusal::busy("archives"))?;
-    let target = target(&shared, query)?;
+    let target = target(shared, query)?;
     if !matches!(target, StreamTarget::ImportHome { .. }) {
         return Err(other_way());
     }
     let Stream::Upload(Upload { chunks, mut done }) = shared.backend.open_stream(target).await? else {
         return Err(other_way());
     };
-    let mut body: BodyDataStream = request.into_body().into_data_stream();
     let sending = async {
         loop {
             let chunk = match timeout(SILENCE_MAX, body.next()).await {
@@ -108,7 +119,7 @@ pub(crate) async fn import(
         Some(done) => done,
         None => done.await,
     };
-    Ok(Json(done.unwrap_or_else(|_| Err(broken()))?))
+    Ok(done.unwrap_or_else(|_| Err(broken()))?)
 }
 
 fn broken() -> ErrorView {

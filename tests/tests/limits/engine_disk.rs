@@ -6,7 +6,7 @@ use berth_tests::{
     own_engine::{DataRoot, LiveRestore, OwnEngine},
     until,
 };
-use wire::{ErrorCode, LimitsPatch, Phase};
+use wire::{ErrorCode, LimitsPatch, Phase, call::TaskCreated};
 
 use crate::support::{BOUND, agent, start};
 
@@ -28,11 +28,16 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
     agent(&app, "quick", &["sh", "-c", "echo done"]).await;
     agent(&app, "printer", &["sh", "-c", "echo begun; while [ ! -e go ]; do sleep 0.1; done; seq 1 3000000; echo end"])
         .await;
+    // What it prints at last fits into the pipe that it prints to: it ends without waiting for anybody to read it.
+    agent(&app, "brief", &["sh", "-c", "while [ ! -e go ]; do sleep 0.1; done; seq 1 9000; touch ended"]).await;
     let first = start(&app, "quick", LimitsPatch::default()).await;
     app.reaches(&first, Phase::Completed).await;
     let printing = start(&app, "printer", LimitsPatch::default()).await;
     app.reaches(&printing, Phase::Executing).await;
     let workspace = app.workspace(&printing).await;
+    let brief = start(&app, "brief", LimitsPatch::default()).await;
+    app.reaches(&brief, Phase::Executing).await;
+    let brief_workspace = app.workspace(&brief).await;
 
     let root = engine_root(&engine);
     let fill = format!(
@@ -42,6 +47,9 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
 
     // What prints there prints on: its output goes to the data folder as it comes, and waits inside where it has to.
     std::fs::write(workspace.join("go"), "").unwrap();
+    std::fs::write(brief_workspace.join("go"), "").unwrap();
+    until("the brief one to have printed all", BOUND, async || brief_workspace.join("ended").exists().then_some(()))
+        .await;
     // A new one cannot be made.
     let failed = start(&app, "quick", LimitsPatch::default()).await;
     let error = app.reaches(&failed, Phase::Failed).await.summary.error.unwrap();
@@ -57,6 +65,15 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
     .await;
     eprintln!("a step that printed while the engine's disk was full: {:?}", view.summary.error);
     assert_eq!(view.summary.phase, Phase::Completed, "{view:#?}");
+    app.reaches(&brief, Phase::Completed).await;
+    let numbers = |last: u32| (1..=last).map(|number| format!("{number}\n")).collect::<String>();
+    let printed = async |created: &TaskCreated| app.run(["logs", &created.run.to_string()]).await.good().text();
+    // Not as an assertion of equality: it would print it all.
+    assert!(printed(&brief).await == numbers(9_000), "what an agent printed last on a full disk is kept");
+    assert!(
+        printed(&printing).await == format!("begun\n{}end\n", numbers(3_000_000)),
+        "nothing is missing of a long one"
+    );
     let again = start(&app, "quick", LimitsPatch::default()).await;
     app.reaches(&again, Phase::Completed).await;
     app.is_swept().await;

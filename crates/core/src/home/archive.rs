@@ -375,6 +375,13 @@ impl Carrier<'_> {
             return self.skip(input, size_bytes);
         }
         let target = extended.target.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
+        if kind == Kind::HardLink
+            && let Some(first) = self.path_of(target.as_deref().unwrap_or_default())?
+            && self.is_beneath_fixed_link(&first)
+        {
+            self.leave_out("a second name of something that was left out");
+            return self.skip(input, size_bytes);
+        }
         let mut entry = Entry {
             kind,
             path,
@@ -440,7 +447,7 @@ impl Carrier<'_> {
     /// What the beginning has laid out stays as it is; something else in its place is left out.
     fn is_fixed(&mut self, path: &[u8], kind: Kind) -> bool {
         // An agent may have put a folder of its own where every home has a link.
-        if parents(path).any(|parent| self.fixed.contains(parent) && self.links.contains(parent)) {
+        if self.is_beneath_fixed_link(path) {
             self.leave_out("every home has a link above it");
             return true;
         }
@@ -454,6 +461,10 @@ impl Carrier<'_> {
         }
         // A folder's permissions are the archive's to say.
         is_link
+    }
+
+    fn is_beneath_fixed_link(&self, path: &[u8]) -> bool {
+        parents(path).any(|parent| self.fixed.contains(parent) && self.links.contains(parent))
     }
 
     /// No entry lies beneath a link, and no hard link points out.

@@ -216,10 +216,16 @@ async fn carry_in(
         }
         Err(error) => Err(error),
     };
-    if kept.is_err() {
+    // A commit whose answer was lost may have made it the home.
+    if kept.is_err() && is_filling(house, volume.as_str()).await {
         discard(house, up, &volume).await;
     }
     kept
+}
+
+/// Whether a volume is one that an import has begun, and no more: as it is now, whatever an earlier look has said.
+async fn is_filling(house: &House, volume: &str) -> bool {
+    house.store.home(volume).await.is_ok_and(|now| now.state == HomeState::Filling)
 }
 
 async fn take_in(
@@ -339,7 +345,7 @@ pub(crate) async fn sweep(house: &House, up: &Up) -> Result<(), EngineError> {
     for home in homes {
         let is_to_go = match home.state {
             HomeState::Going => true,
-            HomeState::Filling => house.homes.work(home.agent).is_none(),
+            HomeState::Filling => house.homes.work(home.agent).is_none() && is_filling(house, &home.volume).await,
             HomeState::New | HomeState::Ready => false,
         };
         let Some(volume) = VolumeName::parse(home.volume.as_str()).ok().filter(|_| is_to_go) else { continue };

@@ -29,7 +29,7 @@ use wire::{ErrorCode, ErrorView, ids::AgentId};
 
 use super::HOME_FOLDER;
 use crate::engine_link::Up;
-use crate::guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, empty_image};
+use crate::guest_volume::{GUEST_FOLDER, GUEST_PROGRAM, create_of_image, empty_image};
 use crate::house::House;
 use crate::{escape, faults};
 
@@ -37,6 +37,8 @@ use crate::{escape, faults};
 const QUESTIONS_MAX: usize = 16;
 /// How long a reader stays without a question.
 const IDLE_MAX: Duration = Duration::from_secs(15);
+/// How often a question is asked at most.
+const ASKED_MAX: usize = 3;
 /// How long one question may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long measuring may take.
@@ -54,7 +56,10 @@ pub(crate) struct Readers {
 #[derive(Clone)]
 struct Handle {
     questions: mpsc::Sender<Question>,
+    /// It is to end, whatever it is asked.
     end: CancellationToken,
+    /// It is to end once it is asked nothing.
+    rest: CancellationToken,
     gone: CancellationToken,
     /// Whether a person looks into it.
     is_shown: Arc<AtomicBool>,
@@ -81,7 +86,7 @@ pub(crate) async fn list(
     after: Option<Name>,
     limit: u32,
 ) -> Result<Page, ErrorView> {
-    ask(house, home, |answer| Question::List { path, after, limit, answer }).await
+    ask(house, home, |answer| Question::List { path: path.clone(), after: after.clone(), limit, answer }).await
 }
 
 /// A piece of a file.
@@ -92,7 +97,7 @@ pub(crate) async fn read(
     offset: u64,
     length: u32,
 ) -> Result<Piece, ErrorView> {
-    ask(house, home, |answer| Question::Read { path, offset, length, answer }).await
+    ask(house, home, |answer| Question::Read { path: path.clone(), offset, length, answer }).await
 }
 
 /// How many bytes there are in it, and how many files.
@@ -103,19 +108,20 @@ pub(crate) async fn measure(house: &Arc<House>, home: &Readable) -> Result<(u64,
 async fn ask<T>(
     house: &Arc<House>,
     home: &Readable,
-    question: impl FnOnce(oneshot::Sender<Result<T, ErrorView>>) -> Question,
+    question: impl Fn(oneshot::Sender<Result<T, ErrorView>>) -> Question,
 ) -> Result<T, ErrorView> {
     let up = house.link.up()?;
-    let (answer, answered) = oneshot::channel();
-    let mut question = question(answer);
-    let is_for_a_person = !matches!(question, Question::Measure { .. });
-    // One that ends at this very moment is replaced, once.
-    for _ in 0..2 {
-        let handle = open(house, &up, home);
+    for _ in 0..ASKED_MAX {
+        let (answer, answered) = oneshot::channel();
+        let question = question(answer);
+        let is_for_a_person = !matches!(question, Question::Measure { .. });
+        let handle = open(house, &up, home).await;
         handle.is_shown.fetch_or(is_for_a_person, Ordering::Relaxed);
-        match handle.questions.send(question).await {
-            Ok(()) => return answered.await.unwrap_or_else(|_| Err(gone())),
-            Err(unsent) => question = unsent.0,
+        // One that rests at this very moment leaves the question unheard: the next is asked.
+        if handle.questions.send(question).await.is_ok()
+            && let Ok(answer) = answered.await
+        {
+            return answer;
         }
     }
     Err(gone())
@@ -125,20 +131,34 @@ fn gone() -> ErrorView {
     ErrorView::new(ErrorCode::NotNow, "The home is no longer being shown.").hint("Try again in a moment.")
 }
 
-fn open(house: &Arc<House>, up: &Arc<Up>, home: &Readable) -> Handle {
-    let mut open = house.homes.readers.open.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = open.get(&home.volume).filter(|handle| !handle.questions.is_closed()) {
-        return handle.clone();
+/// The reader of a home; a new one where there is none, once the one before is gone: its container has the same name.
+async fn open(house: &Arc<House>, up: &Arc<Up>, home: &Readable) -> Handle {
+    loop {
+        let closing = {
+            let mut open = house.homes.readers.open.lock().unwrap_or_else(PoisonError::into_inner);
+            match open.get(&home.volume) {
+                None => return begin(house, up, home, &mut open),
+                Some(handle) if !handle.questions.is_closed() => return handle.clone(),
+                Some(handle) => handle.gone.clone(),
+            }
+        };
+        closing.cancelled().await;
     }
+}
+
+fn begin(house: &Arc<House>, up: &Arc<Up>, home: &Readable, open: &mut HashMap<VolumeName, Handle>) -> Handle {
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-    let handle =
-        Handle { questions, end: house.stop.child_token(), gone: CancellationToken::new(), is_shown: Arc::default() };
+    let end = house.stop.child_token();
+    let rest = end.child_token();
+    let handle = Handle { questions, end, rest, gone: CancellationToken::new(), is_shown: Arc::default() };
     open.insert(home.volume.clone(), handle.clone());
-    let (owner, up, home, end, gone) =
-        (house.clone(), up.clone(), home.clone(), handle.end.clone(), handle.gone.clone());
+    let (owner, up, home, of_task) = (house.clone(), up.clone(), home.clone(), handle.clone());
     house.tasks.spawn(async move {
+        let Handle { questions, end, rest, gone, .. } = of_task;
+        // Its own end of the questions would keep them open.
+        drop(questions);
         let _gone = gone.drop_guard();
-        serve(&owner, &up, &home, asked, &end).await;
+        serve(&owner, &up, &home, asked, &end, &rest).await;
         let mut open = owner.homes.readers.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.get(&home.volume).is_some_and(|handle| handle.questions.is_closed()) {
             open.remove(&home.volume);
@@ -161,20 +181,20 @@ impl Readers {
     pub(crate) fn end_unasked(&self, volume: &VolumeName) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = open.get(volume).filter(|handle| !handle.is_shown.load(Ordering::Relaxed)) {
-            handle.end.cancel();
+            handle.rest.cancel();
         }
     }
 
     /// The containers of the readers at work.
     pub(crate) fn names(&self) -> HashSet<String> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.keys().map(|volume| container_name(volume).as_str().to_owned()).collect()
+        open.keys().map(|volume| container_name(volume, Access::ReadOnly).as_str().to_owned()).collect()
     }
 
     /// Whether that container is a reader at work.
     pub(crate) fn has(&self, name: &str) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.keys().any(|volume| container_name(volume).as_str() == name)
+        open.keys().any(|volume| container_name(volume, Access::ReadOnly).as_str() == name)
     }
 }
 
@@ -184,18 +204,22 @@ async fn serve(
     home: &Readable,
     mut asked: mpsc::Receiver<Question>,
     end: &CancellationToken,
+    rest: &CancellationToken,
 ) {
     let opened = tokio::select! {
         () = end.cancelled() => None,
         opened = start(house, up, home, Access::ReadOnly) => Some(opened),
     };
     let mut failed = gone();
+    let was_opened = matches!(opened, Some(Ok(_)));
     match opened {
         Some(Ok(reader)) => {
             let mut browser = Browser::new(reader.duplex);
             loop {
                 let question = tokio::select! {
+                    biased;
                     () = end.cancelled() => break,
+                    () = rest.cancelled() => break,
                     question = timeout(IDLE_MAX, asked.recv()) => question,
                 };
                 let Ok(Some(question)) = question else { break };
@@ -213,14 +237,16 @@ async fn serve(
         Some(Err(error)) => failed = error,
         None => {}
     }
-    // Before another may begin: its container has the same name.
-    let name: ContainerId = container_name(&home.volume).into();
+    asked.close();
+    let name: ContainerId = container_name(&home.volume, Access::ReadOnly).into();
     if let Err(error) = up.engine.remove(&name).await {
         debug!(%error, "the container that shows a home is taken away later");
     }
-    asked.close();
     while let Some(question) = asked.recv().await {
-        refuse(question, &failed);
+        // Where it only rests, whoever asked asks the next one.
+        if !was_opened || end.is_cancelled() {
+            refuse(question, &failed);
+        }
     }
 }
 
@@ -318,10 +344,12 @@ pub(crate) async fn rename_memory(
     let reader = start(house, up, home, Access::ReadWrite).await?;
     let mut browser = Browser::new(reader.duplex);
     let renaming = timeout(ANSWER_TIME_MAX, browser.rename(vec![name("clawvault")], name(from), name(to))).await;
-    let id: ContainerId = container_name(&home.volume).into();
+    let id: ContainerId = container_name(&home.volume, Access::ReadWrite).into();
     up.engine.remove(&id).await.map_err(|error| faults::of_engine(&error))?;
     match renaming {
         Ok(Ok(renaming)) => Ok(renaming),
+        // What an agent has made of its memory is its own, and no reason why it could not work.
+        Ok(Err(BrowseError::Refused(Why::NotAFolder | Why::Denied))) => Ok(Renaming::Taken),
         Ok(Err(BrowseError::Refused(why))) => Err(refused(why)),
         Ok(Err(error @ BrowseError::Broken(_))) => Err(broken(&error)),
         Err(_elapsed) => Err(gone()),
@@ -349,14 +377,26 @@ async fn make(
     let name: ContainerId = spec.name.clone().into();
     // One that an earlier process left.
     engine.remove(&name).await?;
-    let id = engine.create(&spec).await?;
-    let attached = engine.attach(&id).await?;
-    engine.start(&id).await?;
-    Ok(Started { duplex: attached.duplex, diagnostics: attached.diagnostics })
+    let id = create_of_image(engine, &spec).await?;
+    let started = async {
+        let attached = engine.attach(&id).await?;
+        engine.start(&id).await?;
+        Ok(Started { duplex: attached.duplex, diagnostics: attached.diagnostics })
+    };
+    let started = started.await;
+    if started.is_err() {
+        engine.remove(&id).await?;
+    }
+    started
 }
 
-fn container_name(volume: &VolumeName) -> ContainerName {
-    ContainerName::parse(format!("{volume}-reader")).expect("invariant: a volume's name and letters")
+/// Of what shows a home and of what changes it: one may begin while the other is there, and each takes away what has its name.
+fn container_name(volume: &VolumeName, access: Access) -> ContainerName {
+    let role = match access {
+        Access::ReadOnly => "reader",
+        Access::ReadWrite => "renamer",
+    };
+    ContainerName::parse(format!("{volume}-{role}")).expect("invariant: a volume's name and letters")
 }
 
 fn spec(house: &House, guest_volume: VolumeName, home: &Readable, access: Access) -> ContainerSpec {
@@ -367,7 +407,7 @@ fn spec(house: &House, guest_volume: VolumeName, home: &Readable, access: Access
         first_use: FirstUse::Empty,
     };
     ContainerSpec {
-        name: container_name(&home.volume),
+        name: container_name(&home.volume, access),
         image: empty_image(),
         argv: [GUEST_PROGRAM, "browse", HOME_FOLDER].map(str::to_owned).to_vec(),
         env: BTreeMap::new(),

@@ -23,7 +23,8 @@ use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use crate::guest_volume::{bare_filler, make_filler};
+use crate::fault_points::{Point, around};
+use crate::guest_volume::{bare_filler, make_filler, remove_filler};
 use crate::home::HOME_FOLDER;
 use crate::owner::Owner;
 
@@ -87,7 +88,7 @@ impl Fitting {
         }
         let filler = make_filler(engine, &look_into(install, image)).await?;
         let fitted = fit_through(engine, &filler, owner, &tag, &ownership).await;
-        engine.remove(&filler).await?;
+        remove_filler(engine, &filler).await?;
         let Some(adapted) = fitted? else {
             fitting.insert(image.id.clone());
             return Ok(image.id.clone());
@@ -143,8 +144,9 @@ async fn fit_through(
     if has_id(&passwd, owner.uid) {
         return Ok(None);
     }
-    engine.put_archive(filler, Utf8Path::new("/"), files(&passwd, &group, owner).into()).await?;
-    Ok(Some(engine.commit(filler, tag, ownership).await?))
+    let lines = files(&passwd, &group, owner).into();
+    around(Point::ImageFill, engine.put_archive(filler, Utf8Path::new("/"), lines)).await?;
+    Ok(Some(around(Point::ImageCommit, engine.commit(filler, tag, ownership)).await?))
 }
 
 /// What is at a path of a container; `None` where there is nothing. Links are not followed.

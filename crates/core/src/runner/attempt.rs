@@ -322,8 +322,10 @@ impl Attempt {
                 }
                 Err(error) => {
                     warn!(%error, step = %self.brief.step, "the output cannot be opened");
-                    // What is let go for that is enough to open a file.
-                    self.house.disks.refuse();
+                    if crate::disk::says_full(&error) {
+                        // What is let go for that is enough to open a file.
+                        self.house.disks.refuse();
+                    }
                     self.pause(Duration::from_secs(1)).await?;
                 }
             }

@@ -26,6 +26,7 @@ use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
 use crate::gallery::ResolveError;
+use crate::guest_volume::GuestVolumeError;
 use crate::home::HomeFault;
 use crate::house::House;
 use crate::images::fit::FitError;
@@ -232,11 +233,15 @@ pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Res
 }
 
 async fn guest_volume(house: &House, up: &Up) -> Result<engine::VolumeName, Fault> {
-    let ensured = up.guest_volume.get_or_try_init(async || {
-        let guest = house.guest_binary(&up.facts.architecture).map_err(GuestFault::of)?;
-        guest_volume::ensure(up.engine.as_ref(), house.install, &guest).await.map_err(GuestFault::of)
-    });
-    ensured.await.cloned().map_err(|fault: GuestFault| fault.0)
+    guest_volume::made_sure(house, up).await.map_err(|error| match error {
+        GuestVolumeError::Engine(error) => Fault::Engine(error),
+        error @ (GuestVolumeError::NoGuest { .. } | GuestVolumeError::Changed { .. }) => {
+            let view = ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
+                .hint("Install Berth again; in a checkout, run `./dev guest`.")
+                .detail(faults::chain(&error));
+            Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
+        }
+    })
 }
 
 /// The image to make the sandbox of: one that nothing is in the way in, and that knows the sandbox's user.
@@ -261,24 +266,6 @@ async fn ensure_home(house: &Arc<House>, up: &Up, brief: &Brief, image: &Image) 
         HomeFault::Store(error) => error.into(),
         HomeFault::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
     })
-}
-
-struct GuestFault(Fault);
-
-impl GuestFault {
-    fn of(error: guest_volume::GuestVolumeError) -> Self {
-        Self(match error {
-            guest_volume::GuestVolumeError::Engine(error) => Fault::Engine(error),
-            error @ (guest_volume::GuestVolumeError::NoGuest { .. }
-            | guest_volume::GuestVolumeError::Changed { .. }) => {
-                let view =
-                    ErrorView::new(ErrorCode::Internal, "Berth's own program for sandboxes is missing or damaged.")
-                        .hint("Install Berth again; in a checkout, run `./dev guest`.")
-                        .detail(faults::chain(&error));
-                Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
-            }
-        })
-    }
 }
 
 /// Writes down which sandbox is about to be made.

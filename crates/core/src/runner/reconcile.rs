@@ -13,7 +13,7 @@ use engine::{EngineError, ErrorKind, LabelFilter, Role};
 use tracing::{info, warn};
 use wire::ids::SandboxId;
 
-use super::step::remove_sandbox;
+use super::step::try_remove_sandbox;
 use crate::engine_link::{Link, Up};
 use crate::house::House;
 use crate::images::fit;
@@ -94,7 +94,11 @@ async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
     let Leftovers { sandboxes, spools } = leftovers(house, up).await?;
     for sandbox in sandboxes {
         info!(%sandbox, "taking away a sandbox that nobody knows");
-        sandbox::remove(up.engine.as_ref(), sandbox).await?;
+        match sandbox::remove(up.engine.as_ref(), sandbox).await {
+            Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
+            Err(error) => warn!(%error, %sandbox, "it cannot be taken away yet"),
+            Ok(()) => {}
+        }
     }
     remove_fillers(house, up).await?;
     home::sweep(house, up).await?;
@@ -160,7 +164,8 @@ async fn finish_ended(house: &Arc<House>) {
             None => false,
         };
         if !is_needed {
-            remove_sandbox(house, sandbox).await;
+            // One that stays for now must not keep the rest from being looked at: the next look tries it again.
+            try_remove_sandbox(house, sandbox).await;
         }
     }
 }

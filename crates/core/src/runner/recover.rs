@@ -3,7 +3,9 @@
 use camino::Utf8Path;
 use engine::{ContainerId, Engine};
 use lifecycle::Limit;
+use pipe::ProcessId;
 use tracing::{debug, warn};
+use wire::ids::SandboxId;
 
 use super::attempt::{Attempt, Deserted, RECONNECT_DELAY, is_passing};
 use super::drive::LAST_LINES;
@@ -164,19 +166,40 @@ impl Attempt {
     ) -> Result<spool::Recovered, spool::RecoverError> {
         match &lost.remains {
             Remains::Ended { container, .. } | Remains::PutDown { container, .. } => {
-                spool::recover(engine, container, Utf8Path::new(SPOOL_FOLDER), lost.process, from).await
+                let read = spool::recover(engine, container, Utf8Path::new(SPOOL_FOLDER), lost.process, from).await;
+                match read {
+                    // Somebody has taken it away since it was looked at.
+                    Err(spool::RecoverError::Engine(error)) if error.is_gone() => {
+                        match self.house.store.placement_of(self.brief.step).await {
+                            Ok(Some(placement)) => {
+                                self.read_spool_apart(engine, placement.sandbox, lost.process, from).await
+                            }
+                            Ok(None) | Err(_) => Err(error.into()),
+                        }
+                    }
+                    read => read,
+                }
             }
-            Remains::Removed { sandbox } => {
-                // Its container is nobody's leftover as long as it is read through.
-                let _filling = self.house.filling.read().await;
-                let Some(reader) = sandbox::spool_reader(engine, self.house.install, *sandbox).await? else {
-                    return Ok(spool::Recovered::default());
-                };
-                let folder = Utf8Path::new(sandbox::SPOOL_IN_FILLER);
-                let recovered = spool::recover(engine, &reader, folder, lost.process, from).await;
-                remove_filler(engine, &reader).await?;
-                recovered
-            }
+            Remains::Removed { sandbox } => self.read_spool_apart(engine, *sandbox, lost.process, from).await,
         }
+    }
+
+    /// Out of its volume, which may be there still when the container is not.
+    async fn read_spool_apart(
+        &self,
+        engine: &dyn Engine,
+        sandbox: SandboxId,
+        process: ProcessId,
+        from: u64,
+    ) -> Result<spool::Recovered, spool::RecoverError> {
+        // The container for it is nobody's leftover as long as it is read through.
+        let _filling = self.house.filling.read().await;
+        let Some(reader) = sandbox::spool_reader(engine, self.house.install, sandbox).await? else {
+            return Ok(spool::Recovered::default());
+        };
+        let folder = Utf8Path::new(sandbox::SPOOL_IN_FILLER);
+        let recovered = spool::recover(engine, &reader, folder, process, from).await;
+        remove_filler(engine, &reader).await?;
+        recovered
     }
 }

@@ -50,7 +50,8 @@ pub(crate) async fn recover(
 ) -> Result<Recovered, RecoverError> {
     let archive = match engine.get_archive(container, folder, SPOOL_BYTES_MAX).await {
         Ok(archive) => archive,
-        Err(error) if error.is_gone() => return Ok(Recovered::default()),
+        // There is no spool in it. Where the container itself is gone, its spool may still be there.
+        Err(error) if error.is_gone() && engine.inspect(container).await?.is_some() => return Ok(Recovered::default()),
         Err(error) => return Err(error.into()),
     };
     let reader = StreamReader::new(archive.map_err(std::io::Error::other));

@@ -374,22 +374,30 @@ impl Actor {
         if self.record.state.attempt() == 1 {
             return self.prompt.clone();
         }
-        let filter = EventFilter { task: Some(self.record.task), after_seq: 0, limit: EVENTS_MAX };
-        let events = match self.house.store.events(filter).await {
-            Ok(events) => events,
-            Err(error) => {
-                warn!(%error, "what was said in reviews is not known");
-                Vec::new()
-            }
-        };
         let mut prompt = self.prompt.clone();
-        for event in events.into_iter().filter(|event| event.step == Some(self.record.step)) {
-            if let EventKind::Comment { comment } = event.kind {
-                prompt.push_str("\n\n## Changes requested\n\n");
-                prompt.push_str(&comment);
+        let mut after_seq = 0;
+        loop {
+            let filter = EventFilter { task: Some(self.record.task), after_seq, limit: EVENTS_MAX };
+            let events = match self.house.store.events(filter).await {
+                Ok(events) => events,
+                // Without what was asked for the attempt would be in vain.
+                Err(error) => {
+                    warn!(%error, "what was said in reviews is not known yet");
+                    tokio::select! {
+                        () = self.house.stop.cancelled() => return prompt,
+                        () = tokio::time::sleep(STORE_RETRY) => continue,
+                    }
+                }
+            };
+            let Some(last) = events.last().map(|event| event.seq) else { return prompt };
+            for event in events.into_iter().filter(|event| event.step == Some(self.record.step)) {
+                if let EventKind::Comment { comment } = event.kind {
+                    prompt.push_str("\n\n## Changes requested\n\n");
+                    prompt.push_str(&comment);
+                }
             }
+            after_seq = last;
         }
-        prompt
     }
 
     async fn begin_attempt(&mut self, begun: Begun) {
@@ -525,21 +533,23 @@ impl Actor {
 }
 
 /// Takes a sandbox away, as often as it takes.
-pub(crate) async fn remove_sandbox(house: &House, sandbox: wire::ids::SandboxId) {
+async fn remove_sandbox(house: &House, sandbox: wire::ids::SandboxId) {
+    while !try_remove_sandbox(house, sandbox).await {
+        tokio::time::sleep(REMOVE_RETRY).await;
+    }
+}
+
+/// Tries it once. Says whether it is gone.
+pub(crate) async fn try_remove_sandbox(house: &House, sandbox: wire::ids::SandboxId) -> bool {
     let noting = house.store.set_sandbox_stage(sandbox, SandboxStage::Removing, Vec::new(), house.time.now());
     if let Err(error) = around(Point::RemovalBegin, noting).await {
         debug!(%error, "the stage of a sandbox could not be written down");
     }
-    loop {
-        let up = house.link.wait_up().await;
-        match sandbox::remove(up.engine.as_ref(), sandbox).await {
-            Ok(()) => break,
-            Err(error) => {
-                warn!(%error, %sandbox, "a sandbox cannot be taken away yet");
-                house.link.suspect();
-            }
-        }
-        tokio::time::sleep(REMOVE_RETRY).await;
+    let up = house.link.wait_up().await;
+    if let Err(error) = sandbox::remove(up.engine.as_ref(), sandbox).await {
+        warn!(%error, %sandbox, "a sandbox cannot be taken away yet");
+        house.link.suspect();
+        return false;
     }
     let events = vec![EventKind::SandboxRemoved { sandbox }];
     let noting = house.store.set_sandbox_stage(sandbox, SandboxStage::Removed, events, house.time.now());
@@ -547,4 +557,5 @@ pub(crate) async fn remove_sandbox(house: &House, sandbox: wire::ids::SandboxId)
         Ok(_) | Err(StoreError::Removed { .. }) => {}
         Err(error) => warn!(%error, %sandbox, "the end of a sandbox could not be written down"),
     }
+    true
 }

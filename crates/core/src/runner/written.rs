@@ -1,8 +1,9 @@
 //! Output on its way into the file, on a disk that may be full: waited for, but never so that an order goes unheard.
 
 use std::io;
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::attempt::{Attempt, Deserted, END_PATIENCE};
@@ -12,6 +13,9 @@ use super::report::{Order, Report};
 use crate::fault_points::{Point, around};
 use crate::output::OutputWriter;
 use crate::terminal::Progress;
+
+/// After what time a write is tried again that failed for another reason than a full disk.
+const WRITE_RETRY: Duration = Duration::from_secs(1);
 
 /// Whether what a guest still has of the output is wanted.
 #[derive(Clone, Copy)]
@@ -79,7 +83,9 @@ impl Attempt {
                     }
                     Err(error) => {
                         warn!(%error, step = %self.brief.step, "output cannot be written");
-                        house.disks.refuse();
+                        if crate::disk::says_full(&error) {
+                            house.disks.refuse();
+                        }
                     }
                 }
             }
@@ -93,7 +99,9 @@ impl Attempt {
                     self.report(Report::Note(note)).await?;
                     return Ok(Heard::Written(Written::GivenUp));
                 }
-                () = house.disks.taken_again() => {}
+                () = house.disks.taken_again(), if house.disks.is_refused() => {}
+                // Something else is the matter, and with this file alone: the others go on.
+                () = sleep(WRITE_RETRY), if !house.disks.is_refused() => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A step's life when all goes well, and when a person interferes.
 
+use engine::{Engine as _, ImageRef, LabelFilter, Role};
 use pipe::message::{ExitStatus, Signal};
 use testkit::{Fault, Gate, Op, until};
 use wire::{Action, ErrorCode, EventKind, Hold, LimitsPatch, Phase};
@@ -92,6 +93,24 @@ async fn an_agent_at_work_is_ended_when_its_step_is_cancelled() {
     let step = scene.until_phase(&task, Phase::Cancelled).await;
     assert_eq!(guest.agent().unwrap().ends, 1);
     assert_eq!(scene.output(step.step, 0).await, b"half");
+    scene.nothing_is_left().await;
+}
+
+/// As `docker system prune --all --volumes` does, of what no container uses.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_prunes_from_the_engine_is_made_again() {
+    let scene = Scene::start().await;
+    let first = scene.task("Work").await;
+    scene.at_work(&first).await.exit_with(0);
+    scene.until_phase(&first, Phase::Completed).await;
+    scene.nothing_is_left().await;
+    scene.engine.remove_image(&ImageRef::parse("berth/empty:1").unwrap()).await.unwrap();
+    for volume in scene.engine.volumes(&LabelFilter::any_install().role(Role::Guest)).await.unwrap() {
+        scene.engine.remove_volume(&volume.name).await.unwrap();
+    }
+    let second = scene.task("Work again").await;
+    scene.at_work(&second).await.exit_with(0);
+    scene.until_phase(&second, Phase::Completed).await;
     scene.nothing_is_left().await;
 }
 

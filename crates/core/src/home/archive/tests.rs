@@ -152,9 +152,11 @@ fn what_no_home_holds_is_left_out_and_told() {
         (FOLDER, "run-workspace", ""),
         (FILE, "run-workspace/own", ""),
         (SYMLINK, "run-workspace/deep/own", "/etc"),
+        // A clone of a repository in there shares its objects.
+        (EntryType::Link, "task-workspaces/own", "run-workspace/own"),
     ]);
     let (carried, output) = carried_by(&tar, route(), &home()).unwrap();
-    assert_eq!((carried.entries, carried.left_out_total), (1, 6));
+    assert_eq!((carried.entries, carried.left_out_total), (1, 7));
     assert_eq!(lines(&output).len(), 4, "the layout, and what was kept: {:?}", lines(&output));
     assert!(carried.left_out[0].starts_with("tty\\u{1b}[2J: "), "{:?}", carried.left_out);
     assert_eq!(lines(&output).last().unwrap(), "Regular home/agent/kept 644 x");
