@@ -507,7 +507,9 @@ impl Built {
         let built = Self { folder: camino_tempfile::tempdir().unwrap(), tag: None };
         let mut command = std::process::Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-keyout", "/dev/null"]);
-        command.args(["-subj", &format!("/CN=Berth's test {}", built.folder.path()), "-out"]).arg(built.authority());
+        command
+            .args(["-subj", &format!("/CN=Berth's test {}", built.folder.path().file_name().unwrap()), "-out"])
+            .arg(built.authority());
         let ran = command.output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         built

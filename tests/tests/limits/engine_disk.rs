@@ -6,7 +6,11 @@ use berth_tests::{
     own_engine::{DataRoot, LiveRestore, OwnEngine},
     until,
 };
-use wire::{ErrorCode, LimitsPatch, Phase, call::TaskCreated};
+use wire::{
+    ErrorCode, LimitsPatch, Phase,
+    call::{ChangeQueue, TaskCreated},
+    queue::Slots,
+};
 
 use crate::support::{BOUND, agent, start};
 
@@ -25,6 +29,7 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
     let engine = OwnEngine::start_on(LiveRestore::Off, DataRoot::InMemory { size_bytes: DISK_BYTES }).await;
     engine.load(&image_of("berth/script"));
     let app = TestApp::start_on(&engine).await;
+    app.call(ChangeQueue { slots: Some(Slots::Fixed { count: 3 }), state: None }).await.unwrap();
     agent(&app, "quick", &["sh", "-c", "echo done"]).await;
     agent(&app, "printer", &["sh", "-c", "echo begun; while [ ! -e go ]; do sleep 0.1; done; seq 1 3000000; echo end"])
         .await;
