@@ -475,6 +475,20 @@ async fn a_renamed_agent_keeps_its_home_and_its_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_agent_works_on_whatever_it_has_made_of_its_memory() {
+    let app = TestApp::start().await;
+    agent(&app, "mason", PLAIN_IMAGE).await;
+    run(
+        &app,
+        "mason",
+        "cd && mv clawvault elsewhere && ln -s elsewhere clawvault && echo learnt > elsewhere/mason/notes.md",
+    )
+    .await;
+    app.run(["agents", "rename", "mason", "carver"]).await.good();
+    assert_eq!(run(&app, "carver", "cat ~/clawvault/mason/notes.md").await, "learnt\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_agent_leaves_its_home_only_where_that_was_said() {
     let app = TestApp::start().await;
     agent(&app, "mason", PLAIN_IMAGE).await;

@@ -81,8 +81,12 @@ pub(crate) async fn import(
     let mut body: BodyDataStream = request.into_body().into_data_stream();
     let imported = take_in(&shared, query, &mut body).await;
     // A connection that is closed on what nobody has read is reset, and the sender would not hear the answer (RFC 9112, section 9.6).
-    let rest = timeout(LINGER_MAX, async move { while body.next().await.is_some_and(|chunk| chunk.is_ok()) {} });
-    tokio::spawn(async move { drop(rest.await) });
+    let stop = shared.stop.clone();
+    shared.tasks.spawn(async move {
+        let rest = async { while body.next().await.is_some_and(|chunk| chunk.is_ok()) {} };
+        // Whoever goes on sending for longer than that hears nothing.
+        let _heard = stop.run_until_cancelled(timeout(LINGER_MAX, rest)).await;
+    });
     imported.map(Json)
 }
 

@@ -71,7 +71,12 @@ async fn a_full_disk_of_the_engine_is_named_nothing_is_orphaned_and_retrying_wor
     eprintln!("a step that printed while the engine's disk was full: {:?}", view.summary.error);
     assert_eq!(view.summary.phase, Phase::Completed, "{view:#?}");
     app.reaches(&brief, Phase::Completed).await;
-    let numbers = |last: u32| (1..=last).map(|number| format!("{number}\n")).collect::<String>();
+    let numbers = |last: u32| {
+        let mut lines: Vec<_> = (1..=last).map(|number| number.to_string()).collect();
+        // For the last line's end.
+        lines.push(String::new());
+        lines.join("\n")
+    };
     let printed = async |created: &TaskCreated| app.run(["logs", &created.run.to_string()]).await.good().text();
     // Not as an assertion of equality: it would print it all.
     assert!(printed(&brief).await == numbers(9_000), "what an agent printed last on a full disk is kept");
