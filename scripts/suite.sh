@@ -128,11 +128,13 @@ part_crash() {
 part_browser() { witnessed browser; }
 part_window() { witnessed window; }
 
-# Tests that wait for an engine, a browser or a window more than they work: as many at once as tests/src/slot.rs lets.
 tests_of() {
-    local names
+    local names at_once
+    at_once=$(nproc)
+    # They wait for the engine more than they work; a browser or a window works.
+    [[ $1 != engine && $1 != crash ]] || at_once=$((at_once + 1))
     mapfile -t names < <(targets "$1")
-    ((${#names[@]} == 0)) || RUST_TEST_THREADS=$(($(nproc) + 1)) cargo_tests "$1 tests" "${names[@]}"
+    ((${#names[@]} == 0)) || RUST_TEST_THREADS=$at_once cargo_tests "$1 tests" "${names[@]}"
 }
 
 # The socket of the engine that the tests find; nothing where it is somewhere else.
