@@ -10,13 +10,16 @@
 pub mod action;
 pub mod bench;
 pub mod call;
+pub mod cost;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod money;
+pub mod network;
 pub mod phase;
 pub mod queue;
+pub mod secret;
 pub mod session;
 pub mod stream;
 pub mod task;

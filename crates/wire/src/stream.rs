@@ -91,6 +91,15 @@ pub enum Update {
     Agents,
     /// The homes.
     Homes,
+    /// The secrets.
+    Secrets,
+    /// What sandboxes asked the gateway for, or what that cost.
+    Requests {
+        /// Of which task.
+        task: TaskId,
+    },
+    /// Budgets, prices.
+    Costs,
 }
 
 /// From the app to a terminal.

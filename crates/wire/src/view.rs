@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::ActionView,
+    cost::Spent,
     error::ErrorView,
     ids::{AgentId, RunId, SandboxId, StepId, TaskId},
     limits::Limits,
-    money::MicroUsd,
+    network::NetworkPolicy,
     phase::{Hold, Phase},
     queue::{Priority, QueueState, Wait},
+    secret::{SecretBinding, SecretWay},
     task::{Launch, ReviewGate},
     upkeep::{Finding, OtherInstall},
 };
@@ -44,9 +46,9 @@ pub struct StatusView {
     pub tasks: Vec<PhaseCount>,
     /// Live steps, longest first; at most 20.
     pub live: Vec<LiveStep>,
-    /// Spent today; `None` where nothing is metered.
+    /// Spent today (UTC); `None` where nothing was ever metered.
     #[serde(default)]
-    pub cost_today: Option<MicroUsd>,
+    pub cost_today: Option<Spent>,
     /// The folder that holds everything.
     pub data_folder: String,
     /// Things a person should know, a sentence each (a full disk, a lost watcher).
@@ -148,9 +150,9 @@ pub struct TaskRow {
     pub output_at: Option<Timestamp>,
     /// Results so far.
     pub results: u64,
-    /// What the run has cost; `None` where no model is metered.
+    /// What the run has cost; `None` where it asked no model.
     #[serde(default)]
-    pub cost: Option<MicroUsd>,
+    pub cost: Option<Spent>,
 }
 
 /// Some rows of the task list.
@@ -392,9 +394,28 @@ pub struct AgentView {
     /// The colour of its plate.
     #[serde(default)]
     pub colour: AgentColour,
+    /// What its sandboxes may reach.
+    #[serde(default)]
+    pub network: NetworkPolicy,
+    /// The secrets that it has.
+    #[serde(default)]
+    pub secrets: Vec<AgentSecretView>,
     /// What a person can do to it now, and why not the rest.
     #[serde(default)]
     pub actions: Vec<AgentActionView>,
+}
+
+/// A secret that an agent has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSecretView {
+    /// Its name.
+    pub name: String,
+    /// What it opens.
+    pub binding: SecretBinding,
+    /// How the agent gets it.
+    pub way: SecretWay,
+    /// The variable that has the placeholder, or the value.
+    pub variable: String,
 }
 
 /// The colour of an agent's plate, so that several of one image are told apart at a glance.

@@ -1,0 +1,260 @@
+//! What models used and what that cost, as measured by the gateway from their own replies.
+//!
+//! What is unknown is never zero: a sum says how many of its requests have no known price, and whether any was counted from what
+//! was seen alone.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ids::RunId, money::MicroUsd};
+
+/// Tokens, each counted once: `input` has neither what was read from a cache nor what was written to one; `output` includes
+/// `reasoning`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCounts {
+    /// Read anew.
+    pub input: u64,
+    /// Read from a cache.
+    pub cache_read: u64,
+    /// Written to a cache.
+    pub cache_write: u64,
+    /// Made.
+    pub output: u64,
+    /// Of `output`, what was thought and not said.
+    pub reasoning: u64,
+}
+
+/// What one request to a model used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageView {
+    /// The model, as the reply names it.
+    pub model: String,
+    /// How much.
+    pub tokens: TokenCounts,
+    /// Whether it was counted from what was seen alone, so that it may have been more.
+    #[serde(default)]
+    pub is_at_least: bool,
+    /// What it cost; `None` where the model has no known price.
+    #[serde(default)]
+    pub cost: Option<MicroUsd>,
+}
+
+/// A sum of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// What those with a known price cost.
+    pub amount: MicroUsd,
+    /// How many requests there were.
+    pub requests: u64,
+    /// How many of them have no known price.
+    #[serde(default)]
+    pub unpriced: u64,
+    /// How many of them were counted from what was seen alone.
+    #[serde(default)]
+    pub at_least: u64,
+    /// How much was used.
+    pub tokens: TokenCounts,
+}
+
+impl Spent {
+    /// Whether it may have been more.
+    pub const fn is_at_least(&self) -> bool {
+        self.unpriced > 0 || self.at_least > 0
+    }
+}
+
+impl fmt::Display for Spent {
+    /// As lists show it: `$1.92`, `at least $1.92`, `price unknown`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.requests > 0 && self.unpriced == self.requests {
+            return f.write_str("price unknown");
+        }
+        if self.is_at_least() {
+            f.write_str("at least ")?;
+        }
+        self.amount.fmt(f)
+    }
+}
+
+/// What sums are made by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostKey {
+    /// The agent.
+    #[default]
+    Agent,
+    /// The project.
+    Project,
+    /// The model.
+    Model,
+    /// The run.
+    Run,
+    /// The day (UTC).
+    Day,
+}
+
+impl CostKey {
+    /// Every key, in the order in which they are offered.
+    pub const ALL: [Self; 5] = [Self::Agent, Self::Project, Self::Model, Self::Run, Self::Day];
+
+    /// What a person reads.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "Agent",
+            Self::Project => "Project",
+            Self::Model => "Model",
+            Self::Run => "Run",
+            Self::Day => "Day",
+        }
+    }
+
+    /// The name in data and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Project => "project",
+            Self::Model => "model",
+            Self::Run => "run",
+            Self::Day => "day",
+        }
+    }
+
+    /// The key of that [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.name() == name)
+    }
+}
+
+/// What was spent in a span of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostsView {
+    /// From when on; `None` for everything.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Before when.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// In all.
+    pub total: Spent,
+    /// What the lines are sums by.
+    pub by: CostKey,
+    /// The sums, dearest first; days in order.
+    pub lines: Vec<CostLine>,
+    /// How many lines there are in all; those past the bound are left out, and are in the total.
+    pub lines_total: u64,
+    /// Since when today is (UTC), and what was spent since.
+    pub today: Spent,
+    /// The budgets, and how far they are used.
+    pub budgets: Vec<BudgetView>,
+    /// The date of the table of prices.
+    pub prices_from: String,
+}
+
+/// One sum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostLine {
+    /// What it is the sum of, as a person reads it.
+    pub label: String,
+    /// The latest run in it.
+    #[serde(default)]
+    pub run: Option<RunId>,
+    /// That run's task, by number.
+    #[serde(default)]
+    pub task: Option<i64>,
+    /// The sum.
+    pub spent: Spent,
+}
+
+/// What a budget is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum BudgetScope {
+    /// Each run, unless it has one of its own.
+    EachRun,
+    /// That run.
+    Run {
+        /// As in [`ShowRun`](crate::call::ShowRun); a view has the whole id.
+        run: String,
+    },
+    /// All runs of that agent in a month (UTC).
+    Agent {
+        /// By name.
+        agent: String,
+    },
+    /// All runs of that project in a month (UTC).
+    Project {
+        /// By name.
+        project: String,
+    },
+}
+
+/// A budget, and how far it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetView {
+    /// What it is for.
+    pub scope: BudgetScope,
+    /// The same in words.
+    pub label: String,
+    /// The limit.
+    pub limit: MicroUsd,
+    /// What is spent of it; `None` for a budget of each run, which is looked at run by run.
+    #[serde(default)]
+    pub spent: Option<Spent>,
+    /// What requests under way may still take of it.
+    #[serde(default)]
+    pub reserved: MicroUsd,
+}
+
+/// A price of a person's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceView {
+    /// The model by its name; every name that begins so where it ends in a star.
+    pub model: String,
+    /// Micro-dollars for a million tokens of each kind.
+    pub rates: Rates,
+}
+
+/// Micro-dollars for a million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Read anew.
+    pub input: MicroUsd,
+    /// Read from a cache; as `input` where it is `None`.
+    #[serde(default)]
+    pub cache_read: Option<MicroUsd>,
+    /// Written to a cache; as `input` where it is `None`.
+    #[serde(default)]
+    pub cache_write: Option<MicroUsd>,
+    /// Made.
+    pub output: MicroUsd,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_never_zero() {
+        let spent = |requests, unpriced, at_least| Spent {
+            amount: MicroUsd(1_920_000),
+            requests,
+            unpriced,
+            at_least,
+            tokens: TokenCounts::default(),
+        };
+        assert_eq!(spent(3, 0, 0).to_string(), "$1.92");
+        assert_eq!(spent(3, 1, 0).to_string(), "at least $1.92");
+        assert_eq!(spent(3, 0, 1).to_string(), "at least $1.92");
+        assert_eq!(spent(2, 2, 0).to_string(), "price unknown");
+    }
+
+    #[test]
+    fn names_in_data_are_those_that_serde_writes() {
+        for key in CostKey::ALL {
+            assert_eq!(serde_json::to_value(key).unwrap(), key.name());
+            assert_eq!(CostKey::from_name(key.name()), Some(key));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Secrets as everyone but the vault sees them: by name. A value passes through here once, on its way in, and never out.
+//!
+//! A secret is granted to agents one by one, in one of two ways ([`SecretWay`]): brokered, the sandbox holds a placeholder and the
+//! gateway puts the value in its place outside; injected, the agent's process has the value itself.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AgentId, SecretId};
+
+/// Longest name of a secret, in characters.
+pub const SECRET_NAME_CHARS_MAX: usize = 64;
+
+/// A value on its way in. It prints as nothing; it is serialised only because a skin has to send it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// A value as a person typed it.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Gives the value away.
+    pub fn into_inner(mut self) -> String {
+        std::mem::take(&mut self.0)
+    }
+
+    /// The value, to look at.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+/// Whose inference API a key opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// OpenAI's Chat Completions and Responses APIs, and what is compatible with them.
+    Openai,
+    /// Google's Gemini API.
+    Gemini,
+}
+
+impl Provider {
+    /// Every provider, in the order in which they are offered.
+    pub const ALL: [Self; 3] = [Self::Anthropic, Self::Openai, Self::Gemini];
+
+    /// What a person reads.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Anthropic => "Anthropic",
+            Self::Openai => "OpenAI and compatible",
+            Self::Gemini => "Google Gemini",
+        }
+    }
+
+    /// The name in data, on the command line, and of its route inside.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::Openai => "openai",
+            Self::Gemini => "gemini",
+        }
+    }
+
+    /// The provider of that [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// Where its API is, unless a person says otherwise.
+    pub const fn base_url(self) -> &'static str {
+        match self {
+            Self::Anthropic => "https://api.anthropic.com",
+            Self::Openai => "https://api.openai.com/v1",
+            Self::Gemini => "https://generativelanguage.googleapis.com",
+        }
+    }
+
+    /// The variable that programs read its key from.
+    pub const fn key_variable(self) -> &'static str {
+        match self {
+            Self::Anthropic => "ANTHROPIC_API_KEY",
+            Self::Openai => "OPENAI_API_KEY",
+            Self::Gemini => "GEMINI_API_KEY",
+        }
+    }
+
+    /// The variables that programs read its address from.
+    pub const fn base_url_variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Anthropic => &["ANTHROPIC_BASE_URL"],
+            // The second is what older programs read.
+            Self::Openai => &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+            Self::Gemini => &["GOOGLE_GEMINI_BASE_URL"],
+        }
+    }
+}
+
+/// What a secret opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SecretBinding {
+    /// A provider's inference API: it can be brokered.
+    Provider {
+        /// Whose.
+        provider: Provider,
+        /// Where, if not at the provider's own address: `http` or `https`, perhaps with a path. A private address here is granted by
+        /// being named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_url: Option<String>,
+    },
+    /// Anything else: it can only be injected.
+    Unbound,
+}
+
+/// How a secret gets into a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretWay {
+    /// It does not: the sandbox has a placeholder, and the gateway puts the value in its place outside.
+    Brokered,
+    /// As a variable of the agent's process, readable by all that runs in the sandbox.
+    Injected,
+}
+
+impl SecretWay {
+    /// What a person reads.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Brokered => "Brokered",
+            Self::Injected => "Injected",
+        }
+    }
+
+    /// The name in data.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Brokered => "brokered",
+            Self::Injected => "injected",
+        }
+    }
+
+    /// The way of that [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Brokered, Self::Injected].into_iter().find(|way| way.name() == name)
+    }
+}
+
+/// All secrets, and where their values are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsView {
+    /// Where values are kept.
+    pub place: VaultPlace,
+    /// The secrets, by name.
+    pub secrets: Vec<SecretView>,
+}
+
+/// Where values are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum VaultPlace {
+    /// In the keyring of the person's system.
+    Keyring,
+    /// In Berth's memory alone: they are gone when it ends.
+    Session {
+        /// Why, as a sentence.
+        reason: String,
+        /// What to do about it.
+        #[serde(default)]
+        hint: String,
+    },
+}
+
+/// A secret. Its value is in no view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Which.
+    pub secret: SecretId,
+    /// Its name.
+    pub name: String,
+    /// What it opens.
+    pub binding: SecretBinding,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its value was typed last.
+    pub replaced_at: Timestamp,
+    /// When it was last used: put into a request, or given to a process.
+    #[serde(default)]
+    pub used_at: Option<Timestamp>,
+    /// Who has it.
+    pub grants: Vec<GrantView>,
+}
+
+/// That an agent has a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantView {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its name.
+    pub agent_name: String,
+    /// How it gets it.
+    pub way: SecretWay,
+    /// The variable that has the placeholder, or the value.
+    pub variable: String,
+}
+
+/// One line of an `.env` file that is looked at before it is taken in. It has no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvEntry {
+    /// The line's number, from 1.
+    pub line: u32,
+    /// The name.
+    pub name: String,
+    /// What it would be bound to, guessed from the name.
+    pub binding: SecretBinding,
+    /// Whether there is a secret of that name, whose value would be replaced.
+    pub is_known: bool,
+    /// Why it cannot be taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_prints_as_nothing() {
+        assert_eq!(format!("{:?}", SecretText::new("hunter2".to_owned())), "SecretText(…)");
+    }
+
+    #[test]
+    fn names_in_data_are_those_that_serde_writes() {
+        for provider in Provider::ALL {
+            assert_eq!(serde_json::to_value(provider).unwrap(), provider.name());
+            assert_eq!(Provider::from_name(provider.name()), Some(provider));
+        }
+        for way in [SecretWay::Brokered, SecretWay::Injected] {
+            assert_eq!(serde_json::to_value(way).unwrap(), way.name());
+            assert_eq!(SecretWay::from_name(way.name()), Some(way));
+        }
+    }
+}
