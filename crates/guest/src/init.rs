@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::arguments::Settings;
 use crate::fd::Fd;
+use crate::outward::WayOut;
 use crate::reaper::{self, Shims};
 use crate::serve::{World, serve};
 use crate::table::Table;
@@ -61,9 +62,11 @@ pub(crate) fn run(settings: &Settings) -> Result<u8, Box<dyn Error>> {
 
         let boot = boot_id()?;
         let table = Table::new(settings.spool.clone(), settings.reports.clone(), boot.clone(), shims, tasks.clone());
-        let world = World { table, finish: CancellationToken::new() };
+        let (outwards, cancel) = (Outwards::default(), CancellationToken::new());
+        let way_out = WayOut::new(outwards.clone(), tasks.clone(), cancel.clone());
+        let world = World { table, way_out, finish: CancellationToken::new() };
         let facts = Facts { version: env!("CARGO_PKG_VERSION").to_owned(), boot };
-        let doors = Doors::new(world.clone(), facts, tasks.clone());
+        let doors = Doors::new(world.clone(), facts, outwards, tasks.clone(), cancel);
         if let Some(stdio) = standard_streams() {
             doors.let_in(stdio, Options { hello_wait_max: STDIO_HELLO_WAIT_MAX, ..Options::default() });
         }
@@ -141,16 +144,16 @@ struct Doors {
 }
 
 impl Doors {
-    fn new(world: World, facts: Facts, tasks: TaskTracker) -> Self {
+    fn new(world: World, facts: Facts, outwards: Outwards, tasks: TaskTracker, cancel: CancellationToken) -> Self {
         Self {
             world,
             facts: Arc::new(facts),
-            outwards: Outwards::default(),
+            outwards,
             tasks,
             current: Arc::default(),
             served: Arc::new(watch::Sender::new(0)),
             greeting: Arc::new(Semaphore::new(GREETING_MAX)),
-            cancel: CancellationToken::new(),
+            cancel,
         }
     }
 

@@ -51,7 +51,7 @@ mod tree;
 
 use std::process::ExitCode;
 
-pub use outward::{OutwardRefused, Outwards};
+pub use outward::{Outward, OutwardRefused, Outwards};
 
 /// The only uid whose connections the guest takes: nothing inside can become it.
 pub const CONNECT_UID: u32 = 64_000;

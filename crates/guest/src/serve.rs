@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::keep::Kind;
+use crate::outward::WayOut;
 use crate::ports::Listening;
 use crate::process::Process;
 use crate::table::Table;
@@ -37,6 +38,8 @@ const STDIN_READ_BYTES: usize = 16 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) table: Table,
+    /// The port by which programs inside reach the host.
+    pub(crate) way_out: WayOut,
     /// The host said that the guest may go.
     pub(crate) finish: CancellationToken,
 }
@@ -114,7 +117,8 @@ async fn handle(world: &World, mut stream: PipeStream) -> Result<(), PipeError> 
             finish(stream).await
         }
         Ask::Dial { target } => dial(stream, target).await,
-        Ask::Events => send_events(table, stream).await,
+        Ask::WayOut { port } => answer(stream, world.way_out.open(port).await).await,
+        Ask::Events => send_events(world, stream).await,
         Ask::Stats => answer(stream, Ok(cgroup::stats())).await,
         Ask::DiskUse { folders } if folders.len() <= FOLDERS_MAX => {
             answer(stream, Ok(disk::usage(&folders).await)).await
@@ -300,7 +304,8 @@ enum Inside {
     Unix(UnixStream),
 }
 
-async fn send_events(table: &Table, mut stream: PipeStream) -> Result<(), PipeError> {
+async fn send_events(world: &World, mut stream: PipeStream) -> Result<(), PipeError> {
+    let table = &world.table;
     write(&mut stream, &Answer::Done(())).await?;
     let (mut host, mut stream) = tokio::io::split(stream);
     let listening = Listening::new();
@@ -324,7 +329,9 @@ async fn send_events(table: &Table, mut stream: PipeStream) -> Result<(), PipeEr
             _ = exit_count.changed() => {}
             _ = host.read(&mut nothing) => return Ok(()),
             _ = looks.tick() => {
-                let ports = listening.now();
+                let mut ports = listening.now();
+                // The guest's own is nobody's server.
+                ports.retain(|port| Some(port.port) != world.way_out.port());
                 if told.as_ref() != Some(&ports) {
                     send_event(&mut stream, &Event::Ports { ports: ports.clone() }).await?;
                     told = Some(ports);

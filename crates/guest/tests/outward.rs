@@ -27,10 +27,10 @@ async fn pair() -> (Guest, Connection) {
 #[tokio::test]
 async fn a_connection_is_held_until_a_host_comes_and_then_carried() {
     let outwards = Outwards::new(4, BOUND);
-    let (mut program, inside) = duplex(1024);
+    let (mut program, mut inside) = duplex(1024);
     let mut tasks = JoinSet::new();
     let carrying = outwards.clone();
-    tasks.spawn(async move { carrying.carry("model.example:443", inside).await });
+    tasks.spawn(async move { carrying.connect("model.example:443").await.unwrap().carry(&mut inside).await });
     program.write_all(b"early").await.unwrap();
     let (host, connection) = pair().await;
     let mut wanted = host.outward().unwrap();
@@ -53,22 +53,19 @@ async fn a_connection_is_held_until_a_host_comes_and_then_carried() {
 #[tokio::test]
 async fn without_a_host_a_connection_is_refused_after_its_time() {
     let outwards = Outwards::new(4, Duration::from_millis(50));
-    let (_program, inside) = duplex(1024);
-    let refused = timeout(BOUND, outwards.carry("x:1", inside)).await.unwrap();
+    let refused = timeout(BOUND, outwards.connect("x:1")).await.unwrap();
     assert!(matches!(refused, Err(OutwardRefused::NoHost { .. })), "{refused:?}");
 }
 
 #[tokio::test]
 async fn beyond_the_bound_a_connection_is_refused_at_once() {
     let outwards = Outwards::new(1, BOUND);
-    let (_first, inside) = duplex(1024);
-    let (_second, beyond) = duplex(1024);
-    let held = outwards.carry("x:1", inside);
+    let held = outwards.connect("x:1");
     tokio::pin!(held);
     tokio::select! {
         biased;
         _ = &mut held => unreachable!("there is no host"),
-        refused = outwards.carry("x:1", beyond) => assert!(matches!(refused, Err(OutwardRefused::TooMany))),
+        refused = outwards.connect("x:1") => assert!(matches!(refused, Err(OutwardRefused::TooMany))),
     }
 }
 
@@ -78,12 +75,11 @@ async fn what_the_host_refuses_is_refused_with_its_reason() {
     let (host, connection) = pair().await;
     let mut wanted = host.outward().unwrap();
     outwards.set_host(Some(connection.outward()));
-    let (_program, inside) = duplex(1024);
     let refusing = async {
         let outward = wanted.next().await.unwrap();
         outward.refuse(Refusal::new(RefusalCode::PermissionDenied, "not on the list")).await.unwrap();
     };
-    let (refused, ()) = timeout(BOUND, async { tokio::join!(outwards.carry("x:1", inside), refusing) }).await.unwrap();
+    let (refused, ()) = timeout(BOUND, async { tokio::join!(outwards.connect("x:1"), refusing) }).await.unwrap();
     assert!(matches!(refused, Err(OutwardRefused::Refused(refusal)) if refusal.detail == "not on the list"));
 }
 
@@ -93,16 +89,24 @@ async fn a_flood_inside_is_held_to_the_bound_that_the_pipe_has_room_for() {
     let mut tasks = JoinSet::new();
     let beyond = 100;
     for _ in 0..pipe::limits::OUTWARD_MAX + beyond {
-        let (outwards, (program, inside)) = (outwards.clone(), duplex(64));
-        tasks.spawn(async move {
-            let ended = outwards.carry("x:1", inside).await;
-            drop(program);
-            ended
-        });
+        let outwards = outwards.clone();
+        tasks.spawn(async move { outwards.connect("x:1").await });
     }
     for _ in 0..beyond {
         let refused = timeout(BOUND, tasks.join_next()).await.unwrap().unwrap().unwrap();
         assert!(matches!(refused, Err(OutwardRefused::TooMany)), "{refused:?}");
     }
     assert_eq!(tasks.len(), pipe::limits::OUTWARD_MAX, "the rest is held");
+}
+
+#[tokio::test]
+async fn a_stream_that_a_living_host_resets_is_no_lost_host() {
+    // Held for longer than the test waits.
+    let outwards = Outwards::new(4, 2 * BOUND);
+    let (host, connection) = pair().await;
+    let mut wanted = host.outward().unwrap();
+    outwards.set_host(Some(connection.outward()));
+    let resetting = async { drop(wanted.next().await.unwrap()) };
+    let (refused, ()) = timeout(BOUND, async { tokio::join!(outwards.connect("x:1"), resetting) }).await.unwrap();
+    assert!(matches!(refused, Err(OutwardRefused::Refused(_))), "{refused:?}");
 }

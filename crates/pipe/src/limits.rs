@@ -43,6 +43,8 @@ pub const OUTWARD_MAX: usize = 256;
 pub const OUTWARD_QUEUE_MAX: usize = 64;
 /// How long a guest holds an outward connection while no host is connected.
 pub const OUTWARD_HOLD: Duration = Duration::from_mins(10);
+/// The target of what comes in by the guest's own port ([`crate::message::Ask::WayOut`]): whoever decides what it may.
+pub const GATEWAY_TARGET: &str = "gateway";
 /// Longest name of an outward target, in bytes.
 pub const OUTWARD_TARGET_BYTES_MAX: usize = 1024;
 

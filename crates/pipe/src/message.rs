@@ -140,6 +140,12 @@ pub enum Ask {
         /// To what.
         target: Target,
     },
+    /// Listen on a port of loopback and bring what connects there to the host, as outward connections to
+    /// [`crate::limits::GATEWAY_TARGET`]. Asked again for the same port it is done already.
+    WayOut {
+        /// The port.
+        port: u16,
+    },
     /// Send [`Event`]s from now on.
     Events,
     /// What the sandbox uses; answered with [`Stats`].

@@ -105,6 +105,12 @@ impl Guest {
         self.call_within(Some(id), "an end", &Ask::End { id, grace_ms }, grace.saturating_add(ANSWER_WAIT_MAX)).await
     }
 
+    /// Has programs inside connect to the host by a port of loopback, from now on for as long as the guest is there. What comes is
+    /// in [`Guest::outward`].
+    pub async fn open_way_out(&self, port: u16) -> Result<(), CallError> {
+        self.call(None, "a way out", &Ask::WayOut { port }).await
+    }
+
     /// How many processes the tree has; 0 when nothing is left.
     pub async fn count(&self, id: ProcessId) -> Result<u32, CallError> {
         self.call(Some(id), "a count", &Ask::Count { id }).await
