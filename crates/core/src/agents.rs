@@ -9,6 +9,7 @@ use tracing::info;
 use wire::{
     ErrorCode, ErrorView, EventKind, Limits,
     call::{CreateAgent, DeleteAgent, Deleted, DuplicateAgent, HomeFate, UpdateAgent},
+    network::NetworkPolicy,
     stream::Update,
     task::{Launch, ReviewGate},
     view::{AgentAction, AgentActionView, AgentColour, AgentView},
@@ -16,7 +17,7 @@ use wire::{
 
 use crate::clock::new_id;
 use crate::house::House;
-use crate::{escape, faults, gallery, home, images, intake};
+use crate::{access, escape, faults, gallery, home, images, intake};
 
 /// The agent that needs no model and no key, and that tasks go to which name none.
 pub(crate) const DEFAULT_AGENT: &str = "script";
@@ -41,6 +42,7 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
         review: ReviewGate::Skip,
         home: home::volume_name(agent).as_str().to_owned(),
         colour: AgentColour::default(),
+        network: NetworkPolicy::default(),
         created_at: now,
         removed_at: None,
     };
@@ -53,18 +55,20 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
 /// Makes an agent.
 pub(crate) async fn create(house: &House, call: CreateAgent) -> Result<AgentView, ErrorView> {
     let CreateAgent { name, image, launch, limits, review } = call;
-    make(house, AgentChange { name, image, launch, limits, review, colour: AgentColour::default() }).await
+    let (colour, network) = (AgentColour::default(), NetworkPolicy::default());
+    make(house, AgentChange { name, image, launch, limits, review, colour, network }).await
 }
 
 /// Makes another agent like one, with a home of its own.
 pub(crate) async fn duplicate(house: &House, call: &DuplicateAgent) -> Result<AgentView, ErrorView> {
-    let AgentRecord { image, launch, limits, review, colour, .. } = find(house, &call.agent).await?;
-    make(house, AgentChange { name: call.name.clone(), image, launch, limits, review, colour }).await
+    // Its secrets stay its own: who has one is a person's to say, each time.
+    let AgentRecord { image, launch, limits, review, colour, network, .. } = find(house, &call.agent).await?;
+    make(house, AgentChange { name: call.name.clone(), image, launch, limits, review, colour, network }).await
 }
 
 async fn make(house: &House, agent: AgentChange) -> Result<AgentView, ErrorView> {
     check(&agent)?;
-    let AgentChange { name, image, launch, limits, review, colour } = agent;
+    let AgentChange { name, image, launch, limits, review, colour, network } = agent;
     let agent = new_id();
     let record = AgentRecord {
         agent,
@@ -75,13 +79,14 @@ async fn make(house: &House, agent: AgentChange) -> Result<AgentView, ErrorView>
         review,
         home: home::volume_name(agent).as_str().to_owned(),
         colour,
+        network,
         created_at: house.time.now(),
         removed_at: None,
     };
     house.store.create_agent(&record).await.map_err(|error| of_store("write the agent down", &error))?;
     house.tell(Update::Agents);
     house.tell(Update::Homes);
-    Ok(view(house, record))
+    view(house, record).await
 }
 
 /// Whether there can be such an agent.
@@ -155,6 +160,12 @@ pub(crate) async fn update(house: &Arc<House>, call: UpdateAgent) -> Result<Agen
         limits: call.limits.apply(&record.limits),
         review: call.review.unwrap_or(record.review),
         colour: call.colour.unwrap_or(record.colour),
+        network: match call.network {
+            Some(network) => access::rules::checked(network).map_err(|reason| {
+                ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Mend that host, then try again.")
+            })?,
+            None => record.network,
+        },
     };
     check(&change)?;
     let text = if is_renamed {
@@ -167,11 +178,12 @@ pub(crate) async fn update(house: &Arc<House>, call: UpdateAgent) -> Result<Agen
     updated.map_err(|error| of_store("write the agent down", &error))?;
     house.tell(Update::Agents);
     house.tell(Update::Homes);
+    access::rules_changed(house).await;
     if is_renamed {
         info!(agent = %record.agent, "an agent has another name");
     }
     let record = house.store.agent(record.agent).await.map_err(|error| of_store("read the agent", &error))?;
-    Ok(view(house, record))
+    view(house, record).await
 }
 
 /// Removes an agent. Its tasks stay, and go on naming it.
@@ -207,7 +219,11 @@ pub(crate) async fn delete(house: &Arc<House>, call: DeleteAgent) -> Result<Dele
 /// All of them.
 pub(crate) async fn list(house: &House) -> Result<Vec<AgentView>, ErrorView> {
     let records = house.store.agents().await.map_err(|error| faults::of_storage("read the agents", &error))?;
-    Ok(records.into_iter().map(|record| view(house, record)).collect())
+    let mut views = Vec::with_capacity(records.len());
+    for record in records {
+        views.push(view(house, record).await?);
+    }
+    Ok(views)
 }
 
 /// The agent of that name.
@@ -215,7 +231,8 @@ pub(crate) async fn find(house: &House, name: &str) -> Result<AgentRecord, Error
     match house.store.agent_by_name(name).await {
         Ok(record) => Ok(record),
         Err(StoreError::NotFound { .. }) => {
-            let known: Vec<_> = list(house).await?.into_iter().map(|agent| agent.name).collect();
+            let known = house.store.agents().await.map_err(|error| of_store("read the agents", &error))?;
+            let known: Vec<_> = known.into_iter().map(|agent| agent.name).collect();
             let shown = escape::visible(name.as_bytes());
             Err(ErrorView::new(ErrorCode::NotFound, format!("There is no agent named `{shown}`."))
                 .hint(format!("Choose one of these: {}.", known.join(", "))))
@@ -241,7 +258,9 @@ fn denied(house: &House, record: &AgentRecord, action: AgentAction) -> Option<St
     }
 }
 
-fn view(house: &House, record: AgentRecord) -> AgentView {
+async fn view(house: &House, record: AgentRecord) -> Result<AgentView, ErrorView> {
+    let granted = house.store.secrets_of(record.agent).await;
+    let secrets = granted.map_err(|error| of_store("read the agent's secrets", &error))?;
     let actions = AgentAction::ALL.map(|action| AgentActionView { action, denied: denied(house, &record, action) });
     let busy = house
         .steps()
@@ -252,7 +271,7 @@ fn view(house: &House, record: AgentRecord) -> AgentView {
         || format!("An image of your own: {}", escape::visible(record.image.as_bytes())),
         |image| image.description.clone(),
     );
-    AgentView {
+    Ok(AgentView {
         agent: record.agent,
         call_sign: gallery::call_sign(&record.image),
         name: record.name,
@@ -264,8 +283,10 @@ fn view(house: &House, record: AgentRecord) -> AgentView {
         home: record.home,
         busy,
         colour: record.colour,
+        network: record.network,
+        secrets: secrets.into_iter().map(access::secrets::agent_view).collect(),
         actions: actions.to_vec(),
-    }
+    })
 }
 
 fn is_name(name: &str) -> bool {

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::{ErrorCode, ErrorView, ids::TaskId};
 
+use crate::access::{self, Access, budgets};
 use crate::api::Api;
 use crate::certificates::{self, CertificateError, ExtraCertificate, HostTrust};
 use crate::clock::{Clock, SystemClock, Time, new_id};
@@ -241,11 +242,14 @@ impl App {
         agents::seed(&store, time.now()).await.map_err(in_store)?;
         let line = Line::read(&store).await.map_err(in_store)?;
         let (extra, authorities) = trust(config.extra_certificates.clone(), config.host_trust.clone()).await?;
+        let extra_pem = extra.iter().flat_map(|extra| extra.pem.bytes()).collect();
+        let access = Access::new(config.keyring, extra_pem);
         let images = Images::new(install.to_string(), extra);
         let engine = EngineLink::new(connector, time.clone());
-        let house = House::new(Parts { config, install, time, store, line, link: engine, images, authorities });
+        let house = House::new(Parts { config, install, time, store, line, link: engine, images, access, authorities });
         info!(%install, folder = %house.config.data_folder, "Berth starts");
 
+        access::begin(&house).await.map_err(in_store)?;
         disk::look_first(&house).await;
         take_up(&house).await.map_err(in_store)?;
         let (watched, scheduled, compared) = (house.clone(), house.clone(), house.clone());
@@ -255,6 +259,7 @@ impl App {
         house.tasks.spawn(schedule::run(scheduled));
         house.tasks.spawn(reconcile::run(compared));
         house.tasks.spawn(retention::run(house.clone()));
+        house.tasks.spawn(budgets::run(house.clone()));
         house.tasks.spawn(discard_unrecorded(house.clone(), new_id()));
         Ok(Self { house, _lock: lock })
     }
@@ -273,8 +278,10 @@ impl App {
     /// that hardly moves keeps from ending is left as a kill would leave it, after 15 seconds.
     pub async fn shutdown(self) {
         info!("Berth stops; sandboxes work on");
+        access::hold_while_away(&self.house).await;
         self.house.stop.cancel();
         self.house.tasks.close();
+        self.house.access.close().await;
         if timeout(LEAVE_TIME_MAX, self.house.tasks.wait()).await.is_err() {
             warn!(tasks = self.house.tasks.len(), "stopped in the middle of work; the next start goes on with it");
         }

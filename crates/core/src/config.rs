@@ -9,6 +9,9 @@ use crate::disk::FREE_BYTES_MIN_DEFAULT;
 /// The variable that sets [`Config::free_bytes_min`].
 const FREE_BYTES_MIN: &str = "BERTH_FREE_BYTES_MIN";
 
+/// The variable that sets [`Config::keyring`].
+const KEYRING: &str = "BERTH_KEYRING";
+
 /// What an [`App`](crate::App) is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,12 +28,14 @@ pub struct Config {
     /// What is kept free on the disks of the data folder and of the engine, in bytes: below it nothing new starts and running
     /// steps are held. 0 holds them only where a write is refused.
     pub free_bytes_min: u64,
+    /// Whether secrets go into the keyring of the person's system, or stay in memory until Berth ends.
+    pub keyring: vault::Use,
 }
 
 impl Config {
     /// The configuration that the environment asks for: `BERTH_HOME` moves every path; `BERTH_ENGINE`,
-    /// `BERTH_EXTRA_CERTIFICATES` (paths, separated as `PATH` is), `BERTH_GUEST` and `BERTH_FREE_BYTES_MIN` (`2GiB`, or a number
-    /// of bytes) set the rest.
+    /// `BERTH_EXTRA_CERTIFICATES` (paths, separated as `PATH` is), `BERTH_GUEST`, `BERTH_FREE_BYTES_MIN` (`2GiB`, or a number
+    /// of bytes) and `BERTH_KEYRING` (`system` or `none`) set the rest.
     ///
     /// # Errors
     /// Fails where neither `BERTH_HOME` nor a home folder is set, where a path is not UTF-8, or a size is none.
@@ -70,6 +75,11 @@ impl Config {
             host_trust: HostTrust::of_this_machine(),
             guest_binary: variable("BERTH_GUEST")?.map(Utf8PathBuf::from),
             free_bytes_min,
+            keyring: match variable(KEYRING)?.as_deref() {
+                None | Some("system") => vault::Use::Keyring,
+                Some("none") => vault::Use::Session,
+                Some(other) => return Err(ConfigError::NoKeyring { name: KEYRING, value: other.to_owned() }),
+            },
         })
     }
 }
@@ -89,6 +99,14 @@ pub enum ConfigError {
     /// A size that is none.
     #[error("`{name}` is no size: `{value}`; write `2GiB`, `500MB`, or a number of bytes")]
     NoSize {
+        /// The variable.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
+    },
+    /// A keyring that there is not.
+    #[error("`{name}` is `{value}`; it is `system` or `none`")]
+    NoKeyring {
         /// The variable.
         name: &'static str,
         /// What it is set to.

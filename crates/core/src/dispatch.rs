@@ -1,5 +1,7 @@
 //! Answers requests. One arm per call; what is more than a few lines is elsewhere.
 
+mod named;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use store::{
-    AttachmentRecord, EventFilter, IdPrefix, NewRun, NewStep, RunRecord, StepRecord, StoreError, TaskFilter, TaskRecord,
+    AttachmentRecord, EventFilter, NewRun, NewStep, RunRecord, StepRecord, StoreError, TaskFilter, TaskRecord,
 };
 use tracing::warn;
 use wire::{
@@ -23,12 +25,16 @@ use wire::{
     view::{ContentView, ImageView, RunSummary, StepView, TaskList, TaskRow},
 };
 
+pub(crate) use named::find_run;
+use named::find_task;
+
 use crate::clock::new_id;
 use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::runner::handle::Away;
 use crate::runner::step;
 use crate::workspace::Workspace;
+use crate::access::{costs, requests, secrets};
 use crate::{agents, doctor, escape, faults, gallery, home, images, intake, line, results, retention, upkeep, views};
 
 /// A task file that shows Berth at work.
@@ -152,6 +158,36 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let none = || ErrorView::new(ErrorCode::Internal, "The system gives no randomness for a ticket.");
             reply(&call, ticket.ok_or_else(none))
         }
+        Request::ListSecrets(call) => reply(&call, secrets::list(house).await),
+        Request::SetSecret(call) => {
+            let (owner, set) = (house.clone(), call.clone());
+            let done = whole(house, async move { secrets::set(&owner, set).await }).await;
+            reply(&call, done)
+        }
+        Request::RenameSecret(call) => {
+            let (owner, rename) = (house.clone(), call.clone());
+            let done = whole(house, async move { secrets::rename(&owner, &rename).await }).await;
+            reply(&call, done)
+        }
+        Request::DeleteSecret(call) => {
+            let (owner, delete) = (house.clone(), call.clone());
+            let done = whole(house, async move { secrets::delete(&owner, &delete).await }).await;
+            reply(&call, done)
+        }
+        Request::GrantSecret(call) => reply(&call, secrets::grant(house, &call).await),
+        Request::RevokeSecret(call) => reply(&call, secrets::revoke(house, &call).await),
+        Request::PreviewEnvFile(call) => reply(&call, secrets::preview(house, &call).await),
+        Request::ImportEnvFile(call) => {
+            let (owner, import) = (house.clone(), call.clone());
+            let done = whole(house, async move { secrets::import(&owner, import).await }).await;
+            reply(&call, done)
+        }
+        Request::ListRequests(call) => reply(&call, requests::list(house, &call).await),
+        Request::AllowHost(call) => reply(&call, requests::allow(house, call.clone()).await),
+        Request::ShowCosts(call) => reply(&call, costs::show(house, &call).await),
+        Request::SetBudget(call) => reply(&call, costs::set_budget(house, &call).await),
+        Request::ListPrices(call) => reply(&call, costs::list_prices(house).await),
+        Request::SetPrice(call) => reply(&call, costs::set_price(house, &call).await),
         Request::Mend(call) => {
             let (owner, keys) = (house.clone(), call.keys.clone());
             let mended = whole(house, async move { upkeep::mend(&owner, keys).await }).await;
@@ -324,7 +360,8 @@ async fn list_tasks(house: &House, call: &ListTasks) -> Result<TaskList, ErrorVi
         offset: call.offset,
     };
     let page = house.store.list_tasks(&filter).await.map_err(|error| of_store(&error))?;
-    Ok(TaskList { rows: views::rows(house, page.rows), total: page.total })
+    let rows = views::rows(house, page.rows).await.map_err(|error| of_store(&error))?;
+    Ok(TaskList { rows, total: page.total })
 }
 
 async fn act(house: &Arc<House>, call: &Act) -> Result<StepView, ErrorView> {
@@ -473,57 +510,8 @@ fn filter_of(call: &ListEvents) -> EventFilter {
     EventFilter { task: call.task, after_seq: call.after_seq, limit: limit_of(call.limit) }
 }
 
-fn limit_of(asked: u32) -> u32 {
+pub(crate) fn limit_of(asked: u32) -> u32 {
     if asked == 0 { LIMIT_DEFAULT } else { asked.min(LIMIT_MAX) }
-}
-
-/// A task by id, number, or the beginning of its id.
-async fn find_task(house: &House, text: &str) -> Result<TaskRecord, ErrorView> {
-    let found = match Named::parse(text) {
-        Some(Named::Number(number)) => house.store.task_by_number(number).await,
-        Some(Named::Prefix(prefix)) => house.store.task_by_prefix(&prefix).await,
-        None => return Err(no_name("task", text)),
-    };
-    found.map_err(|error| of_store(&error))
-}
-
-/// A run by id, the beginning of its id, or its task's number.
-async fn find_run(house: &House, text: &str) -> Result<RunRecord, ErrorView> {
-    let found = match Named::parse(text) {
-        Some(Named::Number(number)) => match house.store.task_by_number(number).await {
-            Ok(task) => house.store.run(task.latest_run).await,
-            Err(error) => Err(error),
-        },
-        Some(Named::Prefix(prefix)) => house.store.run_by_prefix(&prefix).await,
-        None => return Err(no_name("run", text)),
-    };
-    found.map_err(|error| of_store(&error))
-}
-
-/// What a person calls a task or a run.
-enum Named {
-    Number(i64),
-    Prefix(IdPrefix),
-}
-
-impl Named {
-    /// A number with or without `#`; what is longer than any number can be is an id.
-    fn parse(text: &str) -> Option<Self> {
-        const NUMBER_DIGITS_MAX: usize = 9;
-        let text = text.trim();
-        let digits = text.strip_prefix('#').unwrap_or(text);
-        if digits.len() <= NUMBER_DIGITS_MAX && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return digits.parse().ok().map(Self::Number);
-        }
-        IdPrefix::parse(text).map(Self::Prefix)
-    }
-}
-
-fn no_name(what: &str, text: &str) -> ErrorView {
-    let shown = escape::visible(text.as_bytes());
-    ErrorView::new(ErrorCode::InvalidArgument, format!("`{shown}` names no {what}.")).hint(
-        "Give a number (`12` or `#12`), an id, or at least the first six digits of one; `berth ls` lists the tasks.",
-    )
 }
 
 /// A store's error for a person.

@@ -14,6 +14,7 @@ use wire::{
     stream::Update,
 };
 
+use crate::access::Access;
 use crate::clock::Time;
 use crate::config::Config;
 use crate::disk::{self, Disks};
@@ -49,6 +50,8 @@ pub(crate) struct House {
     pub(crate) homes: Homes,
     /// Gives images what a sandbox needs.
     pub(crate) fitting: Fitting,
+    /// What leaves sandboxes.
+    pub(crate) access: Access,
     /// The bundle of authorities that sandboxes trust, where this machine trusts more than its distribution does.
     pub(crate) authorities: Option<String>,
     pub(crate) tickets: Tickets,
@@ -86,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) line: Line,
     pub(crate) link: EngineLink,
     pub(crate) images: Images,
+    pub(crate) access: Access,
     pub(crate) authorities: Option<String>,
 }
 
@@ -106,6 +110,7 @@ impl House {
             builds: Builds::default(),
             homes: Homes::default(),
             fitting: Fitting::default(),
+            access: parts.access,
             authorities: parts.authorities,
             tickets: Tickets::default(),
             stream_origin: OnceLock::new(),

@@ -9,6 +9,7 @@
 //!  terminal ◀── output ◀─────────────────────────────┘
 //! ```
 
+mod access;
 mod agents;
 mod api;
 mod app;

@@ -96,7 +96,7 @@ pub(crate) async fn show(house: &House) -> Result<QueueView, ErrorView> {
         slots_max: schedule::slots(house),
         slots_auto: schedule::slots_auto(house),
         slots_used: u32::try_from(slots_used).unwrap_or(u32::MAX),
-        waiting: views::rows(house, listed),
+        waiting: views::rows(house, listed).await.map_err(|error| of_store(&error))?,
         left_out: u64::try_from(left_out).unwrap_or(u64::MAX),
     })
 }
@@ -138,5 +138,5 @@ pub(crate) async fn set_priority(house: &House, task: TaskId, priority: Priority
     house.queue_nudge.notify_one();
     house.tell(Update::All);
     let listed = house.store.listed_task(task).await.map_err(|error| of_store(&error))?;
-    Ok(views::row(house, listed))
+    views::row(house, listed).await.map_err(|error| of_store(&error))
 }

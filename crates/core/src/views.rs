@@ -4,9 +4,10 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use lifecycle::Holds;
-use store::{ListedTask, ResultRecord, RunRecord, StepRecord, StoreError, TaskRecord};
+use store::{CostScope, ListedTask, ResultRecord, RunRecord, StepRecord, StoreError, TaskRecord};
 use wire::{
     Phase,
+    cost::Spent,
     ids::{RunId, StepId},
     queue::Wait,
     view::{
@@ -14,6 +15,7 @@ use wire::{
     },
 };
 
+use crate::access::budgets;
 use crate::house::House;
 use crate::queue::{Occupant, Wait as InLine};
 use crate::runner::schedule;
@@ -41,6 +43,11 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
         });
     }
     live.sort_by_key(|step| step.since);
+    let cost_today = if house.store.is_anything_metered().await? {
+        Some(house.store.spent(&CostScope::All { since: budgets::day_of(house.time.now()) }).await?)
+    } else {
+        None
+    };
     let slots_used = u32::try_from(live.len()).unwrap_or(u32::MAX);
     live.truncate(LIVE_MAX);
     Ok(StatusView {
@@ -52,7 +59,7 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
         memory_bytes: house.link.up().map_or(0, |up| up.facts.memory_bytes),
         tasks,
         live,
-        cost_today: None,
+        cost_today,
         data_folder: house.config.data_folder.to_string(),
         notices: house.notices(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,17 +70,20 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
 type Waits = OnceCell<HashMap<StepId, InLine>>;
 
 /// Rows of the list.
-pub(crate) fn rows(house: &House, listed: Vec<ListedTask>) -> Vec<TaskRow> {
+pub(crate) async fn rows(house: &House, listed: Vec<ListedTask>) -> Result<Vec<TaskRow>, StoreError> {
+    let runs: Vec<_> = listed.iter().map(|listed| listed.run).collect();
+    let spent = house.store.spent_by_runs(&runs).await?;
     let waits = Waits::new();
-    listed.into_iter().map(|listed| row_of(house, listed, &waits)).collect()
+    Ok(listed.into_iter().map(|listed| row_of(house, listed, &spent, &waits)).collect())
 }
 
 /// One row of the list.
-pub(crate) fn row(house: &House, listed: ListedTask) -> TaskRow {
-    row_of(house, listed, &Waits::new())
+pub(crate) async fn row(house: &House, listed: ListedTask) -> Result<TaskRow, StoreError> {
+    let spent = house.store.spent_by_runs(&[listed.run]).await?;
+    Ok(row_of(house, listed, &spent, &Waits::new()))
 }
 
-fn row_of(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
+fn row_of(house: &House, listed: ListedTask, spent: &HashMap<RunId, Spent>, waits: &Waits) -> TaskRow {
     let wait =
         (listed.phase == Phase::Queued).then(|| wait(house, listed.step, listed.holds, &listed.agent_name, waits));
     let note = wait.as_ref().map_or_else(|| note(house, &listed), Wait::sentence);
@@ -95,7 +105,7 @@ fn row_of(house: &House, listed: ListedTask, waits: &Waits) -> TaskRow {
         since: listed.entered_at,
         output_at: listed.output_at,
         results: listed.result_count,
-        cost: None,
+        cost: spent.get(&listed.run).copied(),
     }
 }
 
@@ -158,7 +168,7 @@ pub(crate) async fn task(house: &House, record: TaskRecord) -> Result<TaskView, 
     for run in house.store.runs_of(record.task).await? {
         runs.push(self::run(house, run).await?);
     }
-    Ok(TaskView { row: row(house, listed), prompt: record.prompt, runs })
+    Ok(TaskView { row: row(house, listed).await?, prompt: record.prompt, runs })
 }
 
 /// A run with its steps.

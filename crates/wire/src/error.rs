@@ -42,6 +42,10 @@ pub enum ErrorCode {
     Rejected,
     /// The guest broke the protocol of the pipe.
     GuestBroken,
+    /// The keyring is locked, silent, or has not what it should have.
+    Keyring,
+    /// A budget is spent, or a price is not known.
+    Budget,
     /// The caller has not shown that it may call.
     Unauthorized,
     /// A fault of Berth's own.

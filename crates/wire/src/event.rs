@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::ErrorView,
     ids::{RunId, SandboxId, StepId, TaskId},
+    money::MicroUsd,
     phase::{Hold, Phase},
     queue::{Priority, QueueState, Slots},
 };
@@ -122,6 +123,15 @@ pub enum EventKind {
         /// What they said.
         comment: String,
     },
+    /// A budget is used up to a threshold.
+    BudgetUsed {
+        /// Which, in words.
+        budget: String,
+        /// The threshold, in percent of the limit.
+        percent: u32,
+        /// The limit.
+        limit: MicroUsd,
+    },
     /// Something worth knowing that fits none of the others.
     Note {
         /// What.
@@ -157,6 +167,8 @@ impl EventKind {
                 format!("The queue is open, {count} at once")
             }
             Self::Rejected { comment } => format!("Rejected: {comment}"),
+            Self::BudgetUsed { budget, percent: 100.., limit } => format!("The {budget} is spent: {limit}"),
+            Self::BudgetUsed { budget, percent, limit } => format!("The {budget} is used up to {percent} % of {limit}"),
             Self::Note { text } => text.clone(),
         }
     }

@@ -89,6 +89,14 @@ impl Provider {
         }
     }
 
+    /// What programs expect of the path that they are given: they put the rest of a call's behind it.
+    pub const fn base_path(self) -> &'static str {
+        match self {
+            Self::Anthropic | Self::Gemini => "",
+            Self::Openai => "/v1",
+        }
+    }
+
     /// The variable that programs read its key from.
     pub const fn key_variable(self) -> &'static str {
         match self {

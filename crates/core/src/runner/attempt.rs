@@ -36,6 +36,7 @@ use super::pumped::END_GRACE;
 use super::report::{Order, Report};
 use super::silence::Silence;
 use super::written::Rest;
+use crate::access::Attending;
 use crate::house::House;
 use crate::output::OutputWriter;
 use crate::terminal::Progress;
@@ -80,6 +81,8 @@ pub(crate) struct Attempt {
     pub(crate) is_held_for_engine: bool,
     /// Whether its container was paused from outside.
     pub(crate) paused: PausedOutside,
+    /// Takes what wants out of the sandbox, while its guest is connected.
+    pub(crate) attending: Option<Attending>,
     /// The app stops.
     pub(crate) stop: CancellationToken,
 }

@@ -10,7 +10,7 @@ use pipe::{
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, info, warn};
-use wire::{ErrorCode, ErrorView, ids::SandboxId};
+use wire::{ErrorCode, ErrorView, Hold, ids::SandboxId};
 
 use super::attempt::{Attempt, Deserted, Driven, END_PATIENCE, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, until_end};
 use super::disk::{self, DiskWatch};
@@ -21,6 +21,7 @@ use super::pumped::{END_GRACE, Pumped};
 use super::report::{Order, Report};
 use super::silence::Silence;
 use super::written::{Heard, Rest, Written};
+use crate::access::attend;
 use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::output::{OutputWriter, SYNC_EVERY};
@@ -93,8 +94,7 @@ impl Attempt {
         let writer = self.open_output().await?;
         let disk = DiskWatch::start(&self.house, &self.brief, workspace.clone(), home_bytes);
         let results = ResultsWatch::start(&self.house, &self.brief, workspace);
-        self.house.enter(self.brief.step, sandbox, guest.clone());
-        self.report(Report::Connected(true)).await?;
+        self.enter(sandbox, &guest).await?;
         let link = Pumped::start(guest, process, output, writer.length());
         let mut work = Work {
             container,
@@ -117,7 +117,7 @@ impl Attempt {
             take_order(&mut work, order);
         }
         let end = self.follow(&mut work).await;
-        self.house.leave(self.brief.step);
+        self.leave_guest();
         match end {
             Ok(End::Left) => {
                 self.leave(work, results).await;
@@ -129,6 +129,20 @@ impl Attempt {
                 Err(deserted)
             }
         }
+    }
+
+    /// The guest is connected: others may speak with it, and what wants out of the sandbox is taken to the gateway.
+    async fn enter(&mut self, sandbox: SandboxId, guest: &Guest) -> Result<(), Deserted> {
+        self.house.enter(self.brief.step, sandbox, guest.clone());
+        self.attending = Some(attend(&self.house, &self.brief, sandbox, guest).await);
+        self.report(Report::Connected(true)).await?;
+        // Where an earlier process held it for being away.
+        self.report(Report::Release(Hold::AppAway)).await
+    }
+
+    fn leave_guest(&mut self) {
+        self.attending = None;
+        self.house.leave(self.brief.step);
     }
 
     async fn follow(&mut self, work: &mut Work) -> Result<End, Deserted> {
@@ -209,7 +223,7 @@ impl Attempt {
     /// The pipe is lost: finds a way to the guest again, or why there is none.
     async fn get_over(&mut self, work: &mut Work, error: PipeError) -> Result<Option<End>, Deserted> {
         debug!(%error, "the pipe is lost");
-        self.house.leave(self.brief.step);
+        self.leave_guest();
         self.report(Report::Connected(false)).await?;
         // An agent may be silent for hours: only a connection that is lost at once says something of the guest.
         work.fruitless = if work.connected_at.elapsed() < FRUITLESS_WITHIN { work.fruitless + 1 } else { 0 };
@@ -219,8 +233,7 @@ impl Attempt {
         match self.reach(work).await? {
             Reached::End(end) => Ok(Some(end)),
             Reached::Again(guest) => {
-                self.house.enter(self.brief.step, work.sandbox, guest.clone());
-                self.report(Report::Connected(true)).await?;
+                self.enter(work.sandbox, &guest).await?;
                 work.link = Pumped::start(guest, work.process, None, work.writer.length());
                 work.connected_at = Instant::now();
                 if let Some(order) = work.ordered {

@@ -12,7 +12,7 @@ use engine::{
 use newtype_uuid::GenericUuid as _;
 use pipe::{
     PipeError,
-    host::{Guest, Keep, Options, Output, Report as ReportFile, Start, StartError, Stdin, Stdio},
+    host::{CallError, Guest, Keep, Options, Output, Report as ReportFile, Start, StartError, Stdin, Stdio},
 };
 use store::{Placement, SandboxRecord, SandboxStage, StoreError};
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
 use super::attempt::Brief;
 use super::disk;
 use super::report::{Found, Report, Stage};
+use crate::access::{GATEWAY_PORT, Permit};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
@@ -179,8 +180,9 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
+    let given = given(&house, &brief, &guest).await?;
     let home_bytes = disk::home_bytes(&guest).await;
-    let starting = start_agent(&house, &guest, &brief, launch, &image, process);
+    let starting = start_agent(&house, &guest, &brief, launch, &image, given, process);
     let output = Some(around(Point::AgentStart, starting).await?);
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace, home_bytes })
 }
@@ -282,7 +284,7 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement,
         container: sandbox::container_name(sandbox).as_str().to_owned(),
         image_id: image.id.as_str().to_owned(),
         folder,
-        network: "closed".to_owned(),
+        network: Permit::of(house, brief.agent).await?.name().to_owned(),
         user: house.owner.identity().to_string(),
         stage: SandboxStage::Making,
         created_at: now,
@@ -396,7 +398,12 @@ const AUTHORITY_VARIABLES: [&str; 6] =
     ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
 
 /// The environment of an agent's process: the image's, what says whom to trust where the image does not, and who and where it is.
-fn environment(brief: &Brief, image: &Image, authorities: Option<&str>) -> Vec<(String, String)> {
+fn environment(
+    brief: &Brief,
+    image: &Image,
+    authorities: Option<&str>,
+    given: Vec<(String, String)>,
+) -> Vec<(String, String)> {
     let ours = [
         ("HOME", home::HOME_FOLDER.to_owned()),
         ("USER", "agent".to_owned()),
@@ -416,22 +423,42 @@ fn environment(brief: &Brief, image: &Image, authorities: Option<&str>) -> Vec<(
     all.extend(
         image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
     );
+    all.extend(given);
     all.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
     all.into_iter().collect()
 }
 
+/// Opens the way out inside, where the agent has one, and fetches what its process finds in its environment for that.
+async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Vec<(String, String)>, Fault> {
+    let permit = Permit::of(house, brief.agent).await?;
+    if permit.has_gateway() {
+        guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
+            CallError::Pipe(error) => Fault::Pipe(error),
+            error @ (CallError::UnknownProcess { .. } | CallError::Refused(_)) => {
+                let view = ErrorView::new(ErrorCode::AgentNotStarted, "The sandbox has no room for its way out.")
+                    .hint(format!("Something in the image listens on port {GATEWAY_PORT} already; give the agent another image, or close its network."))
+                    .detail(faults::chain(&error));
+                Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
+            }
+        })?;
+    }
+    permit.variables(house).await.map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Agent, error))
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is a part of what is started")]
 async fn start_agent(
     house: &House,
     guest: &Guest,
     brief: &Brief,
     argv: Vec<String>,
     image: &Image,
+    given: Vec<(String, String)>,
     process: pipe::ProcessId,
 ) -> Result<Output, Fault> {
     let start = Start {
         id: process,
         argv,
-        env: environment(brief, image, house.authorities.as_deref()),
+        env: environment(brief, image, house.authorities.as_deref(), given),
         cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
         stdio: Stdio::Pipes,
         stdin: Stdin::Bytes(brief.prompt.clone().into_bytes()),

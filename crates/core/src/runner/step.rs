@@ -426,6 +426,7 @@ impl Actor {
             progress: self.progress.clone(),
             is_held_for_engine: holds.contains(Hold::Engine),
             paused: PausedOutside::No,
+            attending: None,
             stop: self.house.stop.clone(),
         };
         let task = self.house.tasks.spawn(Box::pin(attempt.run()));

@@ -1,0 +1,201 @@
+//! What leaves a sandbox: who may reach what, with which secret, and what it costs.
+//!
+//! ```text
+//! agent's program ─▶ guest's port ─▶ pipe ─▶ attend ─▶ gateway ─▶ outside
+//!                                                        │ asks and tells
+//!                                                        ▼
+//!            store ◀── requests, usage ── books ── credentials ─▶ vault
+//!                                           └── budgets ─▶ the step is held
+//! ```
+//!
+//! Rules are what the store says of an agent, read anew whenever a person changes something, and taken up by the gateway at the next
+//! request.
+
+mod attend;
+mod books;
+pub(crate) mod budgets;
+pub(crate) mod costs;
+mod env_file;
+mod placeholder;
+pub(crate) mod requests;
+pub(crate) mod rules;
+pub(crate) mod secrets;
+mod variables;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use gateway::price::Prices;
+use gateway::{Gateway, GatewayError, Rules, Settings};
+use lifecycle::Input;
+use store::{GrantedSecret, StoreError};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, watch};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use vault::{Use, Vault};
+use wire::{
+    ErrorView, Hold,
+    ids::{AgentId, InstallId, SecretId, StepId},
+    network::NetworkPolicy,
+};
+
+use crate::blocking;
+use crate::house::House;
+use crate::runner::handle::Away;
+
+pub(crate) use attend::{Attending, attend};
+pub(crate) use variables::GATEWAY_PORT;
+
+/// How long a step may take to be held before the app stops.
+const HOLD_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What the app holds of it.
+pub(crate) struct Access {
+    wanted: Use,
+    /// PEM beyond what this machine trusts.
+    extra_pem: Vec<u8>,
+    vault: OnceCell<Vault>,
+    gateway: OnceCell<Arc<Gateway>>,
+    /// The rules of the steps whose guests are connected. A std mutex: held for a map operation, never over an await.
+    attended: Mutex<HashMap<StepId, (AgentId, watch::Sender<Arc<Rules>>)>>,
+    prices: Mutex<Option<Arc<Prices>>>,
+    /// The steps that a budget holds, with the model that has no price where that is why. As above.
+    held: Mutex<HashMap<StepId, Option<String>>>,
+    /// Held from the look at the budgets until what a request may cost is set aside.
+    purse: AsyncMutex<()>,
+}
+
+/// What an agent may do, as the store says it.
+pub(crate) struct Permit {
+    network: NetworkPolicy,
+    granted: Vec<GrantedSecret>,
+}
+
+impl Access {
+    pub(crate) fn new(wanted: Use, extra_pem: Vec<u8>) -> Self {
+        Self {
+            wanted,
+            extra_pem,
+            vault: OnceCell::new(),
+            gateway: OnceCell::new(),
+            attended: Mutex::default(),
+            prices: Mutex::default(),
+            held: Mutex::default(),
+            purse: AsyncMutex::default(),
+        }
+    }
+
+    /// The vault; opened by whoever needs it first, since a keyring may ask the person for a password.
+    pub(crate) async fn vault(&self, install: InstallId) -> &Vault {
+        self.vault.get_or_init(|| Vault::open(install, self.wanted)).await
+    }
+
+    /// The gateway; set up by whoever needs it first.
+    async fn gateway(&self) -> Result<Arc<Gateway>, GatewayError> {
+        let made = self.gateway.get_or_try_init(|| async {
+            let settings = Settings { extra_pem: self.extra_pem.clone(), ..Settings::default() };
+            // It reads the machine's certificates.
+            match blocking::off_runtime(move || Gateway::new(settings)).await {
+                Ok(made) => made.map(Arc::new),
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
+        });
+        made.await.cloned()
+    }
+
+    /// Ends every connection to the outside, and waits until what was begun is written down.
+    pub(crate) async fn close(&self) {
+        if let Some(gateway) = self.gateway.get() {
+            gateway.close().await;
+        }
+    }
+
+    /// The steps whose guests are connected and that have a model to ask.
+    fn with_routes(&self) -> Vec<StepId> {
+        let attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_routes = |rules: &watch::Sender<Arc<Rules>>| !rules.borrow().routes.is_empty();
+        attended.iter().filter(|(_, (_, rules))| has_routes(rules)).map(|(step, _)| *step).collect()
+    }
+}
+
+impl Permit {
+    /// As it stands now.
+    pub(crate) async fn of(house: &House, agent: AgentId) -> Result<Self, StoreError> {
+        let network = house.store.agent(agent).await?.network;
+        let granted = house.store.secrets_of(agent).await?;
+        Ok(Self { network, granted })
+    }
+
+    /// Whether there is a gateway at all.
+    pub(crate) fn has_gateway(&self) -> bool {
+        match self.network {
+            NetworkPolicy::Closed => false,
+            NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => true,
+        }
+    }
+
+    /// The policy in a word, as it is written down with a sandbox.
+    pub(crate) fn name(&self) -> &'static str {
+        self.network.name()
+    }
+
+    /// What an agent's process finds in its environment: how it reaches the gateway, and the secrets that it is given.
+    pub(crate) async fn variables(&self, house: &House) -> Result<Vec<(String, String)>, ErrorView> {
+        let mut all = variables::of_gateway(&self.network, &self.granted);
+        all.extend(variables::injected(house, &self.granted).await?);
+        Ok(all)
+    }
+
+    fn rules(&self) -> Rules {
+        rules::rules_of(&self.network, &self.granted)
+    }
+}
+
+/// What an earlier process had begun and not ended cannot be ended any more.
+pub(crate) async fn begin(house: &House) -> Result<(), StoreError> {
+    let cut = house.store.cut_open_requests(house.time.now(), "Berth ended before it did").await?;
+    if cut > 0 {
+        warn!(cut, "requests were under way when Berth ended: what they used is not known");
+    }
+    Ok(())
+}
+
+/// The app is about to stop in order: agents that have a model to ask rest until it is back, since it would answer none of them.
+pub(crate) async fn hold_while_away(house: &House) {
+    let asked = house.access.with_routes().into_iter().filter_map(|step| house.step(step)).map(|handle| async move {
+        let input = Input::Hold(Hold::AppAway);
+        match timeout(HOLD_TIME_MAX, handle.input(input, String::new())).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(denied))) => debug!(step = %handle.step, ?denied, "the step is not held"),
+            Ok(Err(Away)) => debug!(step = %handle.step, "the step is over"),
+            Err(_elapsed) => warn!(step = %handle.step, "the step could not be held in time; its requests wait inside"),
+        }
+    });
+    asked.collect::<FuturesUnordered<_>>().for_each(async |()| {}).await;
+}
+
+/// A person changed something: whoever is at work goes by it from the next request on.
+pub(crate) async fn rules_changed(house: &House) {
+    let attended: Vec<_> = {
+        let attended = house.access.attended.lock().unwrap_or_else(PoisonError::into_inner);
+        attended.values().map(|(agent, rules)| (*agent, rules.clone())).collect()
+    };
+    for (agent, sender) in attended {
+        match Permit::of(house, agent).await {
+            Ok(permit) => drop(sender.send_replace(Arc::new(permit.rules()))),
+            Err(error) => {
+                warn!(%error, %agent, "what an agent may reach cannot be read; it reaches nothing until it can");
+                sender.send_replace(Arc::new(rules::nothing()));
+            }
+        }
+    }
+}
+
+/// Notes that a secret was used. What cannot be noted is only a time in a list.
+async fn note_used(house: &House, secret: SecretId) {
+    if let Err(error) = house.store.note_secrets_used(&[secret], house.time.now()).await {
+        warn!(%error, "when a secret was used cannot be written down");
+    }
+}

@@ -1,0 +1,271 @@
+//! The books of one sandbox's way out: each request written down before it leaves and when it has ended, its key fetched, its cost
+//! set aside and counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway::price::Sale;
+use gateway::usage::{Certainty, Metered};
+use gateway::{
+    Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Operation, Outcome, RefusedRequest, Stopped,
+    Ticket, Way,
+};
+use store::{NewRequest, RequestEnd, RequestEnding, RequestStart, StoreError};
+use tracing::{debug, warn};
+use vault::secrecy::SecretString;
+use wire::{
+    MicroUsd,
+    cost::{TokenCounts, UsageView},
+    ids::{SandboxId, SecretId},
+    network::RequestKind,
+    stream::Update,
+};
+
+use super::budgets::{self, Whose};
+use super::secrets::of_vault;
+use crate::escape;
+use crate::house::House;
+use crate::runner::attempt::Brief;
+
+/// Requests of a sandbox whose refusal or end is not yet written down; what comes beyond them is not listed, so that a flood of refusals
+/// costs neither memory nor disk.
+const UNWRITTEN_MAX: u32 = 512;
+/// How often an end is tried to be written down. Then it stays open until the next start, which says that it is not known.
+const WRITE_TRIES: u32 = 60;
+/// Between two tries.
+const WRITE_RETRY: Duration = Duration::from_secs(1);
+
+/// Keeps the books of a sandbox.
+pub(super) struct Books {
+    house: Arc<House>,
+    brief: Arc<Brief>,
+    sandbox: SandboxId,
+    unwritten: Arc<AtomicU32>,
+}
+
+impl Books {
+    pub(super) fn new(house: Arc<House>, brief: Arc<Brief>, sandbox: SandboxId) -> Self {
+        Self { house, brief, sandbox, unwritten: Arc::default() }
+    }
+
+    fn whose(&self) -> Whose {
+        Whose { task: self.brief.task, run: self.brief.run, step: self.brief.step, agent: self.brief.agent }
+    }
+
+    fn record(&self, asked: Asked, start: RequestStart) -> NewRequest {
+        let shown = |text: &str| escape::visible(text.as_bytes());
+        NewRequest {
+            at: self.house.time.now(),
+            sandbox: self.sandbox,
+            task: self.brief.task,
+            run: self.brief.run,
+            step: self.brief.step,
+            agent: self.brief.agent,
+            kind: asked.kind,
+            method: shown(&asked.method),
+            host: shown(&asked.host),
+            port: asked.port,
+            path: shown(&asked.path),
+            start,
+        }
+    }
+
+    async fn write(&self, record: &NewRequest) -> Result<Ticket, Stopped> {
+        match self.house.store.begin_request(record).await {
+            Ok(begun) => {
+                self.house.tell(Update::Requests { task: self.brief.task });
+                Ok(Ticket(begun.seq))
+            }
+            Err(error) => {
+                warn!(%error, "a request cannot be written down, so it does not leave");
+                self.house.store_refused(&error);
+                Err(Stopped::NotWritten { reason: "Berth cannot write this request down now, so it was not sent.".to_owned() })
+            }
+        }
+    }
+
+    /// A request to a model: what it may cost is set aside, if every budget has room.
+    async fn begin_model(&self, asked: Asked, call: ModelCall, secret: Option<NamedSecret>) -> Result<Ticket, Stopped> {
+        let is_metered = matches!(call.operation, Operation::Inference(_) | Operation::Embeddings);
+        let demand = if is_metered { budgets::demand(&self.house, &call).await } else { budgets::Demand::Free };
+        let verdict = {
+            let _purse = self.house.access.purse.lock().await;
+            match budgets::judge(&self.house, &self.whose(), &demand).await {
+                Ok(reserved) => {
+                    let start = RequestStart::Passed {
+                        secret: secret.map(|secret| secret.name),
+                        model: call.model.as_deref().map(|model| escape::visible(model.as_bytes())),
+                        reserved,
+                    };
+                    return self.write(&self.record(asked, start)).await;
+                }
+                Err(stop) => stop,
+            }
+        };
+        // The agent rests before it reads why: a step that is held spends neither time nor patience on trying again.
+        budgets::hold(&self.house, self.brief.step, &verdict).await;
+        let stopped = verdict.for_client();
+        let status = Some(stopped.status().as_u16());
+        let start = RequestStart::Refused { reason: verdict.for_person(), status };
+        self.write(&self.record(asked, start)).await?;
+        Err(stopped)
+    }
+
+    /// Runs on, whoever goes; not at all where too much is to be written down already.
+    fn write_later<F>(&self, writing: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let unwritten = self.unwritten.clone();
+        unwritten.fetch_add(1, Ordering::Relaxed);
+        self.house.tasks.spawn(async move {
+            writing.await;
+            unwritten.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+/// What was asked for, as it is listed.
+struct Asked {
+    kind: RequestKind,
+    method: String,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+#[async_trait]
+impl Ledger for Books {
+    async fn credential(&self, secret: SecretId) -> Result<SecretString, CredentialMissing> {
+        let vault = self.house.access.vault(self.house.install).await;
+        match vault.get(secret).await {
+            Ok(value) => {
+                super::note_used(&self.house, secret).await;
+                Ok(value)
+            }
+            Err(error) => {
+                let name = self.house.store.secret(secret).await.map_or_else(|_| String::new(), |secret| secret.name);
+                let view = of_vault(&name, &error);
+                self.house.notice("keyring", Some(format!("{} {}", view.message, view.hint)));
+                Err(CredentialMissing { reason: view.message })
+            }
+        }
+    }
+
+    async fn begin(&self, request: Begun) -> Result<Ticket, Stopped> {
+        let Begun { host, port, method, path, way, secret, .. } = request;
+        let asked = |kind| Asked { kind, method, host, port, path };
+        match way {
+            Way::Model(call) => self.begin_model(asked(RequestKind::Model), call, secret).await,
+            Way::Tunnel | Way::Forward => {
+                let kind = if way == Way::Tunnel { RequestKind::Tunnel } else { RequestKind::Http };
+                let start = RequestStart::Passed { secret: None, model: None, reserved: MicroUsd(0) };
+                self.write(&self.record(asked(kind), start)).await
+            }
+        }
+    }
+
+    fn end(&self, ticket: Ticket, ended: Ended) {
+        let (house, whose) = (self.house.clone(), self.whose());
+        self.write_later(async move {
+            let end = end_of(&house, ended).await;
+            for _ in 0..WRITE_TRIES {
+                match house.store.end_request(ticket.0, &end).await {
+                    Ok(_) => {
+                        house.tell(Update::Requests { task: whose.task });
+                        if end.usage.is_some() {
+                            house.tell(Update::Status);
+                            budgets::warn(&house, &whose).await;
+                        }
+                        return;
+                    }
+                    Err(error) if error.is_passing() => {
+                        house.store_refused(&error);
+                        tokio::time::sleep(WRITE_RETRY).await;
+                    }
+                    Err(error) => return warn!(%error, "how a request ended cannot be written down"),
+                }
+            }
+            warn!(seq = ticket.0, "how a request ended was not written down in time");
+        });
+    }
+
+    fn refused(&self, refused: RefusedRequest) {
+        if self.unwritten.load(Ordering::Relaxed) >= UNWRITTEN_MAX {
+            debug!("a refusal is not listed: too many at once");
+            return;
+        }
+        let asked = Asked {
+            kind: if refused.method == "CONNECT" { RequestKind::Tunnel } else { RequestKind::Http },
+            host: refused.host.unwrap_or_default(),
+            port: refused.port.unwrap_or_default(),
+            method: refused.method,
+            path: refused.path,
+        };
+        let status = Some(refused.why.status().as_u16());
+        let reason = escape::visible(refused.why.to_string().as_bytes());
+        let record = self.record(asked, RequestStart::Refused { reason, status });
+        let (house, task) = (self.house.clone(), self.brief.task);
+        self.write_later(async move {
+            match house.store.begin_request(&record).await {
+                Ok(_) => house.tell(Update::Requests { task }),
+                Err(error) => note_unlisted(&house, &error),
+            }
+        });
+    }
+}
+
+/// Nothing left, so nothing is lost but a line of a list.
+fn note_unlisted(house: &House, error: &StoreError) {
+    debug!(%error, "a refusal could not be listed");
+    if error.is_passing() {
+        house.store_refused(error);
+    }
+}
+
+/// How a request ended, with what it cost.
+async fn end_of(house: &House, ended: Ended) -> RequestEnd {
+    let shown = |text: String| escape::visible(text.as_bytes());
+    let ending = match ended.outcome {
+        Outcome::Whole => RequestEnding::Done,
+        Outcome::Cut { why } => RequestEnding::Cut { reason: shown(why) },
+        Outcome::Refused { why } => RequestEnding::Refused { reason: shown(why) },
+    };
+    let usage = match ended.metered {
+        Some((provider, metered)) => Some(usage_of(house, &provider, metered).await),
+        None => None,
+    };
+    RequestEnd {
+        at: house.time.now(),
+        ending,
+        status: ended.status,
+        sent_bytes: ended.up_bytes,
+        received_bytes: ended.down_bytes,
+        usage,
+    }
+}
+
+async fn usage_of(house: &House, provider: &str, metered: Metered) -> UsageView {
+    let sale = Sale {
+        provider,
+        model: &metered.model,
+        service_tier: metered.service_tier.as_deref(),
+        at: house.time.now(),
+    };
+    let cost = budgets::prices(house).await.and_then(|prices| prices.cost(&sale, &metered.tokens));
+    let tokens = &metered.tokens;
+    UsageView {
+        model: escape::visible(metered.model.as_bytes()),
+        tokens: TokenCounts {
+            input: tokens.input,
+            cache_read: tokens.cache_read,
+            cache_write: tokens.cache_write,
+            output: tokens.output,
+            reasoning: tokens.reasoning,
+        },
+        is_at_least: metered.certainty == Certainty::AtLeast,
+        cost,
+    }
+}

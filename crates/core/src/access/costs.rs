@@ -1,0 +1,167 @@
+//! What was spent, the budgets, and the prices of a person's own.
+
+use store::{BudgetKey, BudgetRecord, CostScope, CostSpan, CostSum, StoreError};
+use wire::{
+    ErrorCode, ErrorView, EventKind, MicroUsd,
+    call::{SetBudget, SetPrice, ShowCosts},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView},
+    stream::Update,
+};
+
+use super::budgets::{self, Recheck};
+use crate::house::House;
+use crate::{agents, dispatch, escape, faults};
+
+/// Most lines of one view; what is beyond them is in the total.
+const LINES_MAX: u32 = 200;
+/// The largest limit: a million dollars. Beyond it a sum could overflow, and nobody means it.
+const LIMIT_MAX: MicroUsd = MicroUsd(1_000_000_000_000);
+
+/// What was spent in a span of time.
+pub(crate) async fn show(house: &House, call: &ShowCosts) -> Result<CostsView, ErrorView> {
+    if let (Some(from), Some(until)) = (call.from, call.until)
+        && until <= from
+    {
+        return invalid("The span of time ends before it begins.".to_owned(), "Give an end after the beginning.");
+    }
+    let failed = |error: StoreError| faults::of_storage("read what was spent", &error);
+    let span = CostSpan { from: call.from, until: call.until };
+    let costs = house.store.spent_by(call.by, span, LINES_MAX).await.map_err(failed)?;
+    let today = CostScope::All { since: budgets::day_of(house.time.now()) };
+    let mut views = Vec::new();
+    for budget in house.store.budgets().await.map_err(failed)? {
+        views.push(budget_view(house, budget).await.map_err(failed)?);
+    }
+    Ok(CostsView {
+        from: call.from,
+        until: call.until,
+        total: costs.total,
+        by: call.by,
+        lines: costs.lines.into_iter().map(|sum| line(call.by, sum)).collect(),
+        lines_total: costs.lines_total,
+        today: house.store.spent(&today).await.map_err(failed)?,
+        budgets: views,
+        prices_from: gateway::price::table_date().to_owned(),
+    })
+}
+
+fn line(by: CostKey, sum: CostSum) -> CostLine {
+    let nameless = match by {
+        CostKey::Project => "No project",
+        CostKey::Model => "Model not known",
+        CostKey::Agent | CostKey::Run | CostKey::Day => "–",
+    };
+    let label = sum.label.filter(|label| !label.is_empty()).unwrap_or_else(|| nameless.to_owned());
+    let label = match (by, sum.agent_removed_at) {
+        (CostKey::Agent, Some(_)) => format!("{label} (deleted)"),
+        (CostKey::Run, _) => format!("#{} {label}", sum.task),
+        (CostKey::Agent | CostKey::Project | CostKey::Model | CostKey::Day, _) => label,
+    };
+    CostLine { label: escape::visible(label.as_bytes()), run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+}
+
+async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, StoreError> {
+    let now = house.time.now();
+    let used = match &budget.budget {
+        BudgetKey::EachRun => None,
+        BudgetKey::Run(run) => Some(budgets::scope_of(&budget.budget, *run, now)),
+        // Those two look at no run.
+        BudgetKey::Agent(_) | BudgetKey::Project(_) => {
+            Some(budgets::scope_of(&budget.budget, crate::clock::new_id(), now))
+        }
+    };
+    let used = match used {
+        Some(scope) => Some(house.store.used(&scope).await?),
+        None => None,
+    };
+    let label = capitalised(&budgets::label(&budget));
+    let scope = match budget.budget {
+        BudgetKey::EachRun => BudgetScope::EachRun,
+        BudgetKey::Run(run) => BudgetScope::Run { run: run.to_string() },
+        BudgetKey::Agent(_) => BudgetScope::Agent { agent: budget.name },
+        BudgetKey::Project(project) => BudgetScope::Project { project },
+    };
+    Ok(BudgetView {
+        scope,
+        label,
+        limit: budget.limit,
+        spent: used.map(|used| used.spent),
+        reserved: used.map_or(MicroUsd(0), |used| used.reserved),
+    })
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Sets a budget, or takes one away; what it held goes on where there is room now.
+pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsView, ErrorView> {
+    if call.limit.is_some_and(|limit| limit.0 < 0 || limit > LIMIT_MAX) {
+        return invalid("That is no amount for a budget.".to_owned(), "Give one from $0 to $1,000,000.");
+    }
+    let (key, label) = match &call.scope {
+        BudgetScope::EachRun => (BudgetKey::EachRun, "budget of each run".to_owned()),
+        BudgetScope::Run { run } => {
+            let run = dispatch::find_run(house, run).await?;
+            (BudgetKey::Run(run.run), "budget of the run".to_owned())
+        }
+        BudgetScope::Agent { agent } => {
+            let agent = agents::find(house, agent).await?;
+            (BudgetKey::Agent(agent.agent), format!("budget of the agent {}", agent.name))
+        }
+        BudgetScope::Project { project } => {
+            let shown = escape::visible(project.as_bytes());
+            (BudgetKey::Project(project.clone()), format!("budget of the project {shown}"))
+        }
+    };
+    let text = match call.limit {
+        Some(limit) => format!("The {label} is {limit} now"),
+        None => format!("There is no {label} any more"),
+    };
+    let set = house.store.set_budget(&key, call.limit, house.time.now(), vec![EventKind::Note { text }]).await;
+    set.map_err(|error| match error {
+        StoreError::NotFound { key, .. } => {
+            let shown = escape::visible(key.as_bytes());
+            ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
+                .hint("A task that names it makes it.")
+        }
+        error => faults::of_storage("write the budget down", &error),
+    })?;
+    budgets::recheck(house, Recheck::Changed).await;
+    house.tell(Update::Costs);
+    house.tell(Update::Status);
+    show(house, &ShowCosts::default()).await
+}
+
+/// The prices of a person's own.
+pub(crate) async fn list_prices(house: &House) -> Result<Vec<PriceView>, ErrorView> {
+    let prices = house.store.prices().await.map_err(|error| faults::of_storage("read the prices", &error))?;
+    Ok(prices.into_iter().map(|price| budgets::price_view(price.model, price.rates)).collect())
+}
+
+/// Sets a price, or takes one away.
+pub(crate) async fn set_price(house: &House, call: &SetPrice) -> Result<Vec<PriceView>, ErrorView> {
+    let shown = escape::visible(call.model.as_bytes());
+    if budgets::own_price(&call.model, &call.rates.unwrap_or_default()).is_none() {
+        return invalid(
+            format!("`{shown}` is not a model that can have that price."),
+            "Write `anthropic/…`, `openai/…` or `gemini/…` with the model's name, or a `*` for all, and no negative price.",
+        );
+    }
+    let text = match call.rates {
+        Some(_) => format!("The model {shown} has a price of your own now"),
+        None => format!("The model {shown} has the table's price again"),
+    };
+    let events = vec![EventKind::Note { text }];
+    let set = house.store.set_price(&call.model, call.rates.as_ref(), house.time.now(), events).await;
+    set.map_err(|error| faults::of_storage("write the price down", &error))?;
+    budgets::forget_prices(house);
+    budgets::recheck(house, Recheck::Changed).await;
+    house.tell(Update::Costs);
+    list_prices(house).await
+}
+
+fn invalid<T>(message: String, hint: &str) -> Result<T, ErrorView> {
+    Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint))
+}

@@ -1,0 +1,182 @@
+//! From what a person set to what the gateway goes by. Pure.
+
+use gateway::policy::{Grant, Policy, Ports, Reach};
+use gateway::{Credential, Family, Route, Rules};
+use store::GrantedSecret;
+use url::Url;
+use wire::{
+    network::{GrantReach, HOSTS_MAX, HostGrant, NetworkPolicy},
+    secret::{Provider, SecretBinding, SecretWay},
+};
+
+/// What a sandbox of an agent may reach, with the secrets that the agent has.
+pub(super) fn rules_of(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Rules {
+    let grants = || network.hosts().iter().filter_map(grant_of).collect();
+    let policy = match network {
+        NetworkPolicy::Closed => Policy::Closed,
+        NetworkPolicy::Allowlist { .. } => Policy::Allowlist(grants()),
+        NetworkPolicy::Open { .. } => Policy::Open(grants()),
+    };
+    let routes = match network {
+        NetworkPolicy::Closed => Vec::new(),
+        NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => granted.iter().filter_map(route_of).collect(),
+    };
+    Rules { policy, routes }
+}
+
+/// What nobody knows a rule for.
+pub(super) fn nothing() -> Rules {
+    Rules { policy: Policy::Closed, routes: Vec::new() }
+}
+
+/// The route that a brokered secret opens.
+fn route_of(granted: &GrantedSecret) -> Option<Route> {
+    let SecretBinding::Provider { provider, base_url } = &granted.binding else { return None };
+    if granted.way != SecretWay::Brokered {
+        return None;
+    }
+    // An address that a person named is granted by being named.
+    let (base, reach) = match base_url {
+        Some(base_url) => (base_of(base_url)?, Reach::Private),
+        None => (Url::parse(provider.base_url()).ok()?, Reach::Public),
+    };
+    let credential = Credential {
+        secret: granted.secret,
+        name: granted.name.clone(),
+        placeholder: granted.placeholder.clone(),
+    };
+    let route = Route::new(provider.name(), family_of(*provider), &base, reach, Some(credential));
+    route.inspect_err(|error| tracing::warn!(%error, secret = %granted.secret, "a secret opens no route")).ok()
+}
+
+fn family_of(provider: Provider) -> Family {
+    match provider {
+        Provider::Anthropic => Family::Anthropic,
+        Provider::Openai => Family::OpenAi,
+        Provider::Gemini => Family::Gemini,
+    }
+}
+
+/// The address of an API as a person typed it.
+pub(super) fn base_of(text: &str) -> Option<Url> {
+    let base = Url::parse(text.trim()).ok()?;
+    // Whether it can be a route's says the gateway.
+    Route::new("any", Family::Anthropic, &base, Reach::Private, None).is_ok().then_some(base)
+}
+
+fn grant_of(grant: &HostGrant) -> Option<Grant> {
+    let ports = grant.port.map_or(Ports::Usual, Ports::One);
+    let reach = match grant.reach {
+        GrantReach::Public => Reach::Public,
+        GrantReach::Private => Reach::Private,
+    };
+    Some(Grant { hosts: grant.host.parse().ok()?, ports, reach })
+}
+
+/// The same grant in the one form in which it is compared and shown.
+///
+/// # Errors
+/// Why it is none, as a sentence.
+pub(crate) fn plain(grant: &HostGrant) -> Result<HostGrant, String> {
+    match grant_of(grant) {
+        Some(_) if grant.port == Some(0) => Err("There is no port 0.".to_owned()),
+        Some(Grant { hosts, .. }) => Ok(HostGrant { host: hosts.to_string(), ..grant.clone() }),
+        None => {
+            let shown = crate::escape::visible(grant.host.as_bytes());
+            Err(format!("`{shown}` is no host: write `example.com`, `*.example.com` or an address."))
+        }
+    }
+}
+
+/// A policy with every host in that form, each once.
+///
+/// # Errors
+/// Why it is none, as a sentence.
+pub(crate) fn checked(network: NetworkPolicy) -> Result<NetworkPolicy, String> {
+    let tidy = |hosts: Vec<HostGrant>| {
+        if hosts.len() > HOSTS_MAX {
+            return Err(format!("{HOSTS_MAX} hosts are the most that an agent's list holds."));
+        }
+        let mut kept: Vec<HostGrant> = Vec::with_capacity(hosts.len());
+        for grant in &hosts {
+            let grant = plain(grant)?;
+            if !kept.contains(&grant) {
+                kept.push(grant);
+            }
+        }
+        Ok(kept)
+    };
+    Ok(match network {
+        NetworkPolicy::Closed => NetworkPolicy::Closed,
+        NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: tidy(hosts)? },
+        NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: tidy(hosts)? },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::new_id;
+
+    fn granted(way: SecretWay, binding: SecretBinding) -> GrantedSecret {
+        GrantedSecret {
+            secret: new_id(),
+            name: "KEY".to_owned(),
+            binding,
+            way,
+            variable: "KEY".to_owned(),
+            placeholder: "sk-placeholder".to_owned(),
+        }
+    }
+
+    fn bound(base_url: Option<&str>) -> SecretBinding {
+        SecretBinding::Provider { provider: Provider::Anthropic, base_url: base_url.map(str::to_owned) }
+    }
+
+    fn host(host: &str) -> HostGrant {
+        HostGrant { host: host.to_owned(), port: None, reach: GrantReach::Public }
+    }
+
+    #[test]
+    fn only_what_is_brokered_to_a_provider_opens_a_route() {
+        let open = NetworkPolicy::default();
+        for (way, binding, routes) in [
+            (SecretWay::Brokered, bound(None), 1),
+            (SecretWay::Brokered, bound(Some("http://127.0.0.1:4000/v")), 1),
+            (SecretWay::Injected, bound(None), 0),
+            (SecretWay::Brokered, SecretBinding::Unbound, 0),
+        ] {
+            assert_eq!(rules_of(&open, &[granted(way, binding.clone())]).routes.len(), routes, "{way:?} {binding:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_agent_has_neither_hosts_nor_models() {
+        let rules = rules_of(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, bound(None))]);
+        assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new() });
+    }
+
+    #[test]
+    fn hosts_are_kept_once_in_the_form_in_which_they_are_compared() {
+        let hosts = vec![host("Example.COM."), host("example.com"), host("*.Example.com"), host("0x7f.1")];
+        let NetworkPolicy::Allowlist { hosts } = checked(NetworkPolicy::Allowlist { hosts }).unwrap() else {
+            unreachable!("the mode stays")
+        };
+        let names: Vec<_> = hosts.iter().map(|grant| grant.host.as_str()).collect();
+        assert_eq!(names, ["example.com", "*.example.com", "127.0.0.1"]);
+        for bad in ["", "*.com", "a b", "http://example.com", "*"] {
+            assert!(plain(&host(bad)).is_err(), "{bad:?}");
+        }
+        assert!(plain(&HostGrant { port: Some(0), ..host("example.com") }).is_err());
+    }
+
+    #[test]
+    fn an_address_of_an_api_has_no_more_than_scheme_host_and_path() {
+        for good in ["https://api.example.com", "http://127.0.0.1:11434/v1", "https://gateway.example/anthropic/"] {
+            assert!(base_of(good).is_some(), "{good}");
+        }
+        for bad in ["", "api.example.com", "ftp://a.example", "https://a:b@c.example", "https://a.example/?k=v", "https://a.example/#x"] {
+            assert!(base_of(bad).is_none(), "{bad}");
+        }
+    }
+}

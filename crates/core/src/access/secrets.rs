@@ -1,0 +1,446 @@
+//! What a person does with secrets. Names, grants and what a secret opens are rows; the value goes into the vault and nowhere else.
+//!
+//! The row is written before the value is kept, and goes after it is deleted: so no value is ever without a row that leads to it.
+
+use jiff::Timestamp;
+use store::{GrantRecord, GrantedSecret, SecretRecord, StoreError};
+use tracing::info;
+use vault::{NoKeyring, Place, VaultError, secrecy::SecretString};
+use wire::{
+    ErrorCode, ErrorView, EventKind,
+    call::{Deleted, DeleteSecret, GrantSecret, ImportEnvFile, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret},
+    ids::SecretId,
+    secret::{
+        EnvEntry, GrantView, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay,
+        SecretsView, VaultPlace,
+    },
+    stream::Update,
+};
+
+use super::{env_file, placeholder};
+use crate::clock::new_id;
+use crate::house::House;
+use crate::{agents, escape, faults};
+
+/// Longest name of a variable, in bytes.
+const VARIABLE_BYTES_MAX: usize = 128;
+/// Variables that a secret may not be put into: with them an agent would not start, or would speak with somebody else.
+const VARIABLES_TAKEN: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+
+/// All of them, and where their values are.
+pub(crate) async fn list(house: &House) -> Result<SecretsView, ErrorView> {
+    let place = place_view(house.access.vault(house.install).await.place());
+    let secrets = house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))?;
+    let mut views = Vec::with_capacity(secrets.len());
+    for record in secrets {
+        views.push(view(house, record).await?);
+    }
+    Ok(SecretsView { place, secrets: views })
+}
+
+/// Keeps a secret, or replaces its value.
+pub(crate) async fn set(house: &House, call: SetSecret) -> Result<SecretView, ErrorView> {
+    let SetSecret { name, value, binding } = call;
+    keep(house, name, value, binding).await
+}
+
+async fn keep(
+    house: &House,
+    name: String,
+    value: SecretText,
+    binding: Option<SecretBinding>,
+) -> Result<SecretView, ErrorView> {
+    check_name(&name)?;
+    let value = SecretString::from(value.into_inner());
+    vault::check(&value).map_err(|error| of_vault(&name, &error))?;
+    let now = house.time.now();
+    let known = named(house, &name).await?;
+    let binding = binding
+        .or_else(|| known.as_ref().map(|known| known.binding.clone()))
+        .unwrap_or_else(|| env_file::binding_of(&name));
+    check_binding(&binding)?;
+    let vault = house.access.vault(house.install).await;
+    let secret = match known {
+        Some(known) => {
+            refuse_lost_broker(house, &known, &binding).await?;
+            vault.put(known.secret, &name, value).await.map_err(|error| of_vault(&name, &error))?;
+            let events = vec![EventKind::Note { text: format!("The secret {name} has another value") }];
+            let replaced = house.store.replace_secret(known.secret, &binding, now, events).await;
+            replaced.map_err(|error| of_store("write down that the secret has another value", &error))?;
+            known.secret
+        }
+        None => create(house, &name, value, binding, now).await?,
+    };
+    house.tell(Update::Secrets);
+    super::rules_changed(house).await;
+    view(house, find_by_id(house, secret).await?).await
+}
+
+async fn create(
+    house: &House,
+    name: &str,
+    value: SecretString,
+    binding: SecretBinding,
+    now: Timestamp,
+) -> Result<SecretId, ErrorView> {
+    let vault = house.access.vault(house.install).await;
+    let secret: SecretId = new_id();
+    let record =
+        SecretRecord { secret, name: name.to_owned(), binding, created_at: now, replaced_at: now, used_at: None };
+    let events = vec![EventKind::Note { text: format!("The secret {name} is kept") }];
+    house.store.create_secret(&record, events).await.map_err(|error| of_store("write the secret down", &error))?;
+    if let Err(error) = vault.put(secret, name, value).await {
+        // Without a value it is no secret. Where the row stays, the list says that it has none.
+        let taken_back = house.store.remove_secret(secret, now, Vec::new()).await;
+        taken_back.map_err(|error| of_store("take the secret back", &error))?;
+        return Err(of_vault(name, &error));
+    }
+    info!(%secret, "a secret is kept");
+    Ok(secret)
+}
+
+/// Changes a secret's name.
+pub(crate) async fn rename(house: &House, call: &RenameSecret) -> Result<SecretView, ErrorView> {
+    check_name(&call.name)?;
+    let record = find(house, &call.secret).await?;
+    let vault = house.access.vault(house.install).await;
+    let events = vec![EventKind::Note { text: format!("The secret {} is called {} now", record.name, call.name) }];
+    let renamed = house.store.rename_secret(record.secret, &call.name, house.time.now(), events).await;
+    renamed.map_err(|error| of_store("write the secret's name down", &error))?;
+    // The keyring's own window shows the name; the value is found by its id all the same.
+    if let Ok(value) = vault.get(record.secret).await
+        && let Err(error) = vault.put(record.secret, &call.name, value).await
+    {
+        tracing::warn!(error = %error, "the keyring goes on showing a secret's old name");
+    }
+    house.tell(Update::Secrets);
+    super::rules_changed(house).await;
+    view(house, find_by_id(house, record.secret).await?).await
+}
+
+/// Forgets a secret.
+pub(crate) async fn delete(house: &House, call: &DeleteSecret) -> Result<Deleted, ErrorView> {
+    let record = find(house, &call.secret).await?;
+    if call.confirm != record.name {
+        let shown = escape::visible(call.confirm.as_bytes());
+        return invalid(
+            format!("`{shown}` is not the name of this secret, so it was not deleted."),
+            &format!("Its name is `{}`.", record.name),
+        );
+    }
+    let vault = house.access.vault(house.install).await;
+    vault.delete(record.secret).await.map_err(|error| of_vault(&record.name, &error))?;
+    let events = vec![EventKind::Note { text: format!("The secret {} was deleted", record.name) }];
+    let removed = house.store.remove_secret(record.secret, house.time.now(), events).await;
+    removed.map_err(|error| of_store("write down that the secret is deleted", &error))?;
+    house.tell(Update::Secrets);
+    house.tell(Update::Agents);
+    super::rules_changed(house).await;
+    Ok(Deleted {})
+}
+
+/// Gives a secret to an agent.
+pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretView, ErrorView> {
+    let record = find(house, &call.secret).await?;
+    let agent = agents::find(house, &call.agent).await?;
+    let provider = provider_of(&record.binding);
+    let way = call.way.unwrap_or(if provider.is_some() { SecretWay::Brokered } else { SecretWay::Injected });
+    if way == SecretWay::Brokered && provider.is_none() {
+        return invalid(
+            format!("The secret `{}` opens no provider that Berth knows, so it cannot be brokered.", record.name),
+            "Bind it to a provider, or inject it: then everything in the sandbox can read it.",
+        );
+    }
+    let variable = match (&call.variable, provider) {
+        (Some(variable), _) => variable.clone(),
+        (None, Some(provider)) => provider.key_variable().to_owned(),
+        (None, None) => record.name.replace(['-', '.'], "_").to_uppercase(),
+    };
+    check_variable(&variable)?;
+    let has = house.store.secrets_of(agent.agent).await.map_err(|error| of_store("read the secrets", &error))?;
+    let others = || has.iter().filter(|other| other.secret != record.secret);
+    if let Some(other) = others().find(|other| other.variable == variable) {
+        return invalid(
+            format!("The agent `{}` has `{}` in the variable `{variable}` already.", agent.name, other.name),
+            "Take that one from it first, or name another variable.",
+        );
+    }
+    if way == SecretWay::Brokered
+        && let Some(other) =
+            others().find(|other| other.way == SecretWay::Brokered && provider_of(&other.binding) == provider)
+    {
+        return invalid(
+            format!("The agent `{}` has `{}` brokered for the same provider already.", agent.name, other.name),
+            "A sandbox has one route to each provider. Take that one from it first.",
+        );
+    }
+    let placeholder = placeholder::make(provider).ok_or_else(|| {
+        ErrorView::new(ErrorCode::Internal, "This machine has no randomness now, so no placeholder can be made.")
+            .hint("Try again in a moment.")
+    })?;
+    let grant = GrantRecord {
+        secret: record.secret,
+        agent: agent.agent,
+        way,
+        variable,
+        placeholder,
+        granted_at: house.time.now(),
+    };
+    let text = format!("The agent {} has the secret {} now ({})", agent.name, record.name, way.word().to_lowercase());
+    let granted = house.store.grant_secret(&grant, vec![EventKind::Note { text }]).await;
+    granted.map_err(|error| of_store("write the grant down", &error))?;
+    house.tell(Update::Secrets);
+    house.tell(Update::Agents);
+    super::rules_changed(house).await;
+    view(house, record).await
+}
+
+/// Takes a secret from an agent.
+pub(crate) async fn revoke(house: &House, call: &RevokeSecret) -> Result<SecretView, ErrorView> {
+    let record = find(house, &call.secret).await?;
+    let agent = agents::find(house, &call.agent).await?;
+    let text = format!("The agent {} no longer has the secret {}", agent.name, record.name);
+    let revoked =
+        house.store.revoke_secret(record.secret, agent.agent, house.time.now(), vec![EventKind::Note { text }]).await;
+    revoked.map_err(|error| of_store("write down that the grant is over", &error))?;
+    house.tell(Update::Secrets);
+    house.tell(Update::Agents);
+    super::rules_changed(house).await;
+    view(house, record).await
+}
+
+/// What an `.env` file would bring in.
+pub(crate) async fn preview(house: &House, call: &PreviewEnvFile) -> Result<Vec<EnvEntry>, ErrorView> {
+    let known = house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))?;
+    let entry = |assignment: env_file::Assignment| {
+        let of_known = known.iter().find(|known| known.name == assignment.name);
+        let problem = match &assignment.value {
+            Ok(value) => vault::check(&SecretString::from(value.expose())).err().map(|error| error.to_string()),
+            Err(why) => Some(why.clone()),
+        };
+        EnvEntry {
+            line: assignment.line,
+            binding: of_known
+                .map_or_else(|| env_file::binding_of(&assignment.name), |known| known.binding.clone()),
+            is_known: of_known.is_some(),
+            name: assignment.name,
+            problem,
+        }
+    };
+    Ok(read_env(&call.text)?.into_iter().map(entry).collect())
+}
+
+/// Keeps some of an `.env` file. What was kept before one fails stays.
+pub(crate) async fn import(house: &House, call: ImportEnvFile) -> Result<SecretsView, ErrorView> {
+    let mut found = read_env(&call.text)?;
+    for name in &call.names {
+        let Some(at) = found.iter().position(|assignment| assignment.name == *name) else {
+            let shown = escape::visible(name.as_bytes());
+            return invalid(format!("The file has no line for `{shown}`."), "Look at the preview again.");
+        };
+        let assignment = found.swap_remove(at);
+        match assignment.value {
+            Ok(value) => keep(house, assignment.name, value, None).await.map(drop)?,
+            Err(why) => {
+                return invalid(format!("Line {} cannot be taken in. {why}", assignment.line), "Leave it out.");
+            }
+        }
+    }
+    list(house).await
+}
+
+fn read_env(text: &SecretText) -> Result<Vec<env_file::Assignment>, ErrorView> {
+    if text.expose().len() > env_file::FILE_BYTES_MAX {
+        return invalid("The file is too long to be an `.env` file.".to_owned(), "Choose another; 256 KiB is the most.");
+    }
+    Ok(env_file::read(text.expose()))
+}
+
+/// Another binding may take from agents what they have brokered.
+async fn refuse_lost_broker(house: &House, known: &SecretRecord, binding: &SecretBinding) -> Result<(), ErrorView> {
+    if provider_of(binding) == provider_of(&known.binding) {
+        return Ok(());
+    }
+    let grants = grants_of(house, known.secret).await?;
+    match grants.iter().find(|grant| grant.way == SecretWay::Brokered) {
+        None => Ok(()),
+        Some(grant) => invalid(
+            format!("The agent `{}` has `{}` brokered, as it is bound now.", grant.agent_name, known.name),
+            "Take it from the agent first, or keep it under another name.",
+        ),
+    }
+}
+
+/// Whose API a secret opens.
+pub(super) fn provider_of(binding: &SecretBinding) -> Option<Provider> {
+    match binding {
+        SecretBinding::Provider { provider, .. } => Some(*provider),
+        SecretBinding::Unbound => None,
+    }
+}
+
+async fn named(house: &House, name: &str) -> Result<Option<SecretRecord>, ErrorView> {
+    match house.store.secret_by_name(name).await {
+        Ok(record) => Ok(Some(record)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(of_store("read the secrets", &error)),
+    }
+}
+
+async fn find(house: &House, name: &str) -> Result<SecretRecord, ErrorView> {
+    if let Some(record) = named(house, name).await? {
+        return Ok(record);
+    }
+    let shown = escape::visible(name.as_bytes());
+    let known = house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))?;
+    let known: Vec<_> = known.into_iter().map(|known| known.name).collect();
+    let hint = match known.as_slice() {
+        [] => "There are none yet: `berth secrets set NAME` keeps one.".to_owned(),
+        known => format!("Choose one of these: {}.", known.join(", ")),
+    };
+    Err(ErrorView::new(ErrorCode::NotFound, format!("There is no secret named `{shown}`.")).hint(hint))
+}
+
+async fn find_by_id(house: &House, secret: SecretId) -> Result<SecretRecord, ErrorView> {
+    house.store.secret(secret).await.map_err(|error| of_store("read the secret", &error))
+}
+
+async fn grants_of(house: &House, secret: SecretId) -> Result<Vec<GrantView>, ErrorView> {
+    house.store.grants_of(secret).await.map_err(|error| of_store("read the grants", &error))
+}
+
+async fn view(house: &House, record: SecretRecord) -> Result<SecretView, ErrorView> {
+    let grants = grants_of(house, record.secret).await?;
+    Ok(SecretView {
+        secret: record.secret,
+        name: record.name,
+        binding: record.binding,
+        created_at: record.created_at,
+        replaced_at: record.replaced_at,
+        used_at: record.used_at,
+        grants,
+    })
+}
+
+/// The secrets of an agent, as its own view has them.
+pub(crate) fn agent_view(granted: GrantedSecret) -> wire::view::AgentSecretView {
+    wire::view::AgentSecretView {
+        name: granted.name,
+        binding: granted.binding,
+        way: granted.way,
+        variable: granted.variable,
+    }
+}
+
+fn place_view(place: &Place) -> VaultPlace {
+    match place {
+        Place::Keyring => VaultPlace::Keyring,
+        Place::Session(NoKeyring::Unwanted) => VaultPlace::Session {
+            reason: "This Berth was started without a keyring (`BERTH_KEYRING=none`), so secrets are kept in memory \
+                     until it ends."
+                .to_owned(),
+            hint: "Start it without that variable to keep them.".to_owned(),
+        },
+        Place::Session(NoKeyring::Absent { detail }) => VaultPlace::Session {
+            reason: format!(
+                "This machine has no keyring that answers, so secrets are kept in memory until Berth ends: {}",
+                escape::visible(detail.as_bytes())
+            ),
+            hint: "Start a keyring (GNOME Keyring, KWallet or KeePassXC with the Secret Service), then start Berth \
+                   again."
+                .to_owned(),
+        },
+    }
+}
+
+/// Whether something may be the name of a secret.
+pub(super) fn is_name(name: &str) -> bool {
+    name.len() <= SECRET_NAME_CHARS_MAX
+        && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+fn check_name(name: &str) -> Result<(), ErrorView> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let shown = escape::visible(name.as_bytes());
+    invalid(
+        format!("`{shown}` is not a name for a secret."),
+        "Use 1 to 64 letters, digits, `_`, `-` and `.`, beginning with a letter or `_`.",
+    )
+}
+
+fn check_variable(variable: &str) -> Result<(), ErrorView> {
+    let is_variable = variable.len() <= VARIABLE_BYTES_MAX
+        && variable.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_taken = VARIABLES_TAKEN.contains(&variable) || variable.starts_with("BERTH_");
+    let shown = escape::visible(variable.as_bytes());
+    match (is_variable, is_taken) {
+        (true, false) => Ok(()),
+        (true, true) => invalid(
+            format!("The variable `{shown}` has a meaning of its own, so a secret cannot be put into it."),
+            "Name another.",
+        ),
+        (false, _) => invalid(
+            format!("`{shown}` is not the name of a variable."),
+            "Use letters, digits and `_`, beginning with a letter or `_`.",
+        ),
+    }
+}
+
+fn check_binding(binding: &SecretBinding) -> Result<(), ErrorView> {
+    let SecretBinding::Provider { base_url: Some(base_url), .. } = binding else { return Ok(()) };
+    if super::rules::base_of(base_url).is_some() {
+        return Ok(());
+    }
+    let shown = escape::visible(base_url.as_bytes());
+    invalid(
+        format!("`{shown}` is not the address of an API."),
+        "Give one that begins with `https://` or `http://` and has neither a name and password, nor a query, nor a fragment.",
+    )
+}
+
+fn invalid<T>(message: String, hint: &str) -> Result<T, ErrorView> {
+    Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint))
+}
+
+fn of_store(doing: &str, error: &StoreError) -> ErrorView {
+    if let StoreError::NameTaken { name } = error {
+        return ErrorView::new(ErrorCode::InvalidArgument, format!("There is a secret named `{name}` already."))
+            .hint("Choose another name; `berth secrets` lists those there are.");
+    }
+    faults::of_storage(doing, error)
+}
+
+/// Why a secret could not be kept, read or deleted.
+pub(super) fn of_vault(name: &str, error: &VaultError) -> ErrorView {
+    let view = |message: String, hint: &str| ErrorView::new(ErrorCode::Keyring, message).hint(hint);
+    let shown = escape::visible(name.as_bytes());
+    match error {
+        VaultError::Locked(_) => view(
+            format!("The keyring is locked, or said no, so the secret `{shown}` could not be read or kept."),
+            "Unlock the keyring of your system, then try again.",
+        )
+        .detail(faults::chain(error)),
+        VaultError::Missing => view(
+            format!("The keyring has no value for the secret `{shown}`: it was deleted there, or was kept for a session that ended."),
+            "Type its value once more: `berth secrets set`, or Replace in the settings.",
+        ),
+        VaultError::Unusable(why) => ErrorView::new(
+            ErrorCode::InvalidArgument,
+            format!("The value for the secret `{shown}` cannot be used: {why}."),
+        )
+        .hint("Give one line of text, as the provider shows it."),
+        VaultError::Silent => view(
+            format!("The keyring did not answer, so the secret `{shown}` could not be read or kept."),
+            "Perhaps it asks for its password in another window. Answer it, then try again.",
+        ),
+        VaultError::Failed(_) => view(
+            format!("The keyring failed, so the secret `{shown}` could not be read or kept."),
+            "Look at your system's keyring, then try again.",
+        )
+        .detail(faults::chain(error)),
+    }
+}
