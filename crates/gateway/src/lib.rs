@@ -4,3 +4,4 @@
 //! it resolves to; nothing that the sandbox says about itself counts.
 
 pub mod policy;
+pub mod usage;
