@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use wire::ids::{SandboxId, SecretId};
 
 use crate::denied::Denied;
-use crate::usage::{Api, Metered};
+use crate::usage::{Api, Demand, Metered};
 
 /// Keeps the books. What it is told may be long (a path, a host) but is bounded, and comes from a sandbox: it is escaped before a person
 /// sees it.
@@ -78,12 +78,8 @@ pub struct ModelCall {
     pub route: String,
     /// What is called.
     pub operation: Operation,
-    /// The model, where the request names one.
-    pub model: Option<String>,
-    /// The most that it may use as input.
-    pub input_tokens_max: u64,
-    /// The most that it may use as output; `None` where nothing limits it.
-    pub output_tokens_max: Option<u64>,
+    /// What it may use; `None` of what uses nothing.
+    pub demand: Option<Demand>,
 }
 
 /// What of a provider's API a route serves.

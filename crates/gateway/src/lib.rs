@@ -25,6 +25,7 @@ mod model;
 mod open;
 mod passage;
 pub mod policy;
+pub mod price;
 mod reply;
 mod respond;
 mod route;

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 
 use crate::denied::{Denied, Foreign};
 use crate::headers::{strip_for_model, strip_hop_by_hop};
-use crate::ledger::{Begun, Operation, Way};
+use crate::ledger::{Begun, ModelCall, Operation, Way};
 use crate::open::Open;
 use crate::passage::{Asked, Passage, Rules};
 use crate::policy::{Host, NotPublic, Policy, Refusal, not_public};
@@ -192,17 +192,25 @@ fn reply(
         (Operation::Inference(api), Some(prepared)) if !is_packed => {
             Usage::Read(Meter::new(api, prepared, status, is_event_stream))
         }
-        (Operation::Inference(_), Some(prepared)) if head.status.is_success() => Usage::Unread(Metered {
-            model: prepared.model.clone(),
-            tokens: Tokens::default(),
-            certainty: Certainty::AtLeast,
-        }),
+        (Operation::Inference(_) | Operation::Embeddings, _) if head.status.is_success() => unread(&sent.call),
         (Operation::Inference(_) | Operation::Embeddings | Operation::CountTokens | Operation::Models, _) => {
             Usage::None
         }
     };
     let reading = Reading::Model { redactor: key.map(Key::redactor), usage };
     Response::from_parts(head, Reply::body(body, open, reading, gateway.bounds.silence_time_max))
+}
+
+/// What is used is not known, but that something is.
+fn unread(call: &ModelCall) -> Usage {
+    call.demand.as_ref().map_or(Usage::None, |demand| {
+        Usage::Unread(Metered {
+            model: demand.model.clone(),
+            service_tier: demand.service_tier.clone(),
+            tokens: Tokens::default(),
+            certainty: Certainty::AtLeast,
+        })
+    })
 }
 
 /// A route is on loopback inside, where a web page can reach it too: by a name that it makes resolve there, or by a request that a browser

@@ -1,7 +1,8 @@
 //! The books of one sandbox's way out: each request written down before it leaves and when it has ended, its key fetched, its cost
 //! set aside and counted.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use gateway::price::Sale;
 use gateway::usage::{Certainty, Metered};
 use gateway::{
-    Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Operation, Outcome, RefusedRequest, Stopped,
+    Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped,
     Ticket, Way,
 };
 use store::{NewRequest, RequestEnd, RequestEnding, RequestStart, StoreError};
@@ -43,11 +44,13 @@ pub(super) struct Books {
     brief: Arc<Brief>,
     sandbox: SandboxId,
     unwritten: Arc<AtomicU32>,
+    /// The routes of the requests to models that are under way. A std mutex: held for a map operation, never over an await.
+    routes: Mutex<HashMap<i64, String>>,
 }
 
 impl Books {
     pub(super) fn new(house: Arc<House>, brief: Arc<Brief>, sandbox: SandboxId) -> Self {
-        Self { house, brief, sandbox, unwritten: Arc::default() }
+        Self { house, brief, sandbox, unwritten: Arc::default(), routes: Mutex::default() }
     }
 
     fn whose(&self) -> Whose {
@@ -88,18 +91,19 @@ impl Books {
 
     /// A request to a model: what it may cost is set aside, if every budget has room.
     async fn begin_model(&self, asked: Asked, call: ModelCall, secret: Option<NamedSecret>) -> Result<Ticket, Stopped> {
-        let is_metered = matches!(call.operation, Operation::Inference(_) | Operation::Embeddings);
-        let demand = if is_metered { budgets::demand(&self.house, &call).await } else { budgets::Demand::Free };
+        let demand = budgets::demand(&self.house, &call).await;
         let verdict = {
             let _purse = self.house.access.purse.lock().await;
             match budgets::judge(&self.house, &self.whose(), &demand).await {
                 Ok(reserved) => {
                     let start = RequestStart::Passed {
                         secret: secret.map(|secret| secret.name),
-                        model: call.model.as_deref().map(|model| escape::visible(model.as_bytes())),
+                        model: call.demand.as_ref().map(|demand| escape::visible(demand.model.as_bytes())),
                         reserved,
                     };
-                    return self.write(&self.record(asked, start)).await;
+                    let ticket = self.write(&self.record(asked, start)).await?;
+                    self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket.0, call.route);
+                    return Ok(ticket);
                 }
                 Err(stop) => stop,
             }
@@ -169,8 +173,9 @@ impl Ledger for Books {
 
     fn end(&self, ticket: Ticket, ended: Ended) {
         let (house, whose) = (self.house.clone(), self.whose());
+        let route = self.routes.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket.0).unwrap_or_default();
         self.write_later(async move {
-            let end = end_of(&house, ended).await;
+            let end = end_of(&house, &route, ended).await;
             for _ in 0..WRITE_TRIES {
                 match house.store.end_request(ticket.0, &end).await {
                     Ok(_) => {
@@ -226,7 +231,7 @@ fn note_unlisted(house: &House, error: &StoreError) {
 }
 
 /// How a request ended, with what it cost.
-async fn end_of(house: &House, ended: Ended) -> RequestEnd {
+async fn end_of(house: &House, route: &str, ended: Ended) -> RequestEnd {
     let shown = |text: String| escape::visible(text.as_bytes());
     let ending = match ended.outcome {
         Outcome::Whole => RequestEnding::Done,
@@ -234,7 +239,7 @@ async fn end_of(house: &House, ended: Ended) -> RequestEnd {
         Outcome::Refused { why } => RequestEnding::Refused { reason: shown(why) },
     };
     let usage = match ended.metered {
-        Some((provider, metered)) => Some(usage_of(house, &provider, metered).await),
+        Some(metered) => Some(usage_of(house, budgets::table_name_of(route), metered).await),
         None => None,
     };
     RequestEnd {

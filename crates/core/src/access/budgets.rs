@@ -167,17 +167,13 @@ pub(super) fn price_view(model: String, rates: Rates) -> PriceView {
 
 /// What a call may cost.
 pub(super) async fn demand(house: &House, call: &ModelCall) -> Demand {
-    let model = call.model.clone().unwrap_or_default();
-    let reserve = match prices(house).await {
-        Some(prices) => call
-            .demand
-            .as_ref()
-            .and_then(|demand| prices.reserve(table_name_of(&call.route), &model, demand, house.time.now())),
-        None => None,
-    };
+    let Some(demand) = &call.demand else { return Demand::Free };
+    let prices = prices(house).await;
+    let reserve =
+        prices.and_then(|prices| prices.reserve(table_name_of(&call.route), demand, house.time.now()));
     match reserve {
         Some(reserve) => Demand::AtMost(reserve),
-        None => Demand::Unpriced { model: crate::escape::visible(model.as_bytes()) },
+        None => Demand::Unpriced { model: crate::escape::visible(demand.model.as_bytes()) },
     }
 }
 

@@ -14,7 +14,7 @@ use crate::denied::Denied;
 use crate::ledger::{ModelCall, Operation};
 use crate::passage::Passage;
 use crate::route::Route;
-use crate::usage::{self, Prepared, Unreadable};
+use crate::usage::{self, Demand, Prepared, Unreadable};
 
 /// Bodies up to that size are read on the runtime's own threads: it takes less than handing them over.
 const READ_AT_ONCE_BYTES_MAX: usize = 64 << 10;
@@ -60,19 +60,12 @@ pub(super) struct Sent {
 
 impl Sent {
     pub(super) async fn prepare(route: &Route, call: &Call, body: Bytes) -> Result<Self, Denied> {
-        let called = |model, input_tokens_max, output_tokens_max| ModelCall {
-            route: route.name().to_owned(),
-            operation: call.operation,
-            model,
-            input_tokens_max,
-            output_tokens_max,
-        };
+        let called = |demand| ModelCall { route: route.name().to_owned(), operation: call.operation, demand };
         match call.operation {
             Operation::Inference(api) => {
                 let path = call.path().to_owned();
                 let prepared = off_the_runtime(body, move |body| usage::prepare(api, &path, body)).await?;
-                let (input, output) = (prepared.input_tokens_max, prepared.output_tokens_max);
-                let call = called(Some(prepared.model.clone()), input, output);
+                let call = called(Some(prepared.demand()));
                 Ok(Self { body: prepared.body.clone(), prepared: Some(prepared), call })
             }
             Operation::Embeddings => {
@@ -82,11 +75,18 @@ impl Sent {
                     Some(model) => (model, body),
                     None => off_the_runtime(body, |body| Ok((named(body)?, body.clone()))).await?,
                 };
-                Ok(Self { body, prepared: None, call: called(Some(model), input, Some(0)) })
+                let demand = Demand {
+                    model,
+                    service_tier: None,
+                    input_tokens_max: input,
+                    output_tokens_max: Some(0),
+                    answers: 1,
+                };
+                Ok(Self { body, prepared: None, call: called(Some(demand)) })
             }
-            Operation::CountTokens => Ok(Self { body, prepared: None, call: called(None, 0, Some(0)) }),
+            Operation::CountTokens => Ok(Self { body, prepared: None, call: called(None) }),
             // Asked for without a body; one that came all the same goes no further.
-            Operation::Models => Ok(Self { body: Bytes::new(), prepared: None, call: called(None, 0, Some(0)) }),
+            Operation::Models => Ok(Self { body: Bytes::new(), prepared: None, call: called(None) }),
         }
     }
 }
