@@ -153,11 +153,15 @@ impl Permit {
     }
 }
 
-/// What an earlier process had begun and not ended cannot be ended any more.
-pub(crate) async fn begin(house: &House) -> Result<(), StoreError> {
+/// What an earlier process had begun and not ended cannot be ended any more, and what it had not forgotten yet is forgotten.
+pub(crate) async fn begin(house: &Arc<House>) -> Result<(), StoreError> {
     let cut = house.store.cut_open_requests(house.time.now(), "Berth ended before it did").await?;
     if cut > 0 {
         warn!(cut, "requests were under way when Berth ended: what they used is not known");
+    }
+    for secret in house.store.removed_secrets().await? {
+        let owner = house.clone();
+        house.tasks.spawn(async move { secrets::forget(&owner, secret).await });
     }
     Ok(())
 }

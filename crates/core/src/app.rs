@@ -201,6 +201,8 @@ fn words(folder: &Utf8Path, error: &StoreError) -> (String, String) {
         | StoreError::NotFound { .. }
         | StoreError::Ambiguous { .. }
         | StoreError::NameTaken { .. }
+        | StoreError::SecretNameTaken { .. }
+        | StoreError::VariableTaken { .. }
         | StoreError::Removed { .. }
         | StoreError::NoSteps
         | StoreError::Statement(_) => (

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use store::{
-    AttachmentRecord, EventFilter, NewRun, NewStep, RunRecord, StepRecord, StoreError, TaskFilter, TaskRecord,
+    AttachmentRecord, EventFilter, NewRun, NewStep, StepRecord, StoreError, TaskFilter,
 };
 use tracing::warn;
 use wire::{
@@ -554,6 +554,8 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
         | StoreError::Io(_)
         | StoreError::Conflict { .. }
         | StoreError::NameTaken { .. }
+        | StoreError::SecretNameTaken { .. }
+        | StoreError::VariableTaken { .. }
         | StoreError::Removed { .. }
         | StoreError::NoSteps
         | StoreError::Statement(_) => faults::of_storage("read or write its database", error),

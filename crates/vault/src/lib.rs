@@ -155,8 +155,8 @@ impl Vault {
     }
 }
 
-/// It goes into a header or an environment, neither of which carries lines or NULs.
-fn check(value: &str) -> Result<(), VaultError> {
+/// Whether a value can be kept: it goes into a header or an environment, neither of which carries lines or NULs.
+pub fn check(value: &str) -> Result<(), VaultError> {
     if value.is_empty() {
         return Err(VaultError::Unusable("it is empty"));
     }

@@ -135,7 +135,10 @@ pub(super) fn table_name(provider: Provider) -> &'static str {
 
 /// The same by the name of a route.
 pub(super) fn table_name_of(route: &str) -> &str {
-    Provider::from_name(route).map_or(route, table_name)
+    match Provider::from_name(route) {
+        Some(provider) => table_name(provider),
+        None => route,
+    }
 }
 
 /// A price by the name under which a person set it: `anthropic/claude-sonnet-4-5`, or `openai/*` for all that have none of their own.

@@ -41,7 +41,7 @@ pub(crate) async fn show(house: &House, call: &ShowCosts) -> Result<CostsView, E
         lines_total: costs.lines_total,
         today: house.store.spent(&today).await.map_err(failed)?,
         budgets: views,
-        prices_from: gateway::price::table_date().to_owned(),
+        prices_from: gateway::price::table_date().to_string(),
     })
 }
 
@@ -154,7 +154,7 @@ pub(crate) async fn set_price(house: &House, call: &SetPrice) -> Result<Vec<Pric
         None => format!("The model {shown} has the table's price again"),
     };
     let events = vec![EventKind::Note { text }];
-    let set = house.store.set_price(&call.model, call.rates.as_ref(), house.time.now(), events).await;
+    let set = house.store.set_price(&call.model, call.rates, house.time.now(), events).await;
     set.map_err(|error| faults::of_storage("write the price down", &error))?;
     budgets::forget_prices(house);
     budgets::recheck(house, Recheck::Changed).await;

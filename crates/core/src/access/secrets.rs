@@ -3,15 +3,15 @@
 //! The row is written before the value is kept, and goes after it is deleted: so no value is ever without a row that leads to it.
 
 use jiff::Timestamp;
-use store::{GrantRecord, GrantedSecret, SecretRecord, StoreError};
+use store::{GrantRecord, GrantedSecret, ListedSecret, SecretRecord, StoreError};
 use tracing::info;
-use vault::{NoKeyring, Place, VaultError, secrecy::SecretString};
+use vault::{NoKeyring, Place, VaultError, secrecy::{ExposeSecret as _, SecretString}};
 use wire::{
     ErrorCode, ErrorView, EventKind,
     call::{Deleted, DeleteSecret, GrantSecret, ImportEnvFile, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret},
     ids::SecretId,
     secret::{
-        EnvEntry, GrantView, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay,
+        EnvEntry, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay,
         SecretsView, VaultPlace,
     },
     stream::Update,
@@ -30,12 +30,7 @@ const VARIABLES_TAKEN: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "LD_PRELO
 /// All of them, and where their values are.
 pub(crate) async fn list(house: &House) -> Result<SecretsView, ErrorView> {
     let place = place_view(house.access.vault(house.install).await.place());
-    let secrets = house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))?;
-    let mut views = Vec::with_capacity(secrets.len());
-    for record in secrets {
-        views.push(view(house, record).await?);
-    }
-    Ok(SecretsView { place, secrets: views })
+    Ok(SecretsView { place, secrets: all(house).await?.into_iter().map(shown).collect() })
 }
 
 /// Keeps a secret, or replaces its value.
@@ -52,7 +47,7 @@ async fn keep(
 ) -> Result<SecretView, ErrorView> {
     check_name(&name)?;
     let value = SecretString::from(value.into_inner());
-    vault::check(&value).map_err(|error| of_vault(&name, &error))?;
+    vault::check(value.expose_secret()).map_err(|error| of_vault(&name, &error))?;
     let now = house.time.now();
     let known = named(house, &name).await?;
     let binding = binding
@@ -73,7 +68,7 @@ async fn keep(
     };
     house.tell(Update::Secrets);
     super::rules_changed(house).await;
-    view(house, find_by_id(house, secret).await?).await
+    view(house, secret).await
 }
 
 async fn create(
@@ -93,6 +88,7 @@ async fn create(
         // Without a value it is no secret. Where the row stays, the list says that it has none.
         let taken_back = house.store.remove_secret(secret, now, Vec::new()).await;
         taken_back.map_err(|error| of_store("take the secret back", &error))?;
+        forget(house, secret).await;
         return Err(of_vault(name, &error));
     }
     info!(%secret, "a secret is kept");
@@ -115,7 +111,7 @@ pub(crate) async fn rename(house: &House, call: &RenameSecret) -> Result<SecretV
     }
     house.tell(Update::Secrets);
     super::rules_changed(house).await;
-    view(house, find_by_id(house, record.secret).await?).await
+    view(house, record.secret).await
 }
 
 /// Forgets a secret.
@@ -128,15 +124,26 @@ pub(crate) async fn delete(house: &House, call: &DeleteSecret) -> Result<Deleted
             &format!("Its name is `{}`.", record.name),
         );
     }
-    let vault = house.access.vault(house.install).await;
-    vault.delete(record.secret).await.map_err(|error| of_vault(&record.name, &error))?;
     let events = vec![EventKind::Note { text: format!("The secret {} was deleted", record.name) }];
     let removed = house.store.remove_secret(record.secret, house.time.now(), events).await;
     removed.map_err(|error| of_store("write down that the secret is deleted", &error))?;
     house.tell(Update::Secrets);
     house.tell(Update::Agents);
     super::rules_changed(house).await;
+    forget(house, record.secret).await;
     Ok(Deleted {})
+}
+
+/// Takes the value of a removed secret out of the vault. Where that fails it is tried again at the next start: nothing leads to it
+/// meanwhile.
+pub(super) async fn forget(house: &House, secret: SecretId) {
+    let vault = house.access.vault(house.install).await;
+    if let Err(error) = vault.delete(secret).await {
+        return tracing::warn!(%secret, error = %faults::chain(&error), "a deleted secret's value cannot be taken out of the keyring yet");
+    }
+    if let Err(error) = house.store.forget_secret(secret).await {
+        tracing::warn!(%secret, %error, "that a deleted secret's value is gone cannot be written down yet");
+    }
 }
 
 /// Gives a secret to an agent.
@@ -192,7 +199,7 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
     house.tell(Update::Secrets);
     house.tell(Update::Agents);
     super::rules_changed(house).await;
-    view(house, record).await
+    view(house, record.secret).await
 }
 
 /// Takes a secret from an agent.
@@ -206,16 +213,16 @@ pub(crate) async fn revoke(house: &House, call: &RevokeSecret) -> Result<SecretV
     house.tell(Update::Secrets);
     house.tell(Update::Agents);
     super::rules_changed(house).await;
-    view(house, record).await
+    view(house, record.secret).await
 }
 
 /// What an `.env` file would bring in.
 pub(crate) async fn preview(house: &House, call: &PreviewEnvFile) -> Result<Vec<EnvEntry>, ErrorView> {
-    let known = house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))?;
+    let known = all(house).await?;
     let entry = |assignment: env_file::Assignment| {
-        let of_known = known.iter().find(|known| known.name == assignment.name);
+        let of_known = known.iter().map(|known| &known.secret).find(|known| known.name == assignment.name);
         let problem = match &assignment.value {
-            Ok(value) => vault::check(&SecretString::from(value.expose())).err().map(|error| error.to_string()),
+            Ok(value) => vault::check(value.expose()).err().map(|error| error.to_string()),
             Err(why) => Some(why.clone()),
         };
         EnvEntry {
@@ -261,7 +268,7 @@ async fn refuse_lost_broker(house: &House, known: &SecretRecord, binding: &Secre
     if provider_of(binding) == provider_of(&known.binding) {
         return Ok(());
     }
-    let grants = grants_of(house, known.secret).await?;
+    let grants = view(house, known.secret).await?.grants;
     match grants.iter().find(|grant| grant.way == SecretWay::Brokered) {
         None => Ok(()),
         Some(grant) => invalid(
@@ -292,8 +299,7 @@ async fn find(house: &House, name: &str) -> Result<SecretRecord, ErrorView> {
         return Ok(record);
     }
     let shown = escape::visible(name.as_bytes());
-    let known = house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))?;
-    let known: Vec<_> = known.into_iter().map(|known| known.name).collect();
+    let known: Vec<_> = all(house).await?.into_iter().map(|known| known.secret.name).collect();
     let hint = match known.as_slice() {
         [] => "There are none yet: `berth secrets set NAME` keeps one.".to_owned(),
         known => format!("Choose one of these: {}.", known.join(", ")),
@@ -301,17 +307,20 @@ async fn find(house: &House, name: &str) -> Result<SecretRecord, ErrorView> {
     Err(ErrorView::new(ErrorCode::NotFound, format!("There is no secret named `{shown}`.")).hint(hint))
 }
 
-async fn find_by_id(house: &House, secret: SecretId) -> Result<SecretRecord, ErrorView> {
-    house.store.secret(secret).await.map_err(|error| of_store("read the secret", &error))
+async fn all(house: &House) -> Result<Vec<ListedSecret>, ErrorView> {
+    house.store.secrets().await.map_err(|error| of_store("read the secrets", &error))
 }
 
-async fn grants_of(house: &House, secret: SecretId) -> Result<Vec<GrantView>, ErrorView> {
-    house.store.grants_of(secret).await.map_err(|error| of_store("read the grants", &error))
+/// A secret as it is shown, read anew.
+async fn view(house: &House, secret: SecretId) -> Result<SecretView, ErrorView> {
+    let listed = all(house).await?.into_iter().find(|listed| listed.secret.secret == secret);
+    let gone = || ErrorView::new(ErrorCode::NotFound, "The secret was deleted meanwhile.");
+    listed.map(shown).ok_or_else(gone)
 }
 
-async fn view(house: &House, record: SecretRecord) -> Result<SecretView, ErrorView> {
-    let grants = grants_of(house, record.secret).await?;
-    Ok(SecretView {
+fn shown(listed: ListedSecret) -> SecretView {
+    let ListedSecret { secret: record, grants } = listed;
+    SecretView {
         secret: record.secret,
         name: record.name,
         binding: record.binding,
@@ -319,7 +328,7 @@ async fn view(house: &House, record: SecretRecord) -> Result<SecretView, ErrorVi
         replaced_at: record.replaced_at,
         used_at: record.used_at,
         grants,
-    })
+    }
 }
 
 /// The secrets of an agent, as its own view has them.
@@ -407,7 +416,7 @@ fn invalid<T>(message: String, hint: &str) -> Result<T, ErrorView> {
 }
 
 fn of_store(doing: &str, error: &StoreError) -> ErrorView {
-    if let StoreError::NameTaken { name } = error {
+    if let StoreError::SecretNameTaken { name } = error {
         return ErrorView::new(ErrorCode::InvalidArgument, format!("There is a secret named `{name}` already."))
             .hint("Choose another name; `berth secrets` lists those there are.");
     }

@@ -54,6 +54,7 @@ async fn write_task(store: &Store, at: jiff::Timestamp) -> Result<StepId, BenchE
         review: ReviewGate::Skip,
         home: "none".to_owned(),
         colour: AgentColour::default(),
+        network: wire::network::NetworkPolicy::default(),
         created_at: at,
         removed_at: None,
     };

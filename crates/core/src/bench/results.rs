@@ -70,7 +70,10 @@ async fn until_listed(
             | Update::Task { .. }
             | Update::Images
             | Update::Agents
-            | Update::Homes => continue,
+            | Update::Homes
+            | Update::Secrets
+            | Update::Requests { .. }
+            | Update::Costs => continue,
         }
         let list = rig.api().call(ListResults { run: warm.run.to_string() }).await?;
         if list.results.iter().any(|result| result.path == name) {
