@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use wire::{
     EventKind, Limits,
     ids::AgentId,
+    network::NetworkPolicy,
     task::{Launch, ReviewGate},
     view::AgentColour,
 };
@@ -36,6 +37,8 @@ pub struct AgentRecord {
     pub home: String,
     /// The colour of its plate.
     pub colour: AgentColour,
+    /// What it may reach.
+    pub network: NetworkPolicy,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was removed.
@@ -66,6 +69,8 @@ pub struct AgentChange {
     pub review: ReviewGate,
     /// The colour of its plate.
     pub colour: AgentColour,
+    /// What it may reach.
+    pub network: NetworkPolicy,
 }
 
 #[derive(FromRow)]
@@ -78,6 +83,7 @@ struct AgentRow {
     review: String,
     home: String,
     colour: String,
+    network: String,
     created_at: i64,
     removed_at: Option<i64>,
 }
@@ -94,6 +100,7 @@ impl AgentRow {
             review: column::review(TABLE, &self.review)?,
             home: self.home,
             colour: AgentColour::from_name(&self.colour).unwrap_or_default(),
+            network: column::json(TABLE, &self.network)?,
             created_at: column::time(TABLE, self.created_at)?,
             removed_at: column::time_or_none(TABLE, self.removed_at)?,
         })
@@ -105,8 +112,8 @@ impl Store {
     pub async fn create_agent(&self, agent: &AgentRecord) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query(
-            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at, colour)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at, colour, network)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .bind(agent.agent.to_string())
         .bind(&agent.name)
@@ -117,6 +124,7 @@ impl Store {
         .bind(&agent.home)
         .bind(column::from_time(agent.created_at))
         .bind(agent.colour.name())
+        .bind(column::to_json("agents", &agent.network)?)
         .execute(&mut *transaction)
         .await
         .map_err(|error| name_taken(error, &agent.name))?;
@@ -161,7 +169,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let updated = sqlx::query(
-            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5, name = ?6, colour = ?7
+            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5, name = ?6, colour = ?7, network = ?8
              WHERE id = ?1 AND removed_at IS NULL",
         )
         .bind(agent.to_string())
@@ -171,6 +179,7 @@ impl Store {
         .bind(column::to_json("agents", &change.launch)?)
         .bind(&change.name)
         .bind(change.colour.name())
+        .bind(column::to_json("agents", &change.network)?)
         .execute(&mut *transaction)
         .await
         .map_err(|error| name_taken(error, &change.name))?;
@@ -181,7 +190,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Removes an agent. Its tasks go on naming it, and its name is free again.
+    /// Removes an agent. Its tasks go on naming it, and its name is free again. It has no secrets and no budget any more.
     pub async fn remove_agent(
         &self,
         agent: AgentId,
@@ -204,6 +213,10 @@ impl Store {
             HomeFate::Gone => "UPDATE homes SET state = 'going' WHERE agent = ?1",
         };
         sqlx::query(going).bind(agent.to_string()).execute(&mut *transaction).await?;
+        let its_own = ["DELETE FROM grants WHERE agent = ?1", "DELETE FROM budgets WHERE kind = 'agent' AND key = ?1"];
+        for forgetting in its_own {
+            sqlx::query(forgetting).bind(agent.to_string()).execute(&mut *transaction).await?;
+        }
         events::insert(&mut transaction, EventScope::default(), at, kinds).await?;
         Ok(transaction.commit().await?)
     }

@@ -47,13 +47,22 @@ pub(crate) fn priority(table: &'static str, name: &str) -> Result<Priority, Stor
     Priority::from_name(name).ok_or_else(|| row(table, format!("priority {name:?}")))
 }
 
+/// A name in data, by the type's own `from_name`.
+pub(crate) fn named<T>(
+    table: &'static str,
+    name: &str,
+    from_name: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    from_name(name).ok_or_else(|| row(table, format!("name {name:?}")))
+}
+
 /// A name in data or none, by the type's own `from_name`.
 pub(crate) fn named_or_none<T>(
     table: &'static str,
     name: Option<&str>,
-    from_name: impl Fn(&str) -> Option<T>,
+    from_name: impl FnOnce(&str) -> Option<T>,
 ) -> Result<Option<T>, StoreError> {
-    name.map(|name| from_name(name).ok_or_else(|| row(table, format!("name {name:?}")))).transpose()
+    name.map(|name| named(table, name, from_name)).transpose()
 }
 
 pub(crate) fn from_holds(holds: Holds) -> String {
@@ -99,6 +108,10 @@ pub(crate) fn to_u64(table: &'static str, value: i64) -> Result<u64, StoreError>
     u64::try_from(value).map_err(|_| row(table, format!("count {value}")))
 }
 
+pub(crate) fn to_u16(table: &'static str, value: i64) -> Result<u16, StoreError> {
+    u16::try_from(value).map_err(|_| row(table, format!("count {value}")))
+}
+
 pub(crate) fn to_u32(table: &'static str, value: i64) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| row(table, format!("count {value}")))
 }
@@ -134,6 +147,8 @@ mod tests {
             priority("steps", "urgent").map(|_| ()).unwrap_err(),
             id::<wire::ids::StepKind>("steps", "12").map(|_| ()).unwrap_err(),
             to_u64("steps", -1).map(|_| ()).unwrap_err(),
+            to_u16("steps", 1 << 16).map(|_| ()).unwrap_err(),
+            named("steps", "magic", wire::secret::SecretWay::from_name).map(|_| ()).unwrap_err(),
             time("steps", i64::MAX).map(|_| ()).unwrap_err(),
         ];
         for error in refused {

@@ -91,6 +91,18 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// A secret of that name is there already.
+    #[error("a secret named {name} is there already")]
+    SecretNameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The agent has another secret in that variable.
+    #[error("the agent has another secret in the variable {variable}")]
+    VariableTaken {
+        /// The variable.
+        variable: String,
+    },
     /// The sandbox is removed; nothing can happen in it any more.
     #[error("sandbox {sandbox} is removed already")]
     Removed {
@@ -125,6 +137,8 @@ impl StoreError {
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::NameTaken { .. }
+            | Self::SecretNameTaken { .. }
+            | Self::VariableTaken { .. }
             | Self::Removed { .. }
             | Self::NoSteps
             | Self::Statement(_) => false,

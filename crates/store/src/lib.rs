@@ -14,33 +14,45 @@
 //! A function that is dropped before it returns has written all of its transaction or none of it; read again to know.
 
 mod agents;
+mod budgets;
 mod column;
+mod costs;
 mod database;
 mod error;
 mod events;
 mod homes;
 mod list;
 mod mark;
+mod prices;
+mod requests;
 mod results;
 mod retention;
 pub mod sample;
 mod sandboxes;
 mod search;
+mod secrets;
 mod settings;
 mod steps;
 mod tasks;
 mod transition;
 
 pub use agents::{AgentChange, AgentRecord, HomeFate};
+pub use budgets::{BudgetKey, BudgetRecord, BudgetSpan, BudgetWarning};
+pub use costs::{CostScope, CostSpan, CostSum, Costs, Used};
 pub use database::{BUSY_TIMEOUT, READERS_MAX, Store};
 pub use error::{Cause, StoreError};
 pub use events::{EventFilter, EventScope};
 pub use homes::{HomeChange, HomeRecord, HomeSeed, HomeSize, HomeState};
 pub use list::{ListedTask, SEARCH_TOTAL_MAX, TaskFilter, TaskPage};
+pub use prices::PriceRecord;
+pub use requests::{
+    NewRequest, REQUESTS_PER_RUN_MAX, RequestBegun, RequestEnd, RequestEnding, RequestFilter, RequestStart,
+};
 pub use results::{ResultRecord, ResultsPage};
 pub use retention::{KeptRun, KeptStep, Owners, Places, Taken};
 pub use sandboxes::{LiveSandbox, Placement, SandboxRecord, SandboxStage};
 pub use search::TERMS_MAX;
+pub use secrets::{GrantRecord, GrantedSecret, ListedSecret, SecretRecord};
 pub use steps::{DiskUse, OutputProgress, StepRecord};
 pub use tasks::{AttachmentRecord, IdPrefix, NewRun, NewStep, NewTask, RunAdded, RunRecord, TaskAdded, TaskRecord};
 pub use transition::{Committed, Transition};

@@ -1,7 +1,7 @@
 //! What is kept of runs that have ended: who has looked at it, how much it is, and that it goes.
 //!
-//! Rows of tasks, runs and steps stay for ever; what goes is what lies in folders. It is written down first ([`Store::take`]),
-//! then deleted by the caller, then noted as gone ([`Store::taken`]).
+//! Rows of tasks, runs and steps stay for ever, and so does what was spent; what goes is what lies in folders, and the rows of
+//! requests. It is written down first ([`Store::take`]), then deleted by the caller, then noted as gone ([`Store::taken`]).
 
 use std::collections::HashSet;
 
@@ -18,6 +18,7 @@ use crate::{
     database::Store,
     error::StoreError,
     events::{self, EventScope},
+    requests,
 };
 
 const TABLE: &str = "runs";
@@ -195,8 +196,8 @@ impl Store {
         Ok(Places { steps, folders })
     }
 
-    /// Writes down that the data of a run goes, and why; its results say so from now on. Does nothing, and says so with `None`,
-    /// where the run has not ended or its data goes already.
+    /// Writes down that the data of a run goes, and why; its results say so from now on, and its requests are gone. Does nothing,
+    /// and says so with `None`, where the run has not ended or its data goes already.
     pub async fn take(&self, run: RunId, why: &str, at: Timestamp) -> Result<Option<Vec<EventView>>, StoreError> {
         let mut transaction = self.write().await?;
         let task: Option<String> = sqlx::query_scalar(
@@ -217,6 +218,7 @@ impl Store {
         .bind(format!("deleted: {why}"))
         .execute(&mut *transaction)
         .await?;
+        requests::forget_ended(&mut transaction, run).await?;
         let scope = EventScope { task: Some(column::id(TABLE, &task)?), run: Some(run), step: None };
         let text = format!("What this run printed and left was deleted: {why}");
         let events = events::insert(&mut transaction, scope, at, vec![EventKind::Note { text }]).await?;
@@ -227,10 +229,14 @@ impl Store {
     /// Notes that nothing is left of the data of a run.
     pub async fn taken(&self, run: RunId) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        sqlx::query("UPDATE runs SET is_taken = 1 WHERE id = ?1 AND taken_at IS NOT NULL")
+        let updated = sqlx::query("UPDATE runs SET is_taken = 1 WHERE id = ?1 AND taken_at IS NOT NULL")
             .bind(run.to_string())
             .execute(&mut *transaction)
             .await?;
+        if updated.rows_affected() > 0 {
+            // Those that had no end yet when the rest went.
+            requests::forget_ended(&mut transaction, run).await?;
+        }
         Ok(transaction.commit().await?)
     }
 

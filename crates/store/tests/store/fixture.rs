@@ -6,10 +6,17 @@ use camino_tempfile::Utf8TempDir;
 use jiff::Timestamp;
 use lifecycle::{Input, StepState, advance};
 use newtype_uuid::{TypedUuid, TypedUuidKind};
-use store::{AgentRecord, Committed, NewRun, NewStep, NewTask, Store, TaskAdded, Transition};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use store::{
+    AgentRecord, Committed, NewRequest, NewRun, NewStep, NewTask, Placement, RequestEnd, RequestEnding, RequestStart,
+    SandboxRecord, SandboxStage, Store, TaskAdded, Transition,
+};
 use wire::{
     EventKind, Limits,
+    cost::{TokenCounts, UsageView},
     ids::{AgentId, StepId, TaskId},
+    money::MicroUsd,
+    network::{NetworkPolicy, RequestKind},
     task::{Launch, ReviewGate},
     view::AgentColour,
 };
@@ -53,6 +60,7 @@ pub(crate) fn agent(name: &str) -> AgentRecord {
         review: ReviewGate::Ask,
         home: format!("berth-home-{agent}"),
         colour: AgentColour::default(),
+        network: NetworkPolicy::default(),
         created_at: at(0),
         removed_at: None,
     }
@@ -93,6 +101,63 @@ impl Fixture {
         (task, step, self.store.create_task(new).await.unwrap())
     }
 
+    /// A request to a model from a new sandbox of a new task.
+    pub(crate) async fn request(&self, title: &str) -> NewRequest {
+        let (task, step, _) = self.task(title).await;
+        let sandbox = SandboxRecord {
+            sandbox: id(),
+            container: format!("berth-{step}"),
+            image_id: "sha256:1".to_owned(),
+            folder: step.to_string(),
+            network: "allowlist".to_owned(),
+            user: "1000:1000".to_owned(),
+            stage: SandboxStage::Ready,
+            created_at: at(1),
+            removed_at: None,
+        };
+        let placement = Placement {
+            step,
+            attempt: 1,
+            sandbox: sandbox.sandbox,
+            subpath: String::new(),
+            process: id(),
+            placed_at: at(1),
+        };
+        self.store.create_sandbox(&sandbox, &placement, Vec::new()).await.unwrap();
+        NewRequest {
+            at: at(10),
+            sandbox: sandbox.sandbox,
+            task,
+            run: self.store.task(task).await.unwrap().latest_run,
+            step,
+            agent: self.agent,
+            kind: RequestKind::Model,
+            method: "POST".to_owned(),
+            host: "api.anthropic.com".to_owned(),
+            port: 443,
+            path: "/v1/messages".to_owned(),
+            start: RequestStart::Passed {
+                secret: Some("ANTHROPIC_API_KEY".to_owned()),
+                model: Some("asked-1".to_owned()),
+                reserved: MicroUsd(5_000),
+            },
+        }
+    }
+
+    /// Lets a request begin and end, with what it used.
+    pub(crate) async fn spend(&self, new: &NewRequest, usage: UsageView) {
+        let begun = self.store.begin_request(new).await.unwrap();
+        assert!(self.store.end_request(begun.seq, &ended(Some(usage))).await.unwrap());
+    }
+
+    /// Changes the file behind the store's back.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("berth.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
     /// Takes a step on by one input, as the runner does.
     pub(crate) async fn advance(&self, step: StepId, input: Input, at: Timestamp) -> Committed {
         let before = self.store.step(step).await.unwrap();
@@ -105,6 +170,28 @@ impl Fixture {
         for (seconds, input) in (from..).zip(inputs) {
             self.advance(step, *input, at(seconds)).await;
         }
+    }
+}
+
+/// A request that was carried to its end.
+pub(crate) fn ended(usage: Option<UsageView>) -> RequestEnd {
+    RequestEnd {
+        at: at(12),
+        ending: RequestEnding::Done,
+        status: Some(200),
+        sent_bytes: 70,
+        received_bytes: 900,
+        usage,
+    }
+}
+
+/// What a request used that had so many tokens in, half as many out, and that cost.
+pub(crate) fn usage(model: &str, input: u64, cost: Option<i64>) -> UsageView {
+    UsageView {
+        model: model.to_owned(),
+        tokens: TokenCounts { input, cache_read: 1, cache_write: 2, output: input / 2, reasoning: 3 },
+        is_at_least: false,
+        cost: cost.map(MicroUsd),
     }
 }
 

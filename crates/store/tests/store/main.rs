@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
+mod budgets;
+mod costs;
 mod crash;
 mod file;
 mod fixture;
 mod list;
 mod records;
+mod requests;
 mod retention;
+mod secrets;
 mod tasks;
 mod transitions;

@@ -5,6 +5,7 @@ use store::{
 use wire::{
     EventKind, Limits,
     ids::{InstallId, SandboxId},
+    network::{GrantReach, HostGrant, NetworkPolicy},
     task::{Launch, ReviewGate},
     view::{AgentColour, ResultChange},
 };
@@ -51,6 +52,8 @@ async fn agents_are_made_changed_and_removed_and_their_names_are_their_own() {
     let taken = fixture.store.create_agent(&agent("bob")).await.unwrap_err();
     assert!(matches!(taken, StoreError::NameTaken { ref name } if name == "bob"), "{taken}");
 
+    assert_eq!(fixture.store.agent(bob.agent).await.unwrap().network, NetworkPolicy::default());
+    let private = HostGrant { host: "*.example.com".to_owned(), port: Some(8443), reach: GrantReach::Private };
     let change = AgentChange {
         name: "bob".to_owned(),
         image: "aider".to_owned(),
@@ -58,11 +61,13 @@ async fn agents_are_made_changed_and_removed_and_their_names_are_their_own() {
         limits: Limits { pids: 64, ..Limits::default() },
         review: ReviewGate::Skip,
         colour: AgentColour::Green,
+        network: NetworkPolicy::Open { hosts: vec![private.clone()] },
     };
     fixture.store.update_agent(bob.agent, &change, at(1), Vec::new()).await.unwrap();
     let changed = fixture.store.agent_by_name("bob").await.unwrap();
     assert_eq!((changed.image.as_str(), changed.limits.pids, changed.review), ("aider", 64, ReviewGate::Skip));
     assert_eq!((&changed.launch, changed.colour), (&change.launch, AgentColour::Green));
+    assert_eq!(changed.network.hosts(), [private]);
     assert_eq!((changed.home, changed.created_at), (bob.home, bob.created_at));
     let names: Vec<_> = fixture.store.agents().await.unwrap().into_iter().map(|agent| agent.name).collect();
     assert_eq!(names, ["ada", "bob"]);

@@ -1,0 +1,204 @@
+use jiff::{Timestamp, ToSpan};
+use store::{CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
+use wire::{
+    cost::{CostKey, Spent, TokenCounts},
+    money::MicroUsd,
+};
+
+use crate::fixture::{Fixture, agent, at, fixture, id, usage};
+
+/// The beginning of a day.
+fn day(number: i64) -> Timestamp {
+    let first: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+    first + (24 * number).hours()
+}
+
+fn hours(number: i64, hours: i64) -> Timestamp {
+    day(number) + hours.hours()
+}
+
+/// What requests of ten tokens cost.
+fn spent(amount: i64, requests: u64, unpriced: u64) -> Spent {
+    let tokens = TokenCounts {
+        input: 10 * requests,
+        cache_read: requests,
+        cache_write: 2 * requests,
+        output: 5 * requests,
+        reasoning: 3 * requests,
+    };
+    Spent { amount: MicroUsd(amount), requests, unpriced, at_least: 0, tokens }
+}
+
+async fn spend(fixture: &Fixture, new: &NewRequest, at: Timestamp, model: &str, cost: Option<i64>) {
+    fixture.spend(&NewRequest { at, ..new.clone() }, usage(model, 10, cost)).await;
+}
+
+struct Spending {
+    fixture: Fixture,
+    /// Of ada, in no project.
+    hers: NewRequest,
+    /// Of bob, in the project `site`.
+    his: NewRequest,
+}
+
+/// Two runs that spend on three days.
+async fn spending() -> Spending {
+    let fixture = fixture().await;
+    let bob = agent("bob");
+    fixture.store.create_agent(&bob).await.unwrap();
+    let hers = fixture.request("Hers").await;
+    let his = NewRequest { agent: bob.agent, ..fixture.request("His").await };
+    fixture
+        .execute(
+            "INSERT INTO projects VALUES ('project-1', 'site', 0), ('project-2', 'empty', 0);
+             UPDATE tasks SET project = 'project-1' WHERE title = 'His'",
+        )
+        .await;
+    spend(&fixture, &hers, hours(0, 23), "small", Some(100)).await;
+    spend(&fixture, &hers, hours(1, 0), "large", Some(1_000)).await;
+    spend(&fixture, &his, hours(1, 12), "small", Some(30)).await;
+    spend(&fixture, &his, hours(2, 1), "free", None).await;
+    Spending { fixture, hers, his }
+}
+
+#[tokio::test]
+async fn what_was_spent_is_summed_up_by_scope_and_time() {
+    let Spending { fixture, hers, his } = spending().await;
+    let by = |agent, since| CostScope::Agent { agent, since };
+    let within = |project: &str, since| CostScope::Project { project: project.to_owned(), since };
+    for (scope, expected) in [
+        (CostScope::Run(hers.run), spent(1_100, 2, 0)),
+        (CostScope::Run(id()), Spent::default()),
+        (by(hers.agent, day(0)), spent(1_100, 2, 0)),
+        (by(hers.agent, hours(0, 23)), spent(1_100, 2, 0)),
+        (by(hers.agent, day(1)), spent(1_000, 1, 0)),
+        (by(his.agent, day(1)), spent(30, 2, 1)),
+        (by(his.agent, hours(1, 13)), spent(0, 1, 1)),
+        (by(his.agent, hours(2, 2)), Spent::default()),
+        (within("site", day(1)), spent(30, 2, 1)),
+        (within("empty", day(1)), Spent::default()),
+        (within("unknown", day(1)), Spent::default()),
+        (CostScope::All { since: Timestamp::UNIX_EPOCH }, spent(1_130, 4, 1)),
+        (CostScope::All { since: hours(1, 12) }, spent(30, 2, 1)),
+    ] {
+        assert_eq!(fixture.store.spent(&scope).await.unwrap(), expected, "{scope:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_so_until_the_request_ends() {
+    let Spending { fixture, hers, his } = spending().await;
+    let scopes = [
+        CostScope::Run(his.run),
+        CostScope::Agent { agent: his.agent, since: day(9) },
+        CostScope::Project { project: "site".to_owned(), since: day(9) },
+        CostScope::All { since: day(9) },
+    ];
+    let seq = fixture.store.begin_request(&his).await.unwrap().seq;
+    for scope in &scopes {
+        assert_eq!(fixture.store.used(scope).await.unwrap().reserved, MicroUsd(5_000), "{scope:?}");
+    }
+    let others = [
+        CostScope::Run(hers.run),
+        CostScope::Agent { agent: hers.agent, since: day(9) },
+        CostScope::Project { project: "empty".to_owned(), since: day(9) },
+    ];
+    for scope in &others {
+        assert_eq!(
+            fixture.store.used(scope).await.unwrap(),
+            Used { spent: fixture.store.spent(scope).await.unwrap(), reserved: MicroUsd(0) }
+        );
+    }
+    fixture.store.end_request(seq, &crate::fixture::ended(None)).await.unwrap();
+    for scope in &scopes {
+        assert_eq!(fixture.store.used(scope).await.unwrap().reserved, MicroUsd(0), "{scope:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_the_list_get_their_costs_at_once() {
+    let Spending { fixture, hers, his } = spending().await;
+    let costs = fixture.store.spent_by_runs(&[hers.run, his.run, id()]).await.unwrap();
+    assert_eq!(costs.len(), 2, "a run that asked no model has no cost, not a cost of nothing");
+    assert_eq!((costs[&hers.run], costs[&his.run]), (spent(1_100, 2, 0), spent(30, 2, 1)));
+    assert!(fixture.store.spent_by_runs(&[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sums_by_each_key_are_dearest_first_and_days_in_order() {
+    let Spending { fixture, hers, his } = spending().await;
+    fixture.store.remove_agent(hers.agent, HomeFate::Kept, at(900), Vec::new()).await.unwrap();
+    let line = |label: Option<&str>, of: &NewRequest, spent| CostSum {
+        label: label.map(str::to_owned),
+        agent_removed_at: None,
+        run: of.run,
+        task: if of.run == hers.run { 1 } else { 2 },
+        spent,
+    };
+    let removed = CostSum { agent_removed_at: Some(at(900)), ..line(Some("ada"), &hers, spent(1_100, 2, 0)) };
+    for (key, lines) in [
+        (CostKey::Agent, vec![removed, line(Some("bob"), &his, spent(30, 2, 1))]),
+        (CostKey::Project, vec![line(None, &hers, spent(1_100, 2, 0)), line(Some("site"), &his, spent(30, 2, 1))]),
+        (CostKey::Run, vec![line(Some("Hers"), &hers, spent(1_100, 2, 0)), line(Some("His"), &his, spent(30, 2, 1))]),
+        (
+            CostKey::Model,
+            vec![
+                line(Some("large"), &hers, spent(1_000, 1, 0)),
+                line(Some("small"), &his, spent(130, 2, 0)),
+                line(Some("free"), &his, spent(0, 1, 1)),
+            ],
+        ),
+        (
+            CostKey::Day,
+            vec![
+                line(Some("2026-11-20"), &hers, spent(100, 1, 0)),
+                line(Some("2026-11-21"), &his, spent(1_030, 2, 0)),
+                line(Some("2026-11-22"), &his, spent(0, 1, 1)),
+            ],
+        ),
+    ] {
+        let costs = fixture.store.spent_by(key, CostSpan::default(), 10).await.unwrap();
+        assert_eq!((costs.total, costs.lines_total), (spent(1_130, 4, 1), lines.len() as u64), "{key:?}");
+        assert_eq!(costs.lines, lines, "{key:?}");
+        let few = fixture.store.spent_by(key, CostSpan::default(), 1).await.unwrap();
+        assert_eq!((few.total, few.lines_total), (costs.total, costs.lines_total), "{key:?}");
+        // The dearest; of days the latest.
+        let shown = if key == CostKey::Day { lines.last() } else { lines.first() };
+        assert_eq!(few.lines.first(), shown, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn sums_of_a_span_are_those_of_its_moments_wherever_it_begins_and_ends() {
+    let Spending { fixture, hers, .. } = spending().await;
+    let times = [hours(0, 23), hours(1, 0), hours(1, 12), hours(2, 1)];
+    let ends = [None, Some(day(0)), Some(day(1)), Some(hours(1, 12)), Some(day(2)), Some(hours(2, 1)), Some(day(3))];
+    for from in ends {
+        for until in ends {
+            let is_within =
+                |at: &&Timestamp| from.is_none_or(|from| **at >= from) && until.is_none_or(|until| **at < until);
+            let expected = times.iter().filter(is_within).count() as u64;
+            for key in CostKey::ALL {
+                let costs = fixture.store.spent_by(key, CostSpan { from, until }, 10).await.unwrap();
+                let of_lines: u64 = costs.lines.iter().map(|line| line.spent.requests).sum();
+                assert_eq!((costs.total.requests, of_lines), (expected, expected), "{key:?} {from:?} {until:?}");
+            }
+        }
+    }
+    let span = CostSpan { from: Some(hours(1, 0)), until: Some(hours(1, 1)) };
+    let hour = fixture.store.spent_by(CostKey::Agent, span, 10).await.unwrap();
+    assert_eq!((hour.lines.len(), hour.lines[0].run, hour.total.amount), (1, hers.run, MicroUsd(1_000)));
+}
+
+#[tokio::test]
+async fn nothing_is_metered_until_something_is() {
+    let fixture = fixture().await;
+    assert!(!fixture.store.is_anything_metered().await.unwrap());
+    let costs = fixture.store.spent_by(CostKey::Day, CostSpan::default(), 10).await.unwrap();
+    assert_eq!(costs, store::Costs::default());
+    let new = fixture.request("Asks").await;
+    fixture.store.begin_request(&new).await.unwrap();
+    assert!(!fixture.store.is_anything_metered().await.unwrap());
+    spend(&fixture, &new, at(10), "small", None).await;
+    assert!(fixture.store.is_anything_metered().await.unwrap());
+}
