@@ -43,7 +43,7 @@ const SOLE_OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("bollard", &["engine"]),
     ("axum", &["server"]),
-    ("hyper", &["server", "berth-tests"]),
+    ("hyper", &["server", "berth-tests", "testkit"]),
     ("tauri", &["berth-desktop"]),
     ("tauri-build", &["berth-desktop"]),
     ("yamux", &["pipe"]),
