@@ -43,7 +43,7 @@ const SOLE_OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("bollard", &["engine"]),
     ("axum", &["server"]),
-    ("hyper", &["server", "gateway", "berth-tests"]),
+    ("hyper", &["server", "gateway", "berth-tests", "testkit"]),
     ("tokio-rustls", &["gateway"]),
     ("tauri", &["berth-desktop"]),
     ("tauri-build", &["berth-desktop"]),
