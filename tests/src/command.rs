@@ -77,7 +77,12 @@ impl std::fmt::Display for Ran {
 /// `berth ARGS…` on that data folder. It is killed when the handle is dropped.
 pub fn berth<A: AsRef<OsStr>>(home: &Utf8Path, arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(binaries::program("berth"));
-    command.args(arguments).env("BERTH_HOME", home).env("BERTH_GUEST", binaries::guest()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env("BERTH_HOME", home)
+        .env("BERTH_GUEST", binaries::guest())
+        .env("BERTH_KEYRING", "none")
+        .kill_on_drop(true);
     command
 }
 

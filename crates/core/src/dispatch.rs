@@ -8,9 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use store::{
-    AttachmentRecord, EventFilter, NewRun, NewStep, StepRecord, StoreError, TaskFilter,
-};
+use store::{AttachmentRecord, EventFilter, NewRun, NewStep, StepRecord, StoreError, TaskFilter};
 use tracing::warn;
 use wire::{
     Action, Call, ErrorCode, ErrorView, EventKind, Request,
@@ -28,13 +26,13 @@ use wire::{
 pub(crate) use named::find_run;
 use named::find_task;
 
+use crate::access::{costs, requests, secrets};
 use crate::clock::new_id;
 use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::runner::handle::Away;
 use crate::runner::step;
 use crate::workspace::Workspace;
-use crate::access::{costs, requests, secrets};
 use crate::{agents, doctor, escape, faults, gallery, home, images, intake, line, results, retention, upkeep, views};
 
 /// A task file that shows Berth at work.

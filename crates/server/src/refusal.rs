@@ -92,7 +92,11 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::InvalidArgument => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::NotNow | ErrorCode::Rejected | ErrorCode::DataFolderInUse => StatusCode::CONFLICT,
+        ErrorCode::NotNow
+        | ErrorCode::Rejected
+        | ErrorCode::DataFolderInUse
+        | ErrorCode::Keyring
+        | ErrorCode::Budget => StatusCode::CONFLICT,
         ErrorCode::TaskInvalid | ErrorCode::ImageMissing | ErrorCode::ImageUnusable => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::EngineUnreachable | ErrorCode::EngineTooOld | ErrorCode::EngineFailed => {
             StatusCode::SERVICE_UNAVAILABLE

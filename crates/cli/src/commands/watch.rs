@@ -90,7 +90,10 @@ impl<'watch> Watch<'watch> {
                             | Update::Status
                             | Update::Images
                             | Update::Agents
-                            | Update::Homes,
+                            | Update::Homes
+                            | Update::Secrets
+                            | Update::Requests { .. }
+                            | Update::Costs,
                         ) => {}
                     }
                 },

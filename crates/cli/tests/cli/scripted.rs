@@ -151,6 +151,7 @@ pub(crate) fn command(home: &Utf8Path, arguments: &[impl AsRef<OsStr>]) -> Comma
     command
         .args(arguments)
         .env("BERTH_HOME", home)
+        .env("BERTH_KEYRING", "none")
         .envs([
             ("http_proxy", "http://127.0.0.1:1"),
             ("HTTP_PROXY", "http://127.0.0.1:1"),
@@ -373,7 +374,7 @@ impl Script {
             since: self.at,
             output_at: None,
             results: 2,
-            cost: Some(MicroUsd(1_920_000)),
+            cost: Some(wire::cost::Spent { amount: MicroUsd(1_920_000), requests: 3, ..wire::cost::Spent::default() }),
         };
         TaskList {
             rows: vec![
@@ -464,6 +465,8 @@ fn agent() -> AgentView {
         home: "berth-home-script".to_owned(),
         busy: Some(task_id()),
         colour: wire::view::AgentColour::Cyan,
+        network: wire::network::NetworkPolicy::default(),
+        secrets: Vec::new(),
         actions: Vec::new(),
     }
 }

@@ -63,8 +63,7 @@ pub(crate) async fn attend(house: &Arc<House>, brief: &Arc<Brief>, sandbox: Sand
     attending
 }
 
-const NO_GATEWAY: &str =
-    "Berth cannot read the certificates that this machine trusts, so no agent reaches its model. Look at \
+const NO_GATEWAY: &str = "Berth cannot read the certificates that this machine trusts, so no agent reaches its model. Look at \
      `BERTH_EXTRA_CERTIFICATES` and `SSL_CERT_FILE`, then start Berth again.";
 
 /// How many there are at once the pipe bounds.

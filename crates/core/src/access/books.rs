@@ -2,16 +2,15 @@
 //! set aside and counted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway::price::Sale;
 use gateway::usage::{Certainty, Metered};
 use gateway::{
-    Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped,
-    Ticket, Way,
+    Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped, Ticket, Way,
 };
 use store::{NewRequest, RequestEnd, RequestEnding, RequestStart, StoreError};
 use tracing::{debug, warn};
@@ -84,7 +83,9 @@ impl Books {
             Err(error) => {
                 warn!(%error, "a request cannot be written down, so it does not leave");
                 self.house.store_refused(&error);
-                Err(Stopped::NotWritten { reason: "Berth cannot write this request down now, so it was not sent.".to_owned() })
+                Err(Stopped::NotWritten {
+                    reason: "Berth cannot write this request down now, so it was not sent.".to_owned(),
+                })
             }
         }
     }
@@ -253,12 +254,8 @@ async fn end_of(house: &House, route: &str, ended: Ended) -> RequestEnd {
 }
 
 async fn usage_of(house: &House, provider: &str, metered: Metered) -> UsageView {
-    let sale = Sale {
-        provider,
-        model: &metered.model,
-        service_tier: metered.service_tier.as_deref(),
-        at: house.time.now(),
-    };
+    let sale =
+        Sale { provider, model: &metered.model, service_tier: metered.service_tier.as_deref(), at: house.time.now() };
     let cost = budgets::prices(house).await.and_then(|prices| prices.cost(&sale, &metered.tokens));
     let tokens = &metered.tokens;
     UsageView {

@@ -84,7 +84,9 @@ impl Verdict {
                 format!("The {budget} is spent: {used} of {limit}. Raise it, and the step goes on by itself.")
             }
             Self::Unpriced { budget, model } => {
-                format!("The model {model} has no known price, so the {budget} cannot be kept. Set one, or take the budget away.")
+                format!(
+                    "The model {model} has no known price, so the {budget} cannot be kept. Set one, or take the budget away."
+                )
             }
             Self::Unknown => "What is spent cannot be read now.".to_owned(),
         }
@@ -172,8 +174,7 @@ pub(super) fn price_view(model: String, rates: Rates) -> PriceView {
 pub(super) async fn demand(house: &House, call: &ModelCall) -> Demand {
     let Some(demand) = &call.demand else { return Demand::Free };
     let prices = prices(house).await;
-    let reserve =
-        prices.and_then(|prices| prices.reserve(table_name_of(&call.route), demand, house.time.now()));
+    let reserve = prices.and_then(|prices| prices.reserve(table_name_of(&call.route), demand, house.time.now()));
     match reserve {
         Some(reserve) => Demand::AtMost(reserve),
         None => Demand::Unpriced { model: crate::escape::visible(demand.model.as_bytes()) },
@@ -373,7 +374,9 @@ mod tests {
     #[test]
     fn a_threshold_is_told_when_it_is_reached_and_the_highest_alone() {
         let limit = MicroUsd(1_000);
-        for (spent, told) in [(0, None), (799, None), (800, Some(80)), (999, Some(80)), (1_000, Some(100)), (5_000, Some(100))] {
+        for (spent, told) in
+            [(0, None), (799, None), (800, Some(80)), (999, Some(80)), (1_000, Some(100)), (5_000, Some(100))]
+        {
             assert_eq!(reached(MicroUsd(spent), limit), told, "{spent}");
         }
         assert_eq!(reached(MicroUsd(0), MicroUsd(0)), Some(100), "nothing is all of nothing");

@@ -40,11 +40,8 @@ fn route_of(granted: &GrantedSecret) -> Option<Route> {
         Some(base_url) => (base_of(base_url)?, Reach::Private),
         None => (Url::parse(provider.base_url()).ok()?, Reach::Public),
     };
-    let credential = Credential {
-        secret: granted.secret,
-        name: granted.name.clone(),
-        placeholder: granted.placeholder.clone(),
-    };
+    let credential =
+        Credential { secret: granted.secret, name: granted.name.clone(), placeholder: granted.placeholder.clone() };
     let route = Route::new(provider.name(), family_of(*provider), &base, reach, Some(credential));
     route.inspect_err(|error| tracing::warn!(%error, secret = %granted.secret, "a secret opens no route")).ok()
 }
@@ -175,7 +172,14 @@ mod tests {
         for good in ["https://api.example.com", "http://127.0.0.1:11434/v1", "https://gateway.example/anthropic/"] {
             assert!(base_of(good).is_some(), "{good}");
         }
-        for bad in ["", "api.example.com", "ftp://a.example", "https://a:b@c.example", "https://a.example/?k=v", "https://a.example/#x"] {
+        for bad in [
+            "",
+            "api.example.com",
+            "ftp://a.example",
+            "https://a:b@c.example",
+            "https://a.example/?k=v",
+            "https://a.example/#x",
+        ] {
             assert!(base_of(bad).is_none(), "{bad}");
         }
     }

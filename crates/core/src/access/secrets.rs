@@ -5,14 +5,17 @@
 use jiff::Timestamp;
 use store::{GrantRecord, GrantedSecret, ListedSecret, SecretRecord, StoreError};
 use tracing::info;
-use vault::{NoKeyring, Place, VaultError, secrecy::{ExposeSecret as _, SecretString}};
+use vault::{
+    NoKeyring, Place, VaultError,
+    secrecy::{ExposeSecret as _, SecretString},
+};
 use wire::{
     ErrorCode, ErrorView, EventKind,
-    call::{Deleted, DeleteSecret, GrantSecret, ImportEnvFile, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret},
+    call::{DeleteSecret, Deleted, GrantSecret, ImportEnvFile, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret},
     ids::SecretId,
     secret::{
-        EnvEntry, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay,
-        SecretsView, VaultPlace,
+        EnvEntry, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay, SecretsView,
+        VaultPlace,
     },
     stream::Update,
 };
@@ -227,8 +230,7 @@ pub(crate) async fn preview(house: &House, call: &PreviewEnvFile) -> Result<Vec<
         };
         EnvEntry {
             line: assignment.line,
-            binding: of_known
-                .map_or_else(|| env_file::binding_of(&assignment.name), |known| known.binding.clone()),
+            binding: of_known.map_or_else(|| env_file::binding_of(&assignment.name), |known| known.binding.clone()),
             is_known: of_known.is_some(),
             name: assignment.name,
             problem,
@@ -258,7 +260,10 @@ pub(crate) async fn import(house: &House, call: ImportEnvFile) -> Result<Secrets
 
 fn read_env(text: &SecretText) -> Result<Vec<env_file::Assignment>, ErrorView> {
     if text.expose().len() > env_file::FILE_BYTES_MAX {
-        return invalid("The file is too long to be an `.env` file.".to_owned(), "Choose another; 256 KiB is the most.");
+        return invalid(
+            "The file is too long to be an `.env` file.".to_owned(),
+            "Choose another; 256 KiB is the most.",
+        );
     }
     Ok(env_file::read(text.expose()))
 }
@@ -434,7 +439,9 @@ pub(super) fn of_vault(name: &str, error: &VaultError) -> ErrorView {
         )
         .detail(faults::chain(error)),
         VaultError::Missing => view(
-            format!("The keyring has no value for the secret `{shown}`: it was deleted there, or was kept for a session that ended."),
+            format!(
+                "The keyring has no value for the secret `{shown}`: it was deleted there, or was kept for a session that ended."
+            ),
             "Type its value once more: `berth secrets set`, or Replace in the settings.",
         ),
         VaultError::Unusable(why) => ErrorView::new(

@@ -53,10 +53,7 @@ pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> 
 }
 
 /// The values that the agent's process is given at its start. Nothing keeps them but that process.
-pub(super) async fn injected(
-    house: &House,
-    granted: &[GrantedSecret],
-) -> Result<Vec<(String, String)>, ErrorView> {
+pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result<Vec<(String, String)>, ErrorView> {
     let mut all = Vec::new();
     for secret in granted.iter().filter(|secret| secret.way == SecretWay::Injected) {
         let vault = house.access.vault(house.install).await;

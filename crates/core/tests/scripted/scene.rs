@@ -10,6 +10,7 @@ use camino_tempfile::Utf8TempDir;
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
 use testkit::{ScriptedEngine, until};
+use vault::Use;
 use wire::{
     Action, ErrorView, EventKind, LimitsPatch, Phase,
     call::{Act, CancelRun, CreateAgent, CreateTask, ListEvents, ShowRun, TaskCreated},
@@ -54,6 +55,7 @@ impl Stage {
             host_trust: HostTrust::nowhere(),
             guest_binary: Some(guest_binary),
             free_bytes_min: 0,
+            keyring: Use::Session,
         };
         let engine = ScriptedEngine::new();
         import(&engine, "own/image:1").await;
