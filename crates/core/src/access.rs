@@ -59,13 +59,16 @@ pub(crate) struct Access {
     vault: OnceCell<Vault>,
     gateway: OnceCell<Arc<Gateway>>,
     /// The rules of the steps whose guests are connected. A std mutex: held for a map operation, never over an await.
-    attended: Mutex<HashMap<StepId, (AgentId, watch::Sender<Arc<Rules>>)>>,
+    attended: Mutex<HashMap<StepId, Attended>>,
     prices: Mutex<Option<Arc<Prices>>>,
     /// The steps that a budget holds, with the model that has no price where that is why. As above.
     held: Mutex<HashMap<StepId, Option<String>>>,
     /// Held from the look at the budgets until what a request may cost is set aside.
     purse: AsyncMutex<()>,
 }
+
+/// A step whose guest is connected: its agent, and the rules by which the gateway goes.
+type Attended = (AgentId, watch::Sender<Arc<Rules>>);
 
 /// What an agent may do, as the store says it.
 pub(crate) struct Permit {

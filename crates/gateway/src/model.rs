@@ -190,7 +190,7 @@ fn reply(
         .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"));
     let usage = match (sent.call.operation, &sent.prepared) {
         (Operation::Inference(api), Some(prepared)) if !is_packed => {
-            Usage::Read(Meter::new(api, prepared, status, is_event_stream))
+            Usage::Read(Box::new(Meter::new(api, prepared, status, is_event_stream)))
         }
         (Operation::Inference(_) | Operation::Embeddings, _) if head.status.is_success() => unread(&sent.call),
         (Operation::Inference(_) | Operation::Embeddings | Operation::CountTokens | Operation::Models, _) => {

@@ -37,7 +37,7 @@ pub(crate) enum Usage {
     /// Nothing is used.
     None,
     /// It is read.
-    Read(Meter),
+    Read(Box<Meter>),
     /// It cannot be read: that much is known.
     Unread(Metered),
 }

@@ -88,6 +88,7 @@ fn changed_agent(edit: arguments::EditAgent) -> UpdateAgent {
             arguments::Review::Skip => ReviewGate::Skip,
         }),
         colour,
+        network: None,
     }
 }
 

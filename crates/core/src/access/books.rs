@@ -56,7 +56,7 @@ impl Books {
         Whose { task: self.brief.task, run: self.brief.run, step: self.brief.step, agent: self.brief.agent }
     }
 
-    fn record(&self, asked: Asked, start: RequestStart) -> NewRequest {
+    fn record(&self, asked: &Asked, start: RequestStart) -> NewRequest {
         let shown = |text: &str| escape::visible(text.as_bytes());
         NewRequest {
             at: self.house.time.now(),
@@ -102,7 +102,7 @@ impl Books {
                         model: call.demand.as_ref().map(|demand| escape::visible(demand.model.as_bytes())),
                         reserved,
                     };
-                    let ticket = self.write(&self.record(asked, start)).await?;
+                    let ticket = self.write(&self.record(&asked, start)).await?;
                     self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket.0, call.route);
                     return Ok(ticket);
                 }
@@ -114,7 +114,7 @@ impl Books {
         let stopped = verdict.for_client();
         let status = Some(stopped.status().as_u16());
         let start = RequestStart::Refused { reason: verdict.for_person(), status };
-        self.write(&self.record(asked, start)).await?;
+        self.write(&self.record(&asked, start)).await?;
         Err(stopped)
     }
 
@@ -167,7 +167,7 @@ impl Ledger for Books {
             Way::Tunnel | Way::Forward => {
                 let kind = if way == Way::Tunnel { RequestKind::Tunnel } else { RequestKind::Http };
                 let start = RequestStart::Passed { secret: None, model: None, reserved: MicroUsd(0) };
-                self.write(&self.record(asked(kind), start)).await
+                self.write(&self.record(&asked(kind), start)).await
             }
         }
     }
@@ -212,7 +212,7 @@ impl Ledger for Books {
         };
         let status = Some(refused.why.status().as_u16());
         let reason = escape::visible(refused.why.to_string().as_bytes());
-        let record = self.record(asked, RequestStart::Refused { reason, status });
+        let record = self.record(&asked, RequestStart::Refused { reason, status });
         let (house, task) = (self.house.clone(), self.brief.task);
         self.write_later(async move {
             match house.store.begin_request(&record).await {

@@ -9,6 +9,7 @@
 //! goes on by itself once there is room.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use gateway::ModelCall;
 use gateway::Stopped;
@@ -31,7 +32,7 @@ use crate::runner::handle::Away;
 /// At these parts of a budget, in percent, a person is told.
 const WARNED_AT: [u32; 2] = [100, 80];
 /// How often it is looked whether steps that a budget holds can go on: a month may have begun.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// For whom something is asked.
 #[derive(Clone, Copy, Debug)]

@@ -120,13 +120,13 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
         None => format!("There is no {label} any more"),
     };
     let set = house.store.set_budget(&key, call.limit, house.time.now(), vec![EventKind::Note { text }]).await;
-    set.map_err(|error| match error {
-        StoreError::NotFound { key, .. } => {
+    set.map_err(|error| {
+        if let StoreError::NotFound { key, .. } = &error {
             let shown = escape::visible(key.as_bytes());
-            ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
-                .hint("A task that names it makes it.")
+            return ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
+                .hint("A task that names it makes it.");
         }
-        error => faults::of_storage("write the budget down", &error),
+        faults::of_storage("write the budget down", &error)
     })?;
     budgets::recheck(house, Recheck::Changed).await;
     house.tell(Update::Costs);

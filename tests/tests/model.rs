@@ -1,0 +1,494 @@
+//! Model access: an agent in a sandbox without a network card asks a model through the gateway, and never holds the key.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, docker::Kind, until};
+use camino::{Utf8Path, Utf8PathBuf};
+use testkit::model::{Act, ModelFault, ModelScript, ModelServer};
+use wire::{
+    Hold, MicroUsd, Phase,
+    call::{
+        AllowHost, CreateAgent, CreateTask, GrantSecret, ListRequests, SetBudget, SetSecret, ShowCosts, ShowRun,
+        TaskCreated, UpdateAgent,
+    },
+    cost::{BudgetScope, CostKey, TokenCounts},
+    network::{GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
+    secret::{Provider, SecretBinding, SecretText, SecretWay},
+    task::{Launch, NewTask, ReviewGate},
+};
+
+/// What is looked for everywhere. Nothing else on this machine has it.
+const KEY: &str = "sk-ant-canary-7Jq2/Zt+Rk9=XwP4vLm";
+/// Of the model that the scripted server is asked for; the table has its price.
+const MODEL: &str = "claude-sonnet-4-5";
+
+/// An app with a key that opens a scripted server, and an agent that has it.
+async fn app_with_key(server: &ModelServer, way: SecretWay) -> TestApp {
+    let app = TestApp::start_with(&[("BERTH_LOG", "trace")]).await;
+    grant(&app, server, way).await;
+    app
+}
+
+async fn grant(app: &TestApp, server: &ModelServer, way: SecretWay) {
+    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+    let set =
+        SetSecret { name: "model-key".to_owned(), value: SecretText::new(KEY.to_owned()), binding: Some(binding) };
+    app.call(set).await.unwrap();
+    give(app, "script", way).await;
+}
+
+async fn give(app: &TestApp, agent: &str, way: SecretWay) {
+    let (secret, agent) = ("model-key".to_owned(), agent.to_owned());
+    app.call(GrantSecret { secret, agent, way: Some(way), variable: None }).await.unwrap();
+}
+
+async fn ask(app: &TestApp, agent: &str, prompt: &str) -> TaskCreated {
+    let task = NewTask { prompt: prompt.to_owned(), agent: Some(agent.to_owned()), ..NewTask::default() };
+    app.call(CreateTask { task }).await.unwrap()
+}
+
+async fn ends(app: &TestApp, created: &TaskCreated) -> (Phase, String) {
+    let run = created.run.to_string();
+    let summary = until("the run to end", RUN_TIME_MAX, async || {
+        let summary = app.call(ShowRun { run: run.clone() }).await.unwrap().summary;
+        summary.phase.is_final().then_some(summary)
+    })
+    .await;
+    let printed = app.run(["logs", &run]).await.good().text();
+    (summary.phase, printed)
+}
+
+async fn requests(app: &TestApp, created: &TaskCreated) -> Vec<RequestView> {
+    let list = ListRequests { run: Some(created.run), ..ListRequests::default() };
+    // Newest first.
+    let mut requests = app.call(list).await.unwrap();
+    requests.reverse();
+    requests
+}
+
+fn says(text: &str) -> ModelScript {
+    ModelScript::new(Act::Ask { question: text.to_owned() })
+}
+
+/// A task that asks a model once, as a program does that knows only its environment.
+fn asks_once(more: &str) -> String {
+    format!(
+        "```python\n\
+         import json, os, urllib.request, urllib.error\n\
+         def ask(path='/v1/messages', key=None):\n    \
+             body = {{'model': '{MODEL}', 'max_tokens': 100, 'messages': [{{'role': 'user', 'content': 'hello'}}]}}\n    \
+             request = urllib.request.Request(os.environ['ANTHROPIC_BASE_URL'] + path, json.dumps(body).encode(),\n        \
+                 {{'content-type': 'application/json', 'anthropic-version': '2023-06-01', 'x-api-key': key or os.environ['ANTHROPIC_API_KEY']}})\n    \
+             try:\n        \
+                 reply = urllib.request.urlopen(request)\n        \
+                 print(reply.status, reply.read().decode(), flush=True)\n    \
+             except urllib.error.HTTPError as error:\n        \
+                 print(error.code, error.read().decode(), flush=True)\n\
+         ask()\n\
+         {more}\n\
+         ```\n"
+    )
+}
+
+/// Every form in which a value may stand somewhere without being the same bytes.
+fn forms() -> BTreeMap<&'static str, Vec<u8>> {
+    let url: String = url::form_urlencoded::byte_serialize(KEY.as_bytes()).collect();
+    let base64 = STANDARD.encode(KEY);
+    BTreeMap::from([
+        ("raw", KEY.as_bytes().to_vec()),
+        // Without what depends on where in the text it begins and ends.
+        ("base64", base64[4..base64.len() - 4].as_bytes().to_vec()),
+        ("url", url.into_bytes()),
+        ("hex", hex::encode(KEY).into_bytes()),
+        ("json", KEY.replace('/', "\\/").into_bytes()),
+        ("the middle", b"canary-7Jq2".to_vec()),
+    ])
+}
+
+fn has_it(bytes: &[u8]) -> Option<&'static str> {
+    forms().into_iter().find(|(_, form)| bytes.windows(form.len()).any(|window| window == form)).map(|(name, _)| name)
+}
+
+/// Every file below a folder.
+fn files(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let mut all = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir_utf8().unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path().to_owned());
+            } else if kind.is_file() {
+                all.push(entry.path().to_owned());
+            }
+        }
+    }
+    all
+}
+
+/// Looks through what the app has, says and has made.
+async fn is_nowhere(app: &TestApp, created: &TaskCreated, live: Option<&str>) {
+    let mut looked = 0;
+    for file in files(app.home()) {
+        looked += 1;
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(has_it(&bytes), None, "in {file}");
+    }
+    assert!(looked > 3, "the database, its log, the log and the output are there");
+    let run = created.run.to_string();
+    let said = [
+        vec!["secrets", "--json"],
+        vec!["show", &run, "--json"],
+        vec!["agents", "--json"],
+        vec!["results", &run, "--json"],
+        vec!["doctor", "--json"],
+    ];
+    for arguments in said {
+        let ran = app.run(&arguments).await;
+        assert_eq!(has_it(ran.text().as_bytes()), None, "`berth {}`", arguments.join(" "));
+    }
+    let processes = std::process::Command::new("ps").args(["axeww", "-o", "args"]).output().unwrap();
+    // This test's own program has it in its text, not in its arguments.
+    assert_eq!(has_it(&processes.stdout), None, "in the processes of this machine");
+    let Some(container) = live else { return };
+    let inspect = app.docker().inspect(Kind::Container, container).unwrap().to_string();
+    assert_eq!(has_it(inspect.as_bytes()), None, "in the container's configuration");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
+    let server = ModelServer::start(KEY, says("What else?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    // All that a program inside could look at.
+    let look = "import glob\n\
+                open('look.txt', 'w').write(json.dumps(dict(os.environ)))\n\
+                for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline'):\n    \
+                    try:\n        \
+                        open('look.txt', 'ab').write(open(path, 'rb').read())\n    \
+                    except OSError:\n        \
+                        pass\n\
+                open('ready', 'w').close()\n\
+                while not os.path.exists('go'):\n    \
+                    __import__('time').sleep(0.05)";
+    let created = ask(&app, "script", &asks_once(look)).await;
+    let ready = app.leaves_file(&created, "ready").await;
+    let container = app.of_sandboxes().into_iter().find(|name| !name.contains("spool")).unwrap();
+    is_nowhere(&app, &created, Some(&container)).await;
+    std::fs::write(ready.with_file_name("go"), b"").unwrap();
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    assert!(printed.contains("What else?"), "{printed}");
+    let seen = server.requests();
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+    assert!(seen[0].had_expected_key, "the gateway put the key in the placeholder's place");
+    is_nowhere(&app, &created, None).await;
+    let look = std::fs::read_to_string(ready.with_file_name("look.txt")).unwrap();
+    assert!(look.contains("sk-ant-api03-"), "the placeholder has the provider's shape: {look}");
+
+    let requests = requests(&app, &created).await;
+    assert_eq!(requests.len(), 1, "{requests:#?}");
+    let request = &requests[0];
+    assert_eq!(
+        (request.kind, &request.outcome, request.status),
+        (RequestKind::Model, &RequestOutcome::Done, Some(200))
+    );
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1/messages"));
+    assert_eq!(request.secret.as_deref(), Some("model-key"));
+    // As the scripted server says it of a last turn, and by the table's price: $3 and $15 for a million, $0.30 from a cache.
+    let usage = request.usage.as_ref().unwrap();
+    let tokens = usage.tokens;
+    let last = testkit::model::ModelUsage::default().last_turn;
+    assert_eq!(
+        tokens,
+        TokenCounts {
+            input: last.input,
+            cache_read: last.cache_read,
+            cache_write: last.cache_write,
+            output: last.output,
+            reasoning: 0
+        }
+    );
+    let tenths = tokens.input * 30 + tokens.cache_read * 3 + tokens.output * 150;
+    // Kept for five minutes: a quarter more than read anew.
+    let hundredths = tenths * 10 + tokens.cache_write * 375;
+    assert_eq!(usage.cost, Some(MicroUsd(i64::try_from(hundredths.div_ceil(100)).unwrap())), "{usage:?}");
+    let costs = app.call(ShowCosts { by: CostKey::Agent, ..ShowCosts::default() }).await.unwrap();
+    assert_eq!(costs.total.amount, usage.cost.unwrap());
+    assert_eq!(costs.lines[0].label, "script");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_opens_the_inference_api_alone_and_only_with_the_placeholder() {
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let more = "ask('/v1/files')\nask('/v1/messages/batches')\nask('/v1/organizations/api_keys')\nask('/v1/messages', 'sk-ant-of-somebody-else')";
+    let created = ask(&app, "script", &asks_once(more)).await;
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let codes: Vec<_> = printed.lines().filter_map(|line| line.get(..4)).filter(|code| code.ends_with(' ')).collect();
+    assert_eq!(codes, ["200 ", "403 ", "403 ", "403 ", "401 "], "{printed}");
+    assert_eq!(server.requests().len(), 1, "nothing else left");
+    let requests = requests(&app, &created).await;
+    let refused = requests.iter().filter(|request| matches!(request.outcome, RequestOutcome::Refused { .. })).count();
+    assert_eq!(refused, 4, "{requests:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_injected_value_is_the_processs_alone() {
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Injected).await;
+    let prompt = "```sh\n\
+                  test \"$ANTHROPIC_API_KEY\" = \"$(printf '%s' 'sk-ant-canary-7Jq2/Zt' '+Rk9=XwP4vLm')\" && echo it is there\n\
+                  test -z \"$ANTHROPIC_BASE_URL\" && echo no route\n\
+                  touch ready; while [ ! -e go ]; do sleep 0.05; done\n\
+                  ```\n";
+    let created = ask(&app, "script", prompt).await;
+    let ready = app.leaves_file(&created, "ready").await;
+    let container = app.of_sandboxes().into_iter().find(|name| !name.contains("spool")).unwrap();
+    let inspect = app.docker().inspect(Kind::Container, &container).unwrap().to_string();
+    assert_eq!(has_it(inspect.as_bytes()), None, "in the container's configuration");
+    std::fs::write(ready.with_file_name("go"), b"").unwrap();
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    assert!(printed.contains("it is there") && printed.contains("no route"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has() {
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = TestApp::start().await;
+    let prompt = format!(
+        "```python\n\
+         import os, time, urllib.request, urllib.error\n\
+         def get():\n    \
+             try:\n        \
+                 return urllib.request.urlopen('http://127.0.0.1.nip.invalid:{port}/').status\n    \
+             except urllib.error.HTTPError as error:\n        \
+                 return error.code\n    \
+             except OSError as error:\n        \
+                 return repr(error)\n\
+         print('first', get(), flush=True)\n\
+         open('asked', 'w').close()\n\
+         while not os.path.exists('go'):\n    time.sleep(0.05)\n\
+         print('then', get(), flush=True)\n\
+         ```\n",
+        port = server.port()
+    );
+    let created = ask(&app, "script", &prompt).await;
+    let asked = app.leaves_file(&created, "asked").await;
+    let refused = until("the refusal to be listed", RUN_TIME_MAX, async || requests(&app, &created).await.pop()).await;
+    assert!(
+        matches!(&refused.outcome, RequestOutcome::Refused { reason } if reason.contains("not on this agent's list")),
+        "{refused:?}"
+    );
+    let grant = HostGrant { host: refused.host.clone(), port: Some(refused.port), reach: GrantReach::Private };
+    let agent = app.call(AllowHost { agent: "script".to_owned(), grant: grant.clone() }).await.unwrap();
+    assert_eq!(agent.network.hosts(), [grant]);
+    std::fs::write(asked.with_file_name("go"), b"").unwrap();
+    let (_, printed) = ends(&app, &created).await;
+    assert!(printed.contains("first 403"), "{printed}");
+    // The policy lets it through now; that the name has no address is the network's word.
+    assert!(printed.contains("then 502") || printed.contains("then 504"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_agent_has_no_gateway_at_all() {
+    let app = TestApp::start().await;
+    let change =
+        UpdateAgent { agent: "script".to_owned(), network: Some(NetworkPolicy::Closed), ..UpdateAgent::default() };
+    app.call(change).await.unwrap();
+    let prompt = "```sh\nenv | grep -ic proxy || true\npython3 -c \"import socket; print(socket.socket().connect_ex(('127.0.0.1', 7817)))\"\n```\n";
+    let created = ask(&app, "script", prompt).await;
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    // ECONNREFUSED.
+    assert!(printed.lines().any(|line| line == "0") && printed.lines().any(|line| line == "111"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_budget_holds_the_step_and_a_raised_one_lets_it_go_on() {
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let budget = |limit| SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(limit)) };
+    app.call(budget(1)).await.unwrap();
+    // Tries again where it is told to, as the providers' own libraries do.
+    let more = "import time\n\
+                for _ in range(100):\n    \
+                    try:\n        \
+                        urllib.request.urlopen(urllib.request.Request(os.environ['ANTHROPIC_BASE_URL'] + '/v1/messages', json.dumps({'model': 'claude-sonnet-4-5', 'max_tokens': 100, 'messages': []}).encode(), {'content-type': 'application/json', 'x-api-key': os.environ['ANTHROPIC_API_KEY']}))\n        \
+                        print('went on', flush=True)\n        \
+                        break\n    \
+                    except urllib.error.HTTPError as error:\n        \
+                        print('told', error.code, error.read().decode(), flush=True)\n        \
+                        time.sleep(0.2)";
+    let created = ask(&app, "script", &asks_once(more)).await;
+    let run = created.run.to_string();
+    until("the step to be held", RUN_TIME_MAX, async || {
+        let view = app.call(ShowRun { run: run.clone() }).await.unwrap();
+        view.steps[0].holds.contains(&Hold::Budget).then_some(())
+    })
+    .await;
+    assert_eq!(server.requests().len(), 1, "the first was let through, since nothing was spent; the second was not");
+    app.call(budget(100_000_000)).await.unwrap();
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    assert!(printed.contains("told 429") && printed.contains("budget of each run is spent"), "{printed}");
+    assert!(printed.contains("went on"), "{printed}");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let prompt = asks_once("").replace(MODEL, "nobody-sells-this");
+    let created = ask(&app, "script", &prompt).await;
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let costs = app.call(ShowCosts::default()).await.unwrap();
+    assert_eq!((costs.total.unpriced, costs.total.to_string().as_str()), (1, "price unknown"));
+    app.call(SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(100_000_000)) }).await.unwrap();
+    let created = ask(&app, "script", &prompt).await;
+    until("the step to be held", RUN_TIME_MAX, async || {
+        let view = app.call(ShowRun { run: created.run.to_string() }).await.unwrap();
+        view.steps[0].holds.contains(&Hold::Budget).then_some(())
+    })
+    .await;
+    assert_eq!(server.requests().len(), 1, "nothing of it left");
+    app.run(["cancel", &created.run.to_string()]).await.good();
+    assert_eq!(ends(&app, &created).await.0, Phase::Cancelled);
+}
+
+/// The real `claude`, as it was installed for tests; alone in an image.
+fn claude() -> (OwnImage, Launch) {
+    let machine = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
+    let package = format!("target/dev/agents/node_modules/@anthropic-ai/claude-code-{machine}/claude");
+    let program = repository().join(package);
+    assert!(program.exists(), "`./dev setup` fetches it to {program}");
+    let dockerfile = "FROM debian:bookworm-slim\nCOPY claude /usr/local/bin/claude\n";
+    let image = OwnImage::build_with("claude", dockerfile, &[("claude", program.as_str())]);
+    let script = "exec claude -p \"$(cat)\" --model claude-sonnet-4-5 --output-format stream-json --verbose --dangerously-skip-permissions";
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    (image, Launch::Command { argv })
+}
+
+async fn claude_agent(app: &TestApp, image: &OwnImage, launch: Launch) {
+    let agent = CreateAgent {
+        name: "claude".to_owned(),
+        image: image.tag.clone(),
+        launch,
+        limits: wire::Limits::default(),
+        review: ReviewGate::Skip,
+    };
+    app.call(agent).await.unwrap();
+    give(app, "claude", SecretWay::Brokered).await;
+}
+
+/// What claude says in its last line that it used.
+fn reported(printed: &str) -> serde_json::Value {
+    let lines = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.filter(|line| line["type"] == "result").last().unwrap_or_else(|| panic!("no result: {printed}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_claude_works_without_a_network_and_its_own_count_is_the_gateways() {
+    let write = || Act::WriteFile { path: "/workspace/hello.txt".to_owned(), content: "from a model".to_owned() };
+    let server = ModelServer::start(KEY, ModelScript::new(write())).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let (image, launch) = claude();
+    claude_agent(&app, &image, launch).await;
+    let created = ask(&app, "claude", "Write hello.txt.").await;
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let workspace = app.workspace(&created).await;
+    assert_eq!(std::fs::read_to_string(workspace.join("hello.txt")).unwrap(), "from a model");
+    let result = reported(&printed);
+    let requests = requests(&app, &created).await;
+    let (mut tokens, mut cost) = (TokenCounts::default(), 0);
+    for usage in requests.iter().filter_map(|request| request.usage.as_ref()) {
+        tokens.input += usage.tokens.input;
+        tokens.output += usage.tokens.output;
+        tokens.cache_read += usage.tokens.cache_read;
+        tokens.cache_write += usage.tokens.cache_write;
+        cost += usage.cost.unwrap().0;
+    }
+    let own = &result["modelUsage"];
+    let sum = |key: &str| own.as_object().unwrap().values().map(|model| model[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(tokens.input, sum("inputTokens"), "{result}");
+    assert_eq!(tokens.output, sum("outputTokens"), "{result}");
+    assert_eq!(tokens.cache_read, sum("cacheReadInputTokens"), "{result}");
+    assert_eq!(tokens.cache_write, sum("cacheCreationInputTokens"), "{result}");
+    let dollars = result["total_cost_usd"].as_f64().unwrap();
+    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+    let ours = cost as f64 / 1e6;
+    assert!((ours - dollars).abs() < 1e-4, "{ours} {dollars}");
+    is_nowhere(&app, &created, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_claude_gets_over_refusals_cuts_and_slowness() {
+    let server = ModelServer::start(KEY, says("Which one?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let (image, launch) = claude();
+    claude_agent(&app, &image, launch).await;
+    let status = |status| ModelFault::Status { status, times: 2, retry_after: Some(Duration::from_secs(1)) };
+    for (name, fault) in [
+        ("429", status(429)),
+        ("529", status(529)),
+        ("slow first byte", ModelFault::SlowFirstByte(Duration::from_secs(3))),
+    ] {
+        server.set_script(says("Which one?").with_fault(fault));
+        let created = ask(&app, "claude", "Which?").await;
+        let (phase, printed) = ends(&app, &created).await;
+        assert_eq!(phase, Phase::Completed, "{name}: {printed}");
+        assert_eq!(reported(&printed)["result"], "Which one?", "{name}");
+    }
+    // A stream that breaks off: what was seen is counted as at least that much, and nobody waits for ever.
+    server.set_script(says("Which one?").with_fault(ModelFault::CutAfter { bytes: 700 }));
+    let created = ask(&app, "claude", "Which?").await;
+    let cut = until("a cut reply to be listed", RUN_TIME_MAX, async || {
+        let requests = requests(&app, &created).await;
+        requests.into_iter().find(|request| matches!(request.outcome, RequestOutcome::Cut { .. }))
+    })
+    .await;
+    assert!(cut.usage.as_ref().is_some_and(|usage| usage.is_at_least), "{cut:#?}");
+    server.set_script(says("Which one?"));
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of_a_reply() {
+    let slow = || says("Which one?").with_fault(ModelFault::SlowStream(Duration::from_secs(2)));
+    let server = ModelServer::start(KEY, slow()).await.unwrap();
+    let mut app = TestApp::start_with(&[("BERTH_LOG", "trace")]).await;
+    grant(&app, &server, SecretWay::Brokered).await;
+    let (image, launch) = claude();
+    claude_agent(&app, &image, launch).await;
+    for how in ["closed", "killed"] {
+        server.set_script(slow());
+        let before = server.requests().len();
+        let created = ask(&app, "claude", "Which?").await;
+        until("the reply to begin", RUN_TIME_MAX, async || (server.requests().len() > before).then_some(())).await;
+        if how == "closed" {
+            app.stop().await;
+        } else {
+            app.kill().await;
+        }
+        server.set_script(says("Which one?"));
+        app.restart().await;
+        // A keyring of the session's is gone with it.
+        let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+        let value = SecretText::new(KEY.to_owned());
+        app.call(SetSecret { name: "model-key".to_owned(), value, binding: Some(binding) }).await.unwrap();
+        let (phase, printed) = ends(&app, &created).await;
+        assert_eq!(phase, Phase::Completed, "{how}: {printed}");
+        assert_eq!(reported(&printed)["result"], "Which one?", "{how}");
+    }
+    let app = &app;
+    let costs = app.call(ShowCosts::default()).await.unwrap();
+    assert!(costs.total.is_at_least(), "what broke off with Berth is not known: {:?}", costs.total);
+}
