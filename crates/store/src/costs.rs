@@ -337,11 +337,7 @@ const fn lines_by(key: CostKey) -> &'static str {
 /// What was set aside for requests that have not ended and that a condition lets through.
 macro_rules! select_reserved {
     ($condition:literal) => {
-        // SQLite does not know how few these are, and would rather look through all of the run.
-        concat!(
-            "SELECT coalesce(sum(reserved_micro_usd), 0) FROM requests INDEXED BY requests_open WHERE ended_at IS NULL AND ",
-            $condition
-        )
+        concat!("SELECT coalesce(sum(reserved_micro_usd), 0) FROM requests WHERE ended_at IS NULL AND ", $condition)
     };
 }
 

@@ -1,7 +1,7 @@
 use jiff::{Timestamp, ToSpan};
 use store::{CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
 use wire::{
-    cost::{CostKey, Spent, TokenCounts},
+    cost::{CostKey, Spent, TokenCounts, UsageView},
     money::MicroUsd,
 };
 
@@ -201,4 +201,57 @@ async fn nothing_is_metered_until_something_is() {
     assert!(!fixture.store.is_anything_metered().await.unwrap());
     spend(&fixture, &new, at(10), "small", None).await;
     assert!(fixture.store.is_anything_metered().await.unwrap());
+}
+
+#[tokio::test]
+async fn sums_that_are_kept_are_those_of_the_single_usages() {
+    let fixture = fixture().await;
+    let runs = [fixture.request("One").await, fixture.request("Two").await];
+    let mut expected = Spent::default();
+    let mut of_run = [Spent::default(); 2];
+    for number in 0_u64..24 {
+        // On the first day the later run comes first, on the second day the earlier one.
+        let of = usize::from((number % 4 < 2) == (number < 12));
+        let tokens = TokenCounts {
+            input: 1 + number,
+            cache_read: 100 * number,
+            cache_write: 3 * number,
+            output: 7 + number,
+            reasoning: number,
+        };
+        let cost = (number % 3 > 0).then(|| i64::try_from(number).unwrap());
+        let used = UsageView { tokens, is_at_least: number % 5 == 0, ..usage("small", 0, cost) };
+        for sum in [&mut expected, &mut of_run[of]] {
+            sum.amount.0 += cost.unwrap_or_default();
+            sum.requests += 1;
+            sum.unpriced += u64::from(cost.is_none());
+            sum.at_least += u64::from(used.is_at_least);
+            sum.tokens.input += tokens.input;
+            sum.tokens.cache_read += tokens.cache_read;
+            sum.tokens.cache_write += tokens.cache_write;
+            sum.tokens.output += tokens.output;
+            sum.tokens.reasoning += tokens.reasoning;
+        }
+        let at = hours(i64::try_from(number / 12).unwrap(), i64::try_from(number % 12).unwrap());
+        fixture.spend(&NewRequest { at, ..runs[of].clone() }, used).await;
+    }
+    let costs = fixture.store.spent_by_runs(&[runs[0].run, runs[1].run]).await.unwrap();
+    assert_eq!([costs[&runs[0].run], costs[&runs[1].run]], of_run);
+    for key in CostKey::ALL {
+        let costs = fixture.store.spent_by(key, CostSpan::default(), 10).await.unwrap();
+        assert_eq!(costs.total, expected, "{key:?}");
+        let lines: Vec<_> = costs.lines.iter().map(|line| (line.run, line.spent)).collect();
+        if key == CostKey::Run {
+            assert!(lines.contains(&(runs[0].run, of_run[0])) && lines.contains(&(runs[1].run, of_run[1])));
+        } else {
+            assert!(lines.iter().all(|(run, _)| *run == runs[1].run), "{key:?}: the latest run");
+        }
+        if matches!(key, CostKey::Agent | CostKey::Project | CostKey::Model) {
+            assert_eq!(lines, [(runs[1].run, expected)], "{key:?}");
+        }
+        let kept = fixture.store.spent_by(key, CostSpan { from: Some(day(0)), until: Some(day(1)) }, 10).await.unwrap();
+        let within = CostSpan { from: Some(day(0)), until: Some(hours(0, 23)) };
+        let single = fixture.store.spent_by(key, within, 10).await.unwrap();
+        assert_eq!(kept, single, "{key:?}: a day by its sum, and the same by its usages");
+    }
 }

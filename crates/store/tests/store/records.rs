@@ -89,6 +89,18 @@ async fn agents_are_made_changed_and_removed_and_their_names_are_their_own() {
 }
 
 #[tokio::test]
+async fn an_agent_of_before_there_were_policies_has_the_usual_one() {
+    let fixture = fixture().await;
+    fixture
+        .execute(
+            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at)
+             SELECT '00000000-0000-7000-8000-0000000000a1', 'old', image, launch, limits, review, 'home', 0 FROM agents",
+        )
+        .await;
+    assert_eq!(fixture.store.agent_by_name("old").await.unwrap().network, NetworkPolicy::default());
+}
+
+#[tokio::test]
 async fn a_sandbox_is_live_until_all_of_it_is_gone() {
     let fixture = fixture().await;
     let (task, step, _) = fixture.task("Sandboxed").await;
