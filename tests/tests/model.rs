@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, docker::Kind, until};
 use camino::{Utf8Path, Utf8PathBuf};
-use testkit::model::{Act, ModelFault, ModelScript, ModelServer};
+use testkit::{Act, ModelFault, ModelScript, ModelServer, ModelUsage};
 use wire::{
     Hold, MicroUsd, Phase,
     call::{
@@ -200,7 +200,7 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
     // As the scripted server says it of a last turn, and by the table's price: $3 and $15 for a million, $0.30 from a cache.
     let usage = request.usage.as_ref().unwrap();
     let tokens = usage.tokens;
-    let last = testkit::model::ModelUsage::default().last_turn;
+    let last = ModelUsage::default().last_turn;
     assert_eq!(
         tokens,
         TokenCounts {
