@@ -47,14 +47,31 @@ async fn a_granted_port_passes_bytes_whoever_speaks_first() {
     // One side may end before the other has said everything.
     program.shutdown().await.unwrap();
     let mut said = String::new();
-    host.read_to_string(&mut said).await.unwrap();
+    tokio::time::timeout(BOUND, host.read_to_string(&mut said)).await.unwrap().unwrap();
     host.write_all(b"bye").await.unwrap();
     drop(host);
     let mut rest = String::new();
-    program.read_to_string(&mut rest).await.unwrap();
+    tokio::time::timeout(BOUND, program.read_to_string(&mut rest)).await.unwrap().unwrap();
     assert_eq!((&greeting, said.as_str(), rest.as_str()), (b"220 hello", "QUIT", "bye"));
     let ended = world.ended().await.remove(0);
     assert_eq!((ended.up_bytes, ended.down_bytes, ended.outcome), (4, 12, Outcome::Whole));
+}
+
+#[tokio::test]
+async fn a_host_may_end_before_the_program_does() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let world = World::new(only("127.0.0.1", port));
+    let mut program = connected(&world, "127.0.0.1", port).await;
+    let (mut host, _) = listener.accept().await.unwrap();
+    host.shutdown().await.unwrap();
+    assert_eq!(tokio::time::timeout(BOUND, program.read(&mut [0; 8])).await.expect("the end is passed on").unwrap(), 0);
+    program.write_all(b"still here").await.unwrap();
+    program.shutdown().await.unwrap();
+    let mut said = String::new();
+    tokio::time::timeout(BOUND, host.read_to_string(&mut said)).await.unwrap().unwrap();
+    assert_eq!(said, "still here");
+    assert_eq!(world.ended().await[0].outcome, Outcome::Whole);
 }
 
 #[tokio::test]
@@ -109,7 +126,8 @@ async fn tls_for_the_host_that_was_asked_for_passes() {
         stream.read_to_string(&mut echo).await.unwrap();
         echo
     };
-    let ((), echo) = tokio::join!(serving, asking);
+    let both = async { tokio::join!(serving, asking) };
+    let ((), echo) = tokio::time::timeout(BOUND, both).await.unwrap();
     assert_eq!(echo, "echo");
     assert_eq!(world.ended().await[0].outcome, Outcome::Whole);
 }
@@ -127,7 +145,8 @@ async fn tls_for_another_host_is_closed_before_the_host_sees_any_of_it() {
         let world = World::with(only(asked, port), Bounds::default(), &[("web.test", &[here()])], Vec::new());
         let program = connected(&world, asked, port).await;
         let name = named.unwrap_or("10.0.0.1").try_into().unwrap();
-        assert!(authority.connector().connect(name, program).await.is_err());
+        let connecting = authority.connector().connect(name, program);
+        assert!(tokio::time::timeout(BOUND, connecting).await.expect("the tunnel is closed").is_err());
         let ended = world.ended().await.remove(0);
         let Outcome::Refused { why } = &ended.outcome else { panic!("{ended:?}") };
         assert!(why.contains(reason), "{why}");
