@@ -10,6 +10,8 @@ use crate::say;
 
 /// The ports of a grant that names none.
 const USUAL_PORTS: [u16; 2] = [80, 443];
+/// The metadata addresses of clouds, in the form in which hosts are compared.
+const METADATA: [&str; 3] = ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"];
 
 /// Which policy, without its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,11 @@ pub fn names(policy: &NetworkPolicy, host: &str, port: u16) -> bool {
         };
         is_port && is_host
     })
+}
+
+/// Whether a host is where clouds give their keys to whoever asks: refused whatever a list says, so nobody is asked about it.
+pub fn is_metadata(host: &str) -> bool {
+    METADATA.contains(&host)
 }
 
 /// The grant of a host that was refused: that port alone, unless it is a usual one.

@@ -134,7 +134,7 @@ pub fn PriceDialog(props: &PriceProps) -> Html {
         <Modal {title} test="price-dialog" on_close={props.on_close.clone()} {foot}>
             if props.price.is_none() { { field("Model", "price-model", "", &draft.model, "qwen3-coder, or qwen3-*", |draft, text| draft.model = text) } }
             <p class="weak">{ "Dollars for a million tokens" }</p>
-            <div class="form">
+            <div class="form rates">
                 { field("In", "price-input", "$", &draft.input, "", |draft, text| draft.input = text) }
                 { field("From the cache", "price-cache-read", "$", &draft.cache_read, "as in", |draft, text| draft.cache_read = text) }
                 { field("To the cache", "price-cache-write", "$", &draft.cache_write, "as in", |draft, text| draft.cache_write = text) }

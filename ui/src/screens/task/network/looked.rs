@@ -85,7 +85,7 @@ pub fn asks(requests: &[RequestView], agents: &[AgentView]) -> Vec<Ask> {
     for request in requests {
         // A route to a model is no host that one could allow: its secret decides.
         let RequestOutcome::Refused { reason } = &request.outcome else { continue };
-        if request.kind == RequestKind::Model {
+        if request.kind == RequestKind::Model || policy::is_metadata(&request.host) {
             continue;
         }
         if let Some(ask) = asks.iter_mut().find(|ask| ask.is_about(request)) {
@@ -244,6 +244,12 @@ mod tests {
     #[test]
     fn a_refused_model_is_not_a_matter_of_hosts() {
         let requests = [request(1, "api.example", "refused", Some(&usage(None)))];
+        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))]), []);
+    }
+
+    #[test]
+    fn what_is_always_refused_is_no_question() {
+        let requests = [request(1, "169.254.169.254", "refused", None)];
         assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))]), []);
     }
 
