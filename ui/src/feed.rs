@@ -299,7 +299,8 @@ mod tests {
     fn no_revision_goes_back_when_counting_begins_anew() {
         let first = Update::Task { task: task(1) };
         let many = (2..=TASKS_MAX as u128).map(|number| Update::Results { task: task(number) });
-        let before = fed([first.clone(), first].into_iter().chain(many));
+        let asked = std::iter::repeat_n(Update::Requests { task: task(77) }, 5);
+        let before = fed([first.clone(), first].into_iter().chain(many).chain(asked));
         assert_eq!(before.tasks.len(), TASKS_MAX);
         let after = Rc::new(before.clone()).reduce(FeedAction::Updates(vec![Update::Results { task: task(0) }]));
         assert_eq!(after.tasks.len(), 1);

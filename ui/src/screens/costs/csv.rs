@@ -85,6 +85,7 @@ mod tests {
     #[test]
     fn a_name_never_leaves_its_field() {
         assert_eq!(field("a,b"), "\"a,b\"");
+        assert_eq!(field("\"a\""), "\"\"\"a\"\"\"");
         assert_eq!(field("say \"hi\"\nx"), "\"say \"\"hi\"\"\nx\"");
     }
 
