@@ -25,20 +25,25 @@ use crate::{
     feed::{Feed, FeedAction, Link},
     house::{banners::Banners, sidebar::Sidebar, statusbar::StatusBar},
     keys::{Scope, Taken, use_keys},
-    query::use_call,
+    query::{use_call, use_calm},
     route::Route,
     screens::{
         agents::Agents,
+        costs::{Costs, asked::Asked},
         drop::DropTarget,
         homes::{Homes, folder::HomeFolder},
         images::Images,
         new_task::{Dialog, DialogAction, NewTaskDialog},
+        settings::secrets::Secrets,
         signed_out::{SignedOut, Unanswered},
         task::Task,
         tasks::{PAGE_ROWS, Tasks},
     },
     toast::{ToastAction, ToastStack, Toasts},
 };
+
+/// How often at most the sums are asked for again while agents spend.
+const COST_MS: u32 = 2_000;
 
 /// The whole face.
 #[component]
@@ -76,6 +81,7 @@ fn House() -> Html {
     let toasts = use_reducer(Toasts::default);
     let dialog = use_reducer(Dialog::default);
     let place = use_state_eq(|| Place { limit: PAGE_ROWS, ..Place::default() });
+    let costs = use_state_eq(Asked::default);
     let said = use_announcements(&known, &toasts);
     let navigator = use_navigator();
     let new_task = {
@@ -100,16 +106,17 @@ fn House() -> Html {
         Callback::from(move |()| feed.dispatch(FeedAction::Updates(vec![Update::All])))
     };
     {
-        let new_task = new_task.clone();
+        let (new_task, navigator) = (new_task.clone(), navigator.clone());
         use_keys(Scope::Page, move |event| {
-            if event.key() != "n" {
-                return Taken::No;
+            match (event.key().as_str(), &navigator) {
+                ("n", _) => new_task.emit(None),
+                (",", Some(navigator)) => navigator.push(&Route::Secrets),
+                _ => return Taken::No,
             }
-            new_task.emit(None);
             Taken::Yes
         });
     }
-    let desk = Desk { new_task, run_sample, refresh, place };
+    let desk = Desk { new_task, run_sample, refresh, place, costs };
     let is_live = feed.link != Link::Live || known.status.data.as_ref().is_some_and(|status| !status.live.is_empty());
     let is_down = known.engine_down().is_some();
     html! {
@@ -145,6 +152,8 @@ fn screen(route: Route) -> Html {
         Route::Homes => html! { <Homes /> },
         Route::Folder { home } => html! { <HomeFolder key={home.clone()} home={home.clone()} /> },
         Route::Images => html! { <Images /> },
+        Route::Costs => html! { <Costs /> },
+        Route::Settings | Route::Secrets => html! { <Secrets /> },
         Route::Missing => html! {
             <main class="content" data-test="missing">
                 <header class="header"><h1>{ "Nothing here" }</h1></header>
@@ -161,8 +170,10 @@ fn screen(route: Route) -> Html {
 #[hook]
 fn use_known_from(feed: &Feed) -> Rc<Known> {
     let hello = use_call(Some(Hello {}), u64::from(feed.link == Link::Live));
-    let status = use_call(Some(Status {}), feed.status());
-    let tasks = use_call(Some(ListTasks { limit: PAGE_ROWS, ..ListTasks::default() }), feed.tasks());
+    // What was spent stands in both; it grows with requests, which come as often as agents like.
+    let spent = use_calm(feed.spending(), COST_MS);
+    let status = use_call(Some(Status {}), feed.status() + spent);
+    let tasks = use_call(Some(ListTasks { limit: PAGE_ROWS, ..ListTasks::default() }), feed.tasks() + spent);
     let agents = use_call(Some(ListAgents {}), feed.agents() + feed.status());
     let images = use_call(Some(ListImages {}), feed.images());
     let known = Known { hello, status, tasks, agents, images };
@@ -208,7 +219,17 @@ fn shows(here: Option<&Route>, change: &Change) -> bool {
     match here {
         Some(Route::Home | Route::Tasks) => true,
         Some(route @ (Route::Task { .. } | Route::TaskTab { .. })) => route.task_number() == Some(change.number),
-        Some(Route::Agents | Route::Homes | Route::Folder { .. } | Route::Images | Route::Missing) | None => false,
+        Some(
+            Route::Agents
+            | Route::Homes
+            | Route::Folder { .. }
+            | Route::Images
+            | Route::Costs
+            | Route::Settings
+            | Route::Secrets
+            | Route::Missing,
+        )
+        | None => false,
     }
 }
 

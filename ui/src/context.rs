@@ -14,7 +14,7 @@ use wire::{
 };
 use yew::prelude::*;
 
-use crate::{feed::Feed, query::Query};
+use crate::{feed::Feed, query::Query, screens::costs::asked::Asked};
 
 /// What is known of the app as a whole.
 #[derive(Clone, Default, PartialEq)]
@@ -81,6 +81,8 @@ pub struct Desk {
     pub refresh: Callback<()>,
     /// Where the person is in the task list.
     pub place: UseStateHandle<Place>,
+    /// What the person asked of the costs.
+    pub costs: UseStateHandle<Asked>,
 }
 
 /// What is known of the app.

@@ -30,7 +30,9 @@ pub fn Modal(props: &ModalProps) -> Html {
             let before =
                 web_sys::window().and_then(|window| window.document()).and_then(|document| document.active_element());
             let first = root.cast::<HtmlElement>().and_then(|root| {
-                root.query_selector(".body input, .body select, .body button, .foot button").ok().flatten()
+                root.query_selector(".body input, .body select, .body textarea, .body button, .foot button")
+                    .ok()
+                    .flatten()
             });
             if let Some(first) = first.and_then(|first| wasm_bindgen::JsCast::dyn_into::<HtmlElement>(first).ok()) {
                 let _ = first.focus();

@@ -50,7 +50,10 @@ pub struct Feed {
     images: u64,
     agents: u64,
     homes: u64,
+    secrets: u64,
+    budgets: u64,
     any_task: u64,
+    any_request: u64,
     tasks: HashMap<TaskId, Revisions>,
 }
 
@@ -58,6 +61,7 @@ pub struct Feed {
 struct Revisions {
     task: u64,
     results: u64,
+    requests: u64,
 }
 
 /// What happens to a [`Feed`].
@@ -101,9 +105,30 @@ impl Feed {
         self.all + self.images
     }
 
-    /// Grows with the agents.
+    /// Grows with the agents, and with the secrets that they have.
     pub fn agents(&self) -> u64 {
-        self.all + self.agents
+        self.all + self.agents + self.secrets
+    }
+
+    /// Grows with the secrets, and with the names of who has them.
+    pub fn secrets(&self) -> u64 {
+        self.all + self.secrets + self.agents
+    }
+
+    /// Grows with what one task's sandboxes asked for.
+    pub fn requests(&self, task: TaskId) -> u64 {
+        self.all + self.of(task).requests
+    }
+
+    /// Grows with every request, so with whatever was spent: as often as an agent likes, so look through
+    /// [`use_calm`](crate::query::use_calm).
+    pub fn spending(&self) -> u64 {
+        self.any_request
+    }
+
+    /// Grows with budgets and prices.
+    pub fn budgets(&self) -> u64 {
+        self.all + self.budgets
     }
 
     /// Grows with the homes, and with the tasks that use them.
@@ -143,13 +168,20 @@ impl Feed {
             Update::Images => self.images += 1,
             Update::Agents => self.agents += 1,
             Update::Homes => self.homes += 1,
+            Update::Secrets => self.secrets += 1,
+            Update::Requests { task } => {
+                self.any_request += 1;
+                self.revisions(task).requests += 1;
+            }
+            Update::Costs => self.budgets += 1,
         }
     }
 
     fn revisions(&mut self, task: TaskId) -> &mut Revisions {
         if self.tasks.len() >= TASKS_MAX && !self.tasks.contains_key(&task) {
             // No revision may go back: what all of them grew by goes into the one for everything.
-            self.all += 1 + self.tasks.values().map(|revisions| revisions.task + revisions.results).max().unwrap_or(0);
+            let grown = |revisions: &Revisions| revisions.task + revisions.results + revisions.requests;
+            self.all += 1 + self.tasks.values().map(grown).max().unwrap_or(0);
             self.tasks.clear();
         }
         self.tasks.entry(task).or_default()
@@ -210,6 +242,20 @@ mod tests {
     }
 
     #[test]
+    fn a_request_concerns_its_own_task_and_what_was_spent() {
+        let feed = fed([Update::Requests { task: task(1) }, Update::Requests { task: task(1) }]);
+        assert_eq!((feed.requests(task(1)), feed.requests(task(2)), feed.spending()), (2, 0, 2));
+        // An agent asks as often as it likes: that alone reloads no list.
+        assert_eq!((feed.tasks(), feed.status(), feed.task(Some(task(1))), feed.budgets()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn a_secret_that_changed_changes_whoever_has_it() {
+        let feed = fed([Update::Secrets, Update::Costs]);
+        assert_eq!((feed.secrets(), feed.agents(), feed.budgets(), feed.homes()), (1, 1, 1, 0));
+    }
+
+    #[test]
     fn a_task_that_changed_changes_the_lists_it_stands_in() {
         let feed = fed([Update::Task { task: task(1) }]);
         assert_eq!((feed.tasks(), feed.status()), (1, 1));
@@ -253,13 +299,15 @@ mod tests {
     fn no_revision_goes_back_when_counting_begins_anew() {
         let first = Update::Task { task: task(1) };
         let many = (2..=TASKS_MAX as u128).map(|number| Update::Results { task: task(number) });
-        let before = fed([first.clone(), first].into_iter().chain(many));
+        let asked = std::iter::repeat_n(Update::Requests { task: task(77) }, 5);
+        let before = fed([first.clone(), first].into_iter().chain(many).chain(asked));
         assert_eq!(before.tasks.len(), TASKS_MAX);
         let after = Rc::new(before.clone()).reduce(FeedAction::Updates(vec![Update::Results { task: task(0) }]));
         assert_eq!(after.tasks.len(), 1);
         for number in [1, 2, 77] {
             assert!(after.task(Some(task(number))) > before.task(Some(task(number))), "{number}");
             assert!(after.results(task(number)) > before.results(task(number)), "{number}");
+            assert!(after.requests(task(number)) > before.requests(task(number)), "{number}");
         }
     }
 }

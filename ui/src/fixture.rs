@@ -1,6 +1,6 @@
 //! Views for the native tests.
 
-use wire::{Phase, view::TaskRow};
+use wire::{MicroUsd, Phase, cost::Spent, secret::SecretView, view::TaskRow};
 
 /// A row of the task list.
 pub fn row(number: i64, phase: Phase) -> TaskRow {
@@ -11,4 +11,30 @@ pub fn row(number: i64, phase: Phase) -> TaskRow {
         "results": 0,
     }))
     .unwrap()
+}
+
+/// A secret bound to a provider by name, or to nothing, and who has it how.
+pub fn secret(opens: &str, grants: &[(&str, &str)]) -> SecretView {
+    let binding = match opens {
+        "other" => serde_json::json!({"type": "unbound"}),
+        provider => serde_json::json!({"type": "provider", "provider": provider}),
+    };
+    let grants: Vec<_> = grants
+        .iter()
+        .map(|(agent, way)| {
+            serde_json::json!({
+                "agent": "0195510f-5a00-7000-8000-000000000004", "agent_name": agent, "way": way, "variable": "KEY",
+            })
+        })
+        .collect();
+    serde_json::from_value(serde_json::json!({
+        "secret": "0195510f-5a00-7000-8000-000000000009", "name": "key", "binding": binding, "created_at": "2026-11-21T10:00:00Z",
+        "replaced_at": "2026-11-21T10:00:00Z", "grants": grants,
+    }))
+    .unwrap()
+}
+
+/// A sum of so many requests, some without a price.
+pub fn spent(micro_usd: i64, requests: u64, unpriced: u64) -> Spent {
+    Spent { amount: MicroUsd(micro_usd), requests, unpriced, ..Spent::default() }
 }

@@ -1,6 +1,7 @@
 //! Small pieces that several screens draw.
 
 use jiff::Timestamp;
+use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use wire::{ErrorView, Hold, Phase};
 use yew::prelude::*;
 use yew_router::prelude::*;
@@ -181,4 +182,44 @@ pub fn Skeletons(props: &SkeletonsProps) -> Html {
             }) }
         </div>
     }
+}
+
+/// One of a few things that exclude each other, side by side. An option is its value, its name for tests, and what a person reads.
+pub fn segmented<T: Copy + PartialEq + 'static>(
+    label: &'static str,
+    options: impl IntoIterator<Item = (T, &'static str, String)>,
+    chosen: T,
+    on_choose: &Callback<T>,
+) -> Html {
+    html! {
+        <span class="segmented" role="radiogroup" aria-label={label}>
+            { for options.into_iter().map(|(option, name, text)| {
+                let on_choose = on_choose.clone();
+                html! {
+                    <button key={name} type="button" role="radio" aria-checked={(option == chosen).to_string()} data-test={format!("choose-{name}")}
+                        onclick={Callback::from(move |_: MouseEvent| on_choose.emit(option))}>{ text }</button>
+                }
+            }) }
+        </span>
+    }
+}
+
+/// How far something limited is used, in per cent: grey until 80, then a warning, then the end.
+pub const fn tone_of_use(percent: u64) -> Option<&'static str> {
+    match percent {
+        ..80 => None,
+        80..100 => Some("review"),
+        100.. => Some("fail"),
+    }
+}
+
+/// What was typed, into whichever field.
+pub fn typed(event: &InputEvent) -> String {
+    let field = event.target_dyn_into::<HtmlInputElement>().map(|input| input.value());
+    field.or_else(|| event.target_dyn_into::<HtmlTextAreaElement>().map(|area| area.value())).unwrap_or_default()
+}
+
+/// What was chosen from a list.
+pub fn chosen(event: &Event) -> String {
+    event.target_dyn_into::<HtmlSelectElement>().map(|select| select.value()).unwrap_or_default()
 }

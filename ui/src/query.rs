@@ -4,6 +4,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use gloo_timers::callback::Timeout;
 use jiff::Timestamp;
 use wire::Call;
 use yew::prelude::*;
@@ -138,6 +139,32 @@ where
         });
     }
     (*query).clone()
+}
+
+/// A revision that may grow many times a second, let through once in so many milliseconds: the first at once, the last of those that
+/// came meanwhile at the end.
+#[hook]
+pub fn use_calm(revision: u64, period_ms: u32) -> u64 {
+    let shown = use_state_eq(|| revision);
+    let latest = use_mut_ref(|| revision);
+    let pause = use_mut_ref(|| None::<Timeout>);
+    {
+        let (shown, latest, pause) = (shown.setter(), latest.clone(), pause.clone());
+        use_effect_with(revision, move |revision| {
+            latest.replace(*revision);
+            if pause.borrow().is_none() {
+                shown.set(*revision);
+                let (over, latest) = (pause.clone(), latest.clone());
+                let timeout = Timeout::new(period_ms, move || {
+                    over.replace(None);
+                    shown.set(*latest.borrow());
+                });
+                pause.replace(Some(timeout));
+            }
+        });
+    }
+    use_effect_with((), move |()| move || drop(pause.take()));
+    *shown
 }
 
 #[cfg(test)]

@@ -21,6 +21,12 @@ pub enum Route {
     Folder { home: String },
     #[at("/images")]
     Images,
+    #[at("/costs")]
+    Costs,
+    #[at("/settings")]
+    Settings,
+    #[at("/settings/secrets")]
+    Secrets,
     #[not_found]
     #[at("/404")]
     Missing,
@@ -47,6 +53,9 @@ impl Route {
             | Self::Homes
             | Self::Folder { .. }
             | Self::Images
+            | Self::Costs
+            | Self::Settings
+            | Self::Secrets
             | Self::Missing => None,
         }
     }
@@ -61,13 +70,15 @@ pub enum TaskTab {
     Terminal,
     /// What it left.
     Results,
+    /// What it asked the gateway for.
+    Network,
     /// What happened.
     Log,
 }
 
 impl TaskTab {
-    /// Every tab, in the order of its keys 1 to 4.
-    pub const ALL: [Self; 4] = [Self::Overview, Self::Terminal, Self::Results, Self::Log];
+    /// Every tab, in the order of its keys 1 to 5.
+    pub const ALL: [Self; 5] = [Self::Overview, Self::Terminal, Self::Results, Self::Network, Self::Log];
 
     /// What a person reads.
     pub const fn label(self) -> &'static str {
@@ -75,6 +86,7 @@ impl TaskTab {
             Self::Overview => "Overview",
             Self::Terminal => "Terminal",
             Self::Results => "Results",
+            Self::Network => "Network",
             Self::Log => "Log",
         }
     }
@@ -85,6 +97,7 @@ impl TaskTab {
             Self::Overview => "overview",
             Self::Terminal => "terminal",
             Self::Results => "results",
+            Self::Network => "network",
             Self::Log => "log",
         }
     }
@@ -122,6 +135,7 @@ mod tests {
     fn every_address_leads_back_to_its_screen() {
         let folder = Route::Folder { home: "berth-home-1".to_owned() };
         let mut routes = vec![Route::Tasks, Route::Agents, Route::Homes, folder, Route::Images, Route::task(12)];
+        routes.extend([Route::Costs, Route::Settings, Route::Secrets]);
         routes.extend(TaskTab::ALL.map(|tab| Route::task_tab(12, tab)));
         for route in routes {
             assert_eq!(Route::recognize(&route.to_path()), Some(route));
@@ -130,14 +144,14 @@ mod tests {
 
     #[test]
     fn an_unknown_address_is_said_to_be_one() {
-        for path in ["/costs", "/tasks/12/desktop", "/tasks/12/results/3"] {
+        for path in ["/settings/keys", "/tasks/12/desktop", "/tasks/12/results/3"] {
             assert_eq!(Route::recognize(path), Some(Route::Missing), "{path}");
         }
     }
 
     #[test]
-    fn the_keys_one_to_four_are_the_tabs() {
-        assert_eq!(["1", "2", "3", "4"].map(TaskTab::of_key), TaskTab::ALL.map(Some));
-        assert_eq!(["0", "5", "x", ""].map(TaskTab::of_key), [None; 4]);
+    fn the_keys_one_to_five_are_the_tabs() {
+        assert_eq!(["1", "2", "3", "4", "5"].map(TaskTab::of_key), TaskTab::ALL.map(Some));
+        assert_eq!(["0", "6", "x", ""].map(TaskTab::of_key), [None; 4]);
     }
 }

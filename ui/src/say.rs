@@ -3,6 +3,10 @@
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
+use wire::{
+    MicroUsd,
+    cost::{Spent, UsageView},
+};
 
 /// An hour in seconds.
 const HOUR_S: i64 = 3_600;
@@ -111,6 +115,66 @@ pub fn cores(milli: u32) -> String {
         (1, 0) => "1 core".to_owned(),
         (whole, 0) => format!("{whole} cores"),
         (whole, rest) => format!("{whole}.{} cores", format!("{rest:03}").trim_end_matches('0')),
+    }
+}
+
+/// How long a request took: `88 ms`, `1.9 s`, then as [`took`].
+pub fn took_ms(duration_ms: u64) -> String {
+    match i64::try_from(duration_ms) {
+        Ok(duration_ms @ 0..1_000) => format!("{duration_ms} ms"),
+        Ok(duration_ms) => took(SignedDuration::from_millis(duration_ms)),
+        Err(_) => took(SignedDuration::MAX),
+    }
+}
+
+/// A small sum to a hundredth of a cent, rounded half away from zero: `$0.0215`. Lists have two decimals, as [`MicroUsd`] prints.
+pub fn fine_money(amount: MicroUsd) -> String {
+    let sign = if amount.0 < 0 { "-" } else { "" };
+    let parts = (amount.0.unsigned_abs() + 50) / 100;
+    format!("{sign}${}.{:04}", parts / 10_000, parts % 10_000)
+}
+
+/// What one request cost: `$0.0215`, `at least $0.0215`, `price unknown`.
+pub fn cost_of(usage: &UsageView) -> String {
+    fine_spent(&Spent {
+        amount: usage.cost.unwrap_or_default(),
+        requests: 1,
+        unpriced: u64::from(usage.cost.is_none()),
+        at_least: u64::from(usage.is_at_least),
+        tokens: usage.tokens,
+    })
+}
+
+/// A sum as [`Spent`] prints it, with four decimals.
+pub fn fine_spent(spent: &Spent) -> String {
+    if spent.requests > 0 && spent.unpriced == spent.requests {
+        "price unknown".to_owned()
+    } else if spent.is_at_least() {
+        format!("at least {}", fine_money(spent.amount))
+    } else {
+        fine_money(spent.amount)
+    }
+}
+
+/// A sum where there is no room for words: `$1.92`, `$1.92+` where it may have been more, `?` where no price is known.
+pub fn short_spent(spent: &Spent) -> String {
+    if spent.requests > 0 && spent.unpriced == spent.requests {
+        "?".to_owned()
+    } else if spent.is_at_least() {
+        format!("{}+", spent.amount)
+    } else {
+        spent.amount.to_string()
+    }
+}
+
+/// A number of tokens: `812`, `1.2k`, `214k`, `41.2M`.
+pub fn tokens(count: u64) -> String {
+    // Counted in tenths, so that no float is rounded twice.
+    match count {
+        ..1_000 => count.to_string(),
+        1_000..100_000 => format!("{}.{}k", count / 1_000, count / 100 % 10),
+        100_000..1_000_000 => format!("{}k", count / 1_000),
+        1_000_000.. => format!("{}.{}M", count / 1_000_000, count / 100_000 % 10),
     }
 }
 
@@ -238,6 +302,48 @@ mod tests {
         assert_eq!(took(SignedDuration::from_millis(1_449)), "1.4 s");
         assert_eq!(took(SignedDuration::from_secs(48)), "48 s");
         assert_eq!(took(SignedDuration::from_secs(252)), "04:12");
+    }
+
+    #[test]
+    fn what_one_request_cost_is_never_rounded_to_nothing_and_never_zero_where_it_is_unknown() {
+        for (micro, said) in
+            [(21_500, "$0.0215"), (49, "$0.0000"), (50, "$0.0001"), (1_234_567, "$1.2346"), (-150, "-$0.0002")]
+        {
+            assert_eq!(fine_money(MicroUsd(micro)), said, "{micro}");
+        }
+        let usage = |cost, is_at_least| UsageView {
+            model: String::new(),
+            tokens: wire::cost::TokenCounts::default(),
+            is_at_least,
+            cost,
+        };
+        assert_eq!(cost_of(&usage(Some(MicroUsd(100)), false)), "$0.0001");
+        assert_eq!(cost_of(&usage(Some(MicroUsd(100)), true)), "at least $0.0001");
+        assert_eq!(cost_of(&usage(None, false)), "price unknown");
+    }
+
+    #[test]
+    fn where_there_is_no_room_a_sum_still_says_that_it_may_be_more() {
+        let spent = |requests, unpriced, at_least| Spent {
+            amount: MicroUsd(1_920_000),
+            requests,
+            unpriced,
+            at_least,
+            ..Spent::default()
+        };
+        assert_eq!(short_spent(&spent(3, 0, 0)), "$1.92");
+        assert_eq!(short_spent(&spent(3, 1, 0)), "$1.92+");
+        assert_eq!(short_spent(&spent(3, 0, 1)), "$1.92+");
+        assert_eq!(short_spent(&spent(3, 3, 0)), "?");
+    }
+
+    #[test]
+    fn tokens_are_said_in_the_largest_unit_that_fits() {
+        for (count, said) in [(0, "0"), (999, "999"), (1_204, "1.2k"), (214_900, "214k"), (41_260_000, "41.2M")] {
+            assert_eq!(tokens(count), said);
+        }
+        assert_eq!((took_ms(88), took_ms(1_900), took_ms(252_000)), ("88 ms".into(), "1.9 s".into(), "04:12".into()));
+        assert!(!took_ms(u64::MAX).is_empty());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use js_sys::{ArrayBuffer, Uint8Array};
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::FileList;
+use web_sys::{Blob, FileList, HtmlElement, Url};
 use wire::task::{Attachment, AttachmentContent};
 
 /// A file as it is known before it is read.
@@ -49,4 +49,21 @@ pub fn attachment(name: String, bytes: &[u8]) -> Attachment {
         size_bytes: bytes.len() as u64,
         content: AttachmentContent::Inline { base64: STANDARD.encode(bytes) },
     }
+}
+
+/// Has the browser save a text as a file. Where it saves none, nothing happens.
+pub fn save(name: &str, text: &str) {
+    let _ = try_save(name, text);
+}
+
+fn try_save(name: &str, text: &str) -> Result<(), JsValue> {
+    let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::NULL)?;
+    let parts = js_sys::Array::of1(&JsValue::from_str(text));
+    let address = Url::create_object_url_with_blob(&Blob::new_with_str_sequence(&parts)?)?;
+    let link: HtmlElement = document.create_element("a")?.dyn_into()?;
+    link.set_attribute("href", &address)?;
+    link.set_attribute("download", name)?;
+    link.click();
+    // The browser has taken hold of it by now.
+    Url::revoke_object_url(&address)
 }

@@ -26,6 +26,7 @@ pub fn Sidebar() -> Html {
     let images = known.images.data.as_ref().map(|images| images.len());
     let reviews = known.in_phase(Phase::AwaitingReview);
     let open = known.open_tasks();
+    let cost_today = known.status.data.as_ref().and_then(|status| status.cost_today);
     html! {
         <nav class="sidebar" aria-label="Berth">
             <div class="brand">{ mark() }{ "Berth" }</div>
@@ -47,8 +48,15 @@ pub fn Sidebar() -> Html {
                 <Place to={Route::Images} here={route == Route::Images} glyph={Glyph::Package} name="Images">
                     if let Some(count) = images { <span class="extra">{ count }</span> }
                 </Place>
+                <Place to={Route::Costs} here={route == Route::Costs} glyph={Glyph::Receipt} name="Costs">
+                    if let Some(spent) = cost_today { <span class="extra" data-test="cost-today" title={format!("{spent} today (UTC)")}>{ say::short_spent(&spent) }</span> }
+                </Place>
             </div>
             <Running />
+            <div class="spring"></div>
+            <div class="nav">
+                <Place to={Route::Secrets} here={matches!(route, Route::Settings | Route::Secrets)} glyph={Glyph::Settings} name="Settings">{ key(",") }</Place>
+            </div>
         </nav>
     }
 }

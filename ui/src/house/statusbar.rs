@@ -11,6 +11,8 @@ use crate::{
     context::{use_feed, use_known},
     feed::Link,
     icon::small_icon,
+    parts::Go,
+    route::Route,
     say,
     theme::Theme,
 };
@@ -47,6 +49,9 @@ pub fn StatusBar() -> Html {
                 }) }
             }
             <span class="spring"></span>
+            if let Some(spent) = known.status.data.as_ref().and_then(|status| status.cost_today) {
+                <Go to={Route::Costs} test="cost-today-bar">{ say::visible(&format!("{spent} today")) }</Go>
+            }
             if let Some(status) = &known.status.data { <span class="weak">{ &status.version }</span> }
             <button class="button" data-shape="icon" data-kind="quiet" data-size="s" data-test="theme"
                 aria-label={theme.label()} title={theme.label()} onclick={on_theme}>{ small_icon(theme.glyph()) }</button>

@@ -1,18 +1,23 @@
 //! The agents: who there is, what each runs in, may use, and does now; edited, renamed, duplicated, deleted.
 
 mod edit;
+mod network;
 
 use std::rc::Rc;
 
 use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
 use wire::{
     call::{DeleteAgent, DuplicateAgent, HomeFate, UpdateAgent},
+    network::HostGrant,
     task::ReviewGate,
     view::{AgentAction, AgentColour, AgentView, TaskList},
 };
 use yew::prelude::*;
 
-use self::edit::{Draft, Program, is_name};
+use self::{
+    edit::{Draft, Program, is_name},
+    network::EditNetwork,
+};
 use crate::{
     backend::{self, CallError},
     context::{use_desk, use_known},
@@ -65,6 +70,7 @@ pub fn Agents() -> Html {
                 Look::Known(agents) => html! {
                     <>
                         { list(agents, known.tasks.data.as_deref(), shown.as_deref(), &selected.setter()) }
+                        if let Some(agent) = &shown { { network::facts(agent) } }
                         if let Some(agent) = shown { <Bar key={agent.agent.to_string()} agent={agent.clone()} /> }
                     </>
                 },
@@ -278,6 +284,28 @@ fn EditAgent(props: &DialogProps) -> Html {
             })
         }
     };
+    let on_mode = {
+        let draft = draft.clone();
+        Callback::from(move |mode| draft.set(Draft { mode, ..(*draft).clone() }))
+    };
+    // Both are told of one press, one after the other: what was told first is not lost.
+    let latest = use_mut_ref(|| (draft.hosts.clone(), draft.has_line));
+    let on_hosts = {
+        let (draft, latest) = (draft.clone(), latest.clone());
+        Callback::from(move |hosts: Vec<HostGrant>| {
+            latest.borrow_mut().0 = Rc::new(hosts);
+            let (hosts, has_line) = latest.borrow().clone();
+            draft.set(Draft { hosts, has_line, ..(*draft).clone() });
+        })
+    };
+    let on_line = {
+        let draft = draft.clone();
+        Callback::from(move |has_line: bool| {
+            latest.borrow_mut().1 = has_line;
+            let (hosts, has_line) = latest.borrow().clone();
+            draft.set(Draft { hosts, has_line, ..(*draft).clone() });
+        })
+    };
     let foot = html! {
         <>
             <span class="note" role="status">{ reason.clone().unwrap_or_else(|| "Tasks that wait already keep what they were given".to_owned()) }</span>
@@ -325,6 +353,7 @@ fn EditAgent(props: &DialogProps) -> Html {
                     }) }
                 </span>
             </div>
+            <EditNetwork mode={draft.mode} hosts={draft.hosts.clone()} {on_mode} {on_hosts} {on_line} />
             if let Some(error) = &refused { <div data-test="dialog-error">{ refusal(error) }</div> }
         </Modal>
     }

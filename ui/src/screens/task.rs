@@ -3,6 +3,7 @@
 mod actions;
 mod inspector;
 mod log;
+mod network;
 mod overview;
 mod results;
 mod seen;
@@ -21,18 +22,21 @@ use yew::prelude::*;
 use yew_router::prelude::*;
 
 use self::{
-    actions::Actions, inspector::Inspector, log::Log, overview::Overview, results::Results, seen::Seen,
-    terminals::Terminals, timeline::Timeline,
+    actions::Actions, inspector::Inspector, log::Log, network::Network, overview::Overview, results::Results,
+    seen::Seen, terminals::Terminals, timeline::Timeline,
 };
 use crate::{
     context::{use_desk, use_feed},
     icon::{Glyph, icon, small_icon},
     keys::{Scope, Taken, use_keys},
     parts::{Broken, Go, Skeletons, badge},
-    query::{Look, use_call},
+    query::{Look, use_call, use_calm},
     route::{Route, TaskTab},
     say,
 };
+
+/// How often at most the page is asked for again because its agent spent something.
+const COST_MS: u32 = 2_000;
 
 #[derive(PartialEq, Properties)]
 pub struct TaskProps {
@@ -48,7 +52,9 @@ pub fn Task(props: &TaskProps) -> Html {
     let desk = use_desk();
     let feed = use_feed();
     let id = use_state_eq(|| None);
-    let query = use_call(Some(ShowTask { task: props.number.clone() }), feed.task(*id));
+    // What a run has cost grows with its requests, which come as often as its agent likes.
+    let requests = use_calm(id.map_or(0, |id| feed.requests(id)), COST_MS);
+    let query = use_call(Some(ShowTask { task: props.number.clone() }), feed.task(*id) + requests);
     {
         let id = id.setter();
         use_effect_with(query.data.as_ref().map(|view| view.row.task), move |task| id.set(*task));
@@ -164,6 +170,7 @@ fn Page(props: &PageProps) -> Html {
                 <Crumbs number={row.number.to_string()} />
                 <h1 title={row.title.clone()}>{ say::visible(&row.title) }</h1>
                 { badge(row.phase, row.attempt, &row.holds) }
+                if let Some(cost) = row.cost { <Go class="crumb" test="task-cost" to={Route::task_tab(row.number, TaskTab::Network)}>{ cost.to_string() }</Go> }
                 <span class="spring"></span>
                 if let Some(step) = &step { <Actions step={step.clone()} /> }
                 <span class="rule"></span>
@@ -237,6 +244,7 @@ fn Panes(props: &PanesProps) -> Html {
                 TaskTab::Overview => html! { <Overview view={props.view.clone()} run={run.clone()} step={step.clone()} /> },
                 TaskTab::Terminal => Html::default(),
                 TaskTab::Results => html! { <Results key={run.summary.run.to_string()} {task} run={run.clone()} /> },
+                TaskTab::Network => html! { <Network {task} agent={step.agent.clone()} /> },
                 TaskTab::Log => html! { <Log {task} /> },
             } }
         </div>

@@ -1,11 +1,16 @@
 //! What a person writes into the dialogs of an agent, and what it means. Pure.
 
+use std::rc::Rc;
+
 use wire::{
     LimitsPatch,
     call::UpdateAgent,
+    network::HostGrant,
     task::{Launch, ReviewGate},
     view::{AgentColour, AgentView},
 };
+
+use crate::policy::Mode;
 
 /// How an agent's program is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,11 @@ pub struct Draft {
     pub memory_mib: String,
     pub review: ReviewGate,
     pub colour: AgentColour,
+    pub mode: Mode,
+    /// The list, kept while the policy is one that has none.
+    pub hosts: Rc<Vec<HostGrant>>,
+    /// Whether a host is written that was not added to the list.
+    pub has_line: bool,
 }
 
 /// Why a draft cannot be saved.
@@ -56,6 +66,8 @@ pub enum Problem {
     Minutes,
     #[error("The memory is no whole number of MiB")]
     Memory,
+    #[error("A host is written that is not in the list: add it, or empty its field")]
+    Line,
 }
 
 impl Draft {
@@ -74,6 +86,9 @@ impl Draft {
             memory_mib: (agent.limits.memory_bytes >> 20).to_string(),
             review: agent.review,
             colour: agent.colour,
+            mode: Mode::of(&agent.network),
+            hosts: Rc::new(agent.network.hosts().to_vec()),
+            has_line: false,
         }
     }
 
@@ -87,6 +102,10 @@ impl Draft {
         }
         let minutes = number(&self.minutes).ok_or(Problem::Minutes)?;
         let memory_mib = number(&self.memory_mib).ok_or(Problem::Memory)?;
+        if self.has_line && self.mode != Mode::Closed {
+            return Err(Problem::Line);
+        }
+        let network = self.mode.with((*self.hosts).clone());
         let launch = match self.program {
             Program::Usual => Launch::Image,
             Program::Entrypoint => Launch::Entrypoint,
@@ -110,6 +129,7 @@ impl Draft {
             },
             review: (self.review != agent.review).then_some(self.review),
             colour: (self.colour != agent.colour).then_some(self.colour),
+            network: (network != agent.network).then_some(network),
         })
     }
 }
@@ -125,6 +145,7 @@ pub fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::network::{GrantReach, NetworkPolicy};
 
     fn agent() -> AgentView {
         serde_json::from_value(serde_json::json!({
@@ -143,6 +164,21 @@ mod tests {
         let draft = Draft { minutes: "5".to_owned(), colour: AgentColour::Green, ..Draft::of(&agent) };
         let limits = LimitsPatch { wall_clock_s: Some(300), ..LimitsPatch::default() };
         assert_eq!(draft.change(&agent), Ok(UpdateAgent { limits, colour: Some(AgentColour::Green), ..nothing }));
+    }
+
+    #[test]
+    fn a_policy_is_asked_for_once_it_is_another() {
+        let agent = agent();
+        let open = Draft { mode: Mode::Open, ..Draft::of(&agent) }.change(&agent).unwrap();
+        assert_eq!(open.network, Some(NetworkPolicy::Open { hosts: Vec::new() }));
+        let host = HostGrant { host: "example.com".to_owned(), port: None, reach: GrantReach::Public };
+        let listed = Draft { hosts: Rc::new(vec![host.clone()]), ..Draft::of(&agent) };
+        assert_eq!(listed.change(&agent).unwrap().network, Some(NetworkPolicy::Allowlist { hosts: vec![host] }));
+        // A host that was written and not added would be lost without a word.
+        let written = Draft { has_line: true, ..listed };
+        assert_eq!(written.change(&agent), Err(Problem::Line));
+        let closed = Draft { mode: Mode::Closed, ..written }.change(&agent).unwrap();
+        assert_eq!(closed.network, Some(NetworkPolicy::Closed));
     }
 
     #[test]

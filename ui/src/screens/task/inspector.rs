@@ -18,7 +18,7 @@ use crate::{
     clock::use_moment,
     context::use_desk,
     icon::{Glyph, icon, of_phase, small_icon},
-    parts::{Stopwatch, refusal},
+    parts::{Stopwatch, refusal, tone_of_use},
     say,
     terminal::copy,
 };
@@ -202,11 +202,7 @@ fn worked_s(step: &StepView, since_start_s: i64, until: jiff::Timestamp) -> i64 
 
 /// How much of a limit is used: grey until 80 %, then a warning, then the end.
 fn gauge(name: &'static str, percent: u64, value: String, limit: &str) -> Html {
-    let tone = match percent {
-        ..80 => None,
-        80..100 => Some("review"),
-        100.. => Some("fail"),
-    };
+    let tone = tone_of_use(percent);
     html! {
         <div class="gauge">
             <span class="name">{ name }</span>

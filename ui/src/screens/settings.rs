@@ -1,0 +1,3 @@
+//! The settings, section by section: so far the secrets.
+
+pub mod secrets;
