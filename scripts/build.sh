@@ -15,6 +15,16 @@ build_guest() {
     [[ $(uname -s) == Linux ]] || export "CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$target")_LINKER=rust-lld"
     work "Building the guest" cargo build -p guest --profile guest --target "$target"
     export BERTH_GUEST=$PWD/target/$target/guest/berth-guest
+    # Beside the programs and by the name that they look for, so that one that is called by itself finds it, too.
+    put_beside "$BERTH_GUEST" "target/debug/berth-guest-${target%%-*}"
+}
+
+# put_beside FILE COPY: makes the copy the same as the file, at once for whoever reads it; nothing where it is.
+put_beside() {
+    [[ ! -f $2 || $(sha256sum <"$1") != $(sha256sum <"$2") ]] || return 0
+    mkdir -p "$(dirname "$2")"
+    cp "$1" "$2.new"
+    mv "$2.new" "$2"
 }
 
 # build_ui PROFILE: ui/dist, in plain steps (docs/decisions/0001-no-trunk.md).

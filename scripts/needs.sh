@@ -111,7 +111,7 @@ need() {
     if [[ $system == debian ]] && can_be_root; then
         say "Installing $names"
         # shellcheck disable=SC2086 # a list of packages
-        work "Installing packages" apt_install $names
+        work "Installing packages for $*" apt_install $names
         names=$(missing "$@")
         [[ -z ${names// /} ]] || die "installed, and yet not found: $names"
         return 0
@@ -152,13 +152,15 @@ fetch_rustup() {
         chmod +x "$folder/rustup-init"
 }
 
+# install_rust VERSION: of that version, not the newest: a newer clippy may have lints that this code does not know yet, and would
+# fail `./dev check` on a fresh machine for no fault of the code.
 install_rust() {
-    say "Rust is missing: installing its stable toolchain with rustup, as https://rustup.rs does: into ${CARGO_HOME:-$HOME/.cargo}
+    say "Rust is missing: installing Rust $1 with rustup, as https://rustup.rs does: into ${CARGO_HOME:-$HOME/.cargo}
     and ${RUSTUP_HOME:-$HOME/.rustup}, with a line in your shell's profile that puts it on the path"
     need rust
     work "Fetching rustup" fetch_rustup "$DEV/rustup"
-    work "Installing Rust" "$DEV/rustup/rustup-init" -y --profile minimal --component rustfmt,clippy \
-        --target "wasm32-unknown-unknown,$(guest_target)"
+    work "Installing Rust" "$DEV/rustup/rustup-init" -y --profile minimal --default-toolchain "$1" \
+        --component rustfmt,clippy --target "wasm32-unknown-unknown,$(guest_target)"
 }
 
 need_rust() {
@@ -168,7 +170,7 @@ need_rust() {
     if ! has cargo; then
         [[ $(system) == debian ]] || die "missing: Rust $wanted or newer. Get it from https://rustup.rs, then call ./dev again:
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
-        install_rust
+        install_rust "$wanted"
     fi
     found=$(rustc --version | cut -d' ' -f2)
     [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n1) == "$wanted" ]] ||

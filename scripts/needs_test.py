@@ -1,7 +1,8 @@
-"""How `./dev` gets Rust where there is none, with a curl that brings what a test wants to be brought."""
+"""How `./dev` gets what is missing: packages, and Rust with a curl that brings what a test wants to be brought."""
 
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -63,7 +64,9 @@ class GettingRust(unittest.TestCase):
     def test_the_published_installer_is_run_for_the_person_alone(self):
         done = self.get(hashlib.sha256(INSTALLER.encode()).hexdigest())
         asked = (self.home / "installed").read_text()
-        self.assertIn("-y --profile minimal --component rustfmt,clippy --target wasm32-unknown-unknown,", asked)
+        wanted = re.search(r'^rust-version = "(.+)"$', (CHECKOUT / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+        self.assertIn(f"-y --profile minimal --default-toolchain {wanted} --component rustfmt,clippy", asked)
+        self.assertIn("--target wasm32-unknown-unknown,", asked)
         self.assertIn(f"into {self.home}/.cargo", done.stderr)
         self.assertTrue(all(url.startswith("https://") for url in (self.home / "fetched").read_text().splitlines()))
 
@@ -86,6 +89,28 @@ class GettingRust(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("missing: Rust", done.stderr)
         self.assertFalse((self.home / "fetched").exists())
+
+
+class GettingPackages(unittest.TestCase):
+    def test_every_purpose_keeps_a_log_of_its_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            script = f"""
+                set -euo pipefail
+                cd '{CHECKOUT}'
+                source scripts/say.sh; source scripts/needs.sh
+                DEV='{folder}'; mkdir "$DEV/log"
+                system() {{ echo debian; }}
+                can_be_root() {{ :; }}
+                is_there() {{ [[ -e $DEV/installed ]]; }}
+                apt_install() {{ echo "got $*"; touch "$DEV/installed"; }}
+                need build engine
+                rm "$DEV/installed"
+                need base
+            """
+            subprocess.run(["bash", "-c", script], check=True, capture_output=True, timeout=30)
+            logs = {log.name: log.read_text() for log in Path(folder, "log").iterdir()}
+        self.assertEqual(set(logs), {"Installing-packages-for-build-engine.log", "Installing-packages-for-base.log"})
+        self.assertEqual(logs["Installing-packages-for-base.log"], "got debootstrap\n")
 
 
 if __name__ == "__main__":

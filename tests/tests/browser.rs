@@ -344,8 +344,39 @@ async fn the_dialog_opens_and_closes_by_key_and_keeps_what_was_written() {
         page.press("new-task").await;
         let kept = "return document.querySelector(\"[data-test='prompt']\").value";
         assert_eq!(page.script(kept).await, "half a thought");
+        let heights = page
+            .script("return [document.scrollingElement.scrollHeight, document.scrollingElement.clientHeight]")
+            .await;
+        assert_eq!(heights[0], heights[1], "the page itself does not scroll");
     };
     browser.page(Scheme::Light).await.test("keys", body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dialog_reads_the_sample_and_a_pasted_task_file_as_tasks() {
+    let (app, browser) = started().await;
+    let value = |of: &str| format!("return document.querySelector(\"[data-test='{of}']\").value");
+    let body = async |page: &Page| {
+        enter(page, app.link()).await;
+        page.press("new-task").await;
+        page.press("insert-sample").await;
+        until("the sample", SEEN_TIME_MAX, async || {
+            page.script(&value("prompt")).await.as_str()?.starts_with("# Count the primes").then_some(())
+        })
+        .await;
+        assert!(!page.has("[data-test='insert-sample']").await);
+        page.says("Count the primes and draw them").await;
+        page.press("clear-draft").await;
+        page.write("[data-test='prompt']", "---\npriority: high\nlimits: {time: 7m}\n---\nCount to ten.\n").await;
+        page.press("read-task-file").await;
+        until("the task file", SEEN_TIME_MAX, async || {
+            (page.script(&value("prompt")).await.as_str()?.trim() == "Count to ten.").then_some(())
+        })
+        .await;
+        assert_eq!(page.script(&value("priority")).await, "high");
+        assert_eq!(page.script(&value("minutes")).await, "7");
+    };
+    browser.page(Scheme::Light).await.test("offers", body).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,20 +75,22 @@ fn seconds_of_day(at: Timestamp, zone_s: i64) -> i64 {
     (at.as_second() + zone_s).rem_euclid(DAY_S)
 }
 
-/// A size of data in powers of ten: `84 kB`, `2.1 kB`, `1.42 GB`.
+/// A size of data in powers of two, as limits are set: `84 KiB`, `2.1 KiB`, `1.42 GiB`, and `20 GiB` where it is just that.
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if count < 1_000 {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1_024 {
         return format!("{count} B");
     }
     // Counted in hundredths, so that no float is rounded twice.
-    let mut hundredths = count / 10;
+    let mut hundredths = u128::from(count) * 100 / 1_024;
     let mut unit = 0;
-    while hundredths >= 100_000 && unit + 1 < UNITS.len() {
-        hundredths /= 1_000;
+    while hundredths >= 102_400 && unit + 1 < UNITS.len() {
+        hundredths /= 1_024;
         unit += 1;
     }
+    let is_whole = count.is_multiple_of(1_024 << (10 * unit));
     let number = match hundredths {
+        _ if is_whole => format!("{}", hundredths / 100),
         ..1_000 if unit > 1 => format!("{}.{:02}", hundredths / 100, hundredths % 100),
         ..1_000 => format!("{}.{}", hundredths / 100, hundredths / 10 % 10),
         _ => format!("{}", hundredths / 100),
@@ -273,13 +275,16 @@ mod tests {
     fn sizes_have_two_digits_that_count() {
         for (count, said) in [
             (0, "0 B"),
-            (999, "999 B"),
-            (2_149, "2.1 kB"),
-            (84_000, "84 kB"),
-            (999_999, "999 kB"),
-            (1_840_000, "1.8 MB"),
-            (1_424_000_000, "1.42 GB"),
-            (u64::MAX, "18446 PB"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (1_025, "1.0 KiB"),
+            (2_200, "2.1 KiB"),
+            (84 << 10, "84 KiB"),
+            ((1 << 20) - 1, "1023 KiB"),
+            (1_900_000, "1.8 MiB"),
+            (1_424 << 20, "1.39 GiB"),
+            (20 << 30, "20 GiB"),
+            (u64::MAX, "16383 PiB"),
         ] {
             assert_eq!(bytes(count), said, "{count}");
         }

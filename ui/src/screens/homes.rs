@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn the_summary_says_what_is_known_and_what_is_not() {
-        assert_eq!(summary(&[home(Some(2_000_000), false), home(None, true)]), "2 homes · 2.0 MB on disk");
+        assert_eq!(summary(&[home(Some(2_000_000), false), home(None, true)]), "2 homes · 1.9 MiB on disk");
         assert_eq!(summary(&[home(None, false)]), "1 home · 1 home being measured");
     }
 }

@@ -184,7 +184,7 @@ mod tests {
             image(serde_json::json!({"state": "ready", "size_bytes": 212_000_000})),
             image(serde_json::json!({"state": "ready", "size_bytes": 100_000_000})),
         ];
-        assert_eq!(summary(&images), "2 ready · 1 not built · 312 MB on disk");
+        assert_eq!(summary(&images), "2 ready · 1 not built · 297 MiB on disk");
         assert_eq!(summary(&[]), "");
     }
 }

@@ -1,6 +1,7 @@
 //! The New task dialog, over anything. What is written in it is kept until it is queued or thrown away, however it is closed.
 
 pub mod draft;
+mod offer;
 
 use std::rc::Rc;
 
@@ -15,7 +16,10 @@ use wire::{
 use yew::prelude::*;
 use yew_router::prelude::*;
 
-use self::draft::{ATTACHMENTS_MAX, Draft};
+use self::{
+    draft::{ATTACHMENTS_MAX, Draft},
+    offer::Offer,
+};
 use crate::{
     backend::{self, CallError, files},
     context::{Place, use_desk, use_known},
@@ -53,6 +57,8 @@ pub enum DialogAction {
     Clear,
     /// Something was typed.
     Edit(Edit),
+    /// What stood there was read as a task file, or the sample was.
+    Read { prompt: String, draft: TaskDraft },
     /// Files were picked.
     Attach(Vec<Attachment>),
     /// A file was taken off.
@@ -99,6 +105,12 @@ impl Reducible for Dialog {
                     Edit::Minutes(minutes) => dialog.draft.minutes = minutes,
                     Edit::Memory(memory_mib) => dialog.draft.memory_mib = memory_mib,
                 }
+            }
+            // It may have been closed, or its task queued, meanwhile.
+            DialogAction::Read { .. } if !dialog.is_open || dialog.is_sending => {}
+            DialogAction::Read { prompt, draft } => {
+                dialog.error = None;
+                dialog.draft.replace(&prompt, draft);
             }
             DialogAction::Attach(attachments) => dialog.draft.attach(attachments),
             DialogAction::Detach(at) => {
@@ -192,9 +204,33 @@ fn Form(props: &NewTaskProps) -> Html {
         let dispatcher = dialog.dispatcher();
         Callback::from(move |()| dispatcher.dispatch(DialogAction::Close))
     };
+    let sample = known.hello.data.as_ref().map(|hello| hello.sample.clone());
+    // What would be read, where something is offered.
+    let offered = Offer::of(&draft.prompt).and_then(|offer| match offer {
+        Offer::Sample => sample.map(|sample| (offer, sample)),
+        Offer::TaskFile => Some((offer, draft.prompt.clone())),
+    });
+    let on_read = {
+        let (dispatcher, written, offered) = (dialog.dispatcher(), draft.prompt.clone(), offered.clone());
+        let prompt = prompt.clone();
+        Callback::from(move |()| {
+            if let Some((_, text)) = &offered {
+                offer::read(dispatcher.clone(), written.clone(), text.clone());
+            }
+            // The button goes; who pressed it writes on.
+            if let Some(prompt) = prompt.cast::<HtmlElement>() {
+                let _ = prompt.focus();
+            }
+        })
+    };
+    let offer = offered.map(|(offer, _)| offer);
     {
-        let (submit, close) = (submit.clone(), close.clone());
+        let (submit, close, on_read) = (submit.clone(), close.clone(), on_read.clone());
         use_keys(Scope::Everything, move |event| match event.key().as_str() {
+            "i" if has_command(event) && offer.is_some() => {
+                on_read.emit(());
+                Taken::Yes
+            }
             "Enter" if has_command(event) && event.shift_key() => {
                 submit.emit(Then::Watch);
                 Taken::Yes
@@ -247,6 +283,11 @@ fn Form(props: &NewTaskProps) -> Html {
                     { "New task" }
                     if let Some(title) = &draft.title { <span class="weak from-file">{ say::visible(title) }</span> }
                     <span class="spring"></span>
+                    if offer == Some(Offer::Sample) {
+                        <button class="button" data-kind="quiet" data-size="s" data-test="insert-sample" onclick={on_read.reform(|_: MouseEvent| ())}>
+                            { "Insert the sample" }{ key("Ctrl I") }
+                        </button>
+                    }
                     if !draft.is_blank() {
                         <button class="button" data-kind="quiet" data-size="s" data-test="clear-draft" onclick={on_clear}>{ "Throw this away" }</button>
                     }
@@ -256,6 +297,16 @@ fn Form(props: &NewTaskProps) -> Html {
                 <div class="body">
                     <textarea ref={prompt} class="input prompt" data-kind="area" rows="7" spellcheck="true" aria-label="What to do" data-test="prompt"
                         placeholder="What should the agent do?" value={draft.prompt.clone()} oninput={edit(Edit::Prompt)} />
+                    if offer == Some(Offer::TaskFile) {
+                        <div class="warning" data-tone="review" role="status" data-test="task-file">
+                            <span class="toned">{ small_icon(Glyph::Triangle) }</span>
+                            { "This begins as a task file does. What its first lines set does not count yet." }
+                            <span class="spring"></span>
+                            <button class="button" data-kind="quiet" data-size="s" data-test="read-task-file" onclick={on_read.reform(|_: MouseEvent| ())}>
+                                { "Read it as one" }{ key("Ctrl I") }
+                            </button>
+                        </div>
+                    }
                     <Attached dialog={dialog.clone()} />
                     <div class="form">
                         <AgentField dialog={dialog.clone()} />
@@ -530,6 +581,29 @@ mod tests {
     fn throwing_away_leaves_an_open_and_empty_dialog() {
         let cleared = after([DialogAction::Open(None), typed("Do it"), DialogAction::Clear]);
         assert!(cleared.is_open() && cleared.draft.is_blank());
+    }
+
+    #[test]
+    fn the_sample_fills_an_empty_dialog_and_replaces_nothing_that_was_written_meanwhile() {
+        let sample = || DialogAction::Read {
+            prompt: String::new(),
+            draft: TaskDraft {
+                title: "Count the primes".to_owned(),
+                prompt: "Count".to_owned(),
+                agent: Some("script".to_owned()),
+                ..draft::empty()
+            },
+        };
+        let filled = after([DialogAction::Open(None), DialogAction::Refused(CallError::Away), sample()]);
+        let task = filled.draft.new_task().unwrap();
+        assert_eq!((task.prompt.as_str(), task.title.as_deref()), ("Count", Some("Count the primes")));
+        assert_eq!((task.agent.as_deref(), &filled.error), (Some("script"), &None));
+
+        let written = after([DialogAction::Open(None), typed("Do it"), sample()]);
+        assert_eq!((written.draft.prompt.as_str(), written.draft.title.as_deref()), ("Do it", None));
+        for meanwhile in [DialogAction::Close, DialogAction::Queued] {
+            assert!(after([DialogAction::Open(None), meanwhile, sample()]).draft.is_blank());
+        }
     }
 
     #[test]

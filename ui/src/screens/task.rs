@@ -212,7 +212,7 @@ fn Tabs(props: &TabsProps) -> Html {
                 });
                 html! {
                     <button key={tab.name()} role="tab" id={format!("tab-{tab}")} aria-selected={(tab == props.tab).to_string()} aria-controls="pane"
-                        title={format!("{} ({})", tab.label(), at + 1)} data-test={format!("tab-{tab}")} {onclick}>
+                        data-key={(at + 1).to_string()} aria-keyshortcuts={(at + 1).to_string()} data-test={format!("tab-{tab}")} {onclick}>
                         { tab.label() }
                         if tab == TaskTab::Results && props.results > 0 { <span class="extra">{ props.results }</span> }
                     </button>

@@ -2,7 +2,8 @@
 //!
 //! Engines have no quotas on volumes and host folders, so this is a look every few seconds: the host's at the workspace, the
 //! guest's at the home, which the host cannot see. A guest that lies, or an agent that locks folders away from itself, hides a home's
-//! growth; the floor of free space is what holds then.
+//! growth; the floor of free space is what holds then. Where the agent has ended there is a last look at the workspace, so that what
+//! is shown of a short run is not what there was at its beginning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use store::DiskUse;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use wire::{ErrorCode, ErrorView};
 
@@ -29,22 +31,36 @@ const LOOK_SELDOM: Duration = Duration::from_secs(30);
 const BEFORE_WAIT_MAX: Duration = Duration::from_millis(250);
 /// Between two looks while the guest is not connected yet.
 const LOOK_SOON: Duration = Duration::from_millis(200);
+/// How long an agent's end waits for the last look.
+const LAST_LOOK_MAX: Duration = Duration::from_secs(2);
 /// A rest is at least this many times as long as the look before it.
 const REST_FACTOR: u32 = 4;
 
 /// Looks for as long as it lives.
 pub(super) struct DiskWatch {
     over: watch::Receiver<Option<u64>>,
-    _looking: JoinSet<()>,
+    end: CancellationToken,
+    looking: JoinSet<()>,
 }
 
 impl DiskWatch {
     /// Begins to look. `home_bytes` is what the home held before the agent was started, where that was measured.
     pub(super) fn start(house: &Arc<House>, brief: &Arc<Brief>, workspace: Workspace, home_bytes: Option<u64>) -> Self {
         let (over_tx, over) = watch::channel(None);
+        let end = CancellationToken::new();
         let mut looking = JoinSet::new();
-        looking.spawn(look(house.clone(), brief.clone(), workspace, home_bytes, over_tx));
-        Self { over, _looking: looking }
+        looking.spawn(look(house.clone(), brief.clone(), workspace, home_bytes, over_tx, end.clone()));
+        Self { over, end, looking }
+    }
+
+    /// The agent has ended: looks once more.
+    pub(super) async fn finish(mut self) {
+        self.end.cancel();
+        match timeout(LAST_LOOK_MAX, self.looking.join_next()).await {
+            Ok(Some(Err(error))) => warn!(%error, "looking at the disk ended badly"),
+            Ok(Some(Ok(())) | None) => {}
+            Err(_late) => debug!("the last look at the disk takes too long"),
+        }
     }
 
     /// Waits until it takes more than it may; how much, in bytes.
@@ -89,6 +105,7 @@ async fn look(
     workspace: Workspace,
     home_bytes: Option<u64>,
     over: watch::Sender<Option<u64>>,
+    end: CancellationToken,
 ) {
     let mut home_bytes_before = match house.store.step(brief.step).await {
         // What an earlier process measured was before the agent's start.
@@ -98,9 +115,11 @@ async fn look(
             home_bytes
         }
     };
+    let mut home_growth = 0;
     let mut noted = None;
     let mut rest = LOOK_EVERY;
     loop {
+        let is_last = end.is_cancelled();
         let began = Instant::now();
         let workspace_bytes = match workspace.disk_bytes().await {
             Ok(bytes) => bytes,
@@ -116,10 +135,10 @@ async fn look(
         } else {
             Home::measure(&house, &brief).await
         };
-        let home_growth = match home {
-            Home::Bytes(bytes) => bytes.saturating_sub(*home_bytes_before.get_or_insert(bytes)),
-            Home::NotConnected | Home::Unknown => 0,
-        };
+        // Where it cannot be seen now, what was seen last counts on.
+        if let Home::Bytes(bytes) = home {
+            home_growth = bytes.saturating_sub(*home_bytes_before.get_or_insert(bytes));
+        }
         let disk_use =
             DiskUse { step: brief.step, disk_bytes: workspace_bytes.saturating_add(home_growth), home_bytes_before };
         rest = (rest * 2).min(LOOK_SELDOM);
@@ -134,9 +153,15 @@ async fn look(
             over.send_replace(Some(disk_use.disk_bytes));
             return;
         }
+        if is_last {
+            return;
+        }
         let least = if matches!(home, Home::NotConnected) { LOOK_SOON } else { rest };
         // The guest rests by itself between its looks.
-        sleep(least.max(looked * REST_FACTOR)).await;
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = sleep(least.max(looked * REST_FACTOR)) => {}
+        }
     }
 }
 

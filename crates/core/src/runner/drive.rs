@@ -326,10 +326,13 @@ impl Attempt {
     }
 
     async fn conclude(&mut self, work: Work, results: ResultsWatch, end: End) -> Result<Driven, Deserted> {
-        let Work { container, process, mut writer, link, ending, is_output_over, .. } = work;
+        let Work { container, process, mut writer, link, disk, ending, is_output_over, .. } = work;
         match end {
             End::Left => return Ok(Driven::Left),
-            End::Exited(record) => self.finish(writer, &record, results).await?,
+            End::Exited(record) => {
+                disk.finish().await;
+                self.finish(writer, &record, results).await?;
+            }
             End::Broken(error) => {
                 self.store_all(&mut writer).await?;
                 results.finish().await;

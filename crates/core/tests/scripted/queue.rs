@@ -263,6 +263,20 @@ async fn only_what_a_home_has_grown_by_counts_also_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_writes_in_its_last_moment_is_measured_too() {
+    let scene = Scene::start().await;
+    let task = scene.task("Write and end").await;
+    let guest = scene.at_work(&task).await;
+    until("it is measured", BOUND, async || scene.step(&task).await.disk_bytes.is_some()).await;
+    let workspace = scene.step(&task).await.workspace.unwrap();
+    std::fs::write(format!("{workspace}/result"), vec![1; 1 << 20]).unwrap();
+    guest.exit_with(0);
+    let step = scene.until_phase(&task, Phase::Completed).await;
+    assert!(step.disk_bytes.is_some_and(|bytes| bytes >= 1 << 20), "{:?}", step.disk_bytes);
+    scene.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_agent_writes_into_its_home_in_its_first_moment_counts() {
     let scene = Scene::start().await;
     scene.guests.misbehave(Some(Misdeed::FillHome(6 << 20)));

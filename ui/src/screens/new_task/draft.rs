@@ -92,6 +92,14 @@ impl Draft {
         self.attach(draft.attachments);
     }
 
+    /// Takes in what `prompt` was read as, in its place. Whatever was written since then is kept instead.
+    pub fn replace(&mut self, prompt: &str, draft: TaskDraft) {
+        if self.prompt == prompt {
+            self.is_untouched = true;
+            self.take(draft);
+        }
+    }
+
     /// Adds files, as far as they fit; a name that is there already is replaced.
     pub fn attach(&mut self, attachments: Vec<Attachment>) {
         for attachment in attachments {
@@ -277,6 +285,24 @@ mod tests {
         assert_eq!(draft.prompt, "Second, by hand\n\nThird");
         draft.take(empty());
         assert_eq!(draft.prompt, "Second, by hand\n\nThird");
+    }
+
+    #[test]
+    fn what_was_read_as_a_task_file_takes_its_own_place() {
+        let mut draft = Draft::default();
+        let text = "---\ntitle: From a file\npriority: high\n---\nDo it";
+        let limits = LimitsPatch { wall_clock_s: Some(120), ..LimitsPatch::default() };
+        let read = || TaskDraft { priority: Some(Priority::High), limits: Some(limits), ..from_file("Do it") };
+        draft.write(text.to_owned());
+        draft.replace(text, read());
+        let task = draft.new_task().unwrap();
+        assert_eq!((task.prompt.as_str(), task.title.as_deref()), ("Do it", Some("From a file")));
+        assert_eq!((task.priority, task.limits), (Some(Priority::High), Some(limits)));
+
+        let mut draft = Draft::default();
+        draft.write(format!("{text} well"));
+        draft.replace(text, read());
+        assert_eq!((draft.prompt, draft.priority), (format!("{text} well"), None));
     }
 
     #[test]

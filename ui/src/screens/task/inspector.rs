@@ -185,10 +185,12 @@ fn Limits(props: &LimitsProps) -> Html {
                 <dt>{ "Memory" }</dt><dd>{ say::memory(limits.memory_bytes) }</dd>
                 <dt>{ "Processes" }</dt><dd>{ limits.pids }</dd>
             </dl>
-            { gauge("Time", percent(spent_s.unwrap_or(0).unsigned_abs(), limits.wall_clock_s), spent_s.map_or_else(|| "–".to_owned(), say::stopwatch), &say::stopwatch(wall_clock_s)) }
-            if step.held_since.is_some() { <p class="small weak" data-test="time-stands-still">{ "Its time stands still while it is held." }</p> }
-            { gauge("Output", percent(step.output_bytes, limits.output_bytes), say::bytes(step.output_bytes), &say::bytes(limits.output_bytes)) }
-            { gauge("Disk", percent(step.disk_bytes.unwrap_or(0), limits.disk_bytes), step.disk_bytes.map_or_else(|| "–".to_owned(), say::bytes), &say::bytes(limits.disk_bytes)) }
+            <div class="gauges">
+                { gauge("Time", percent(spent_s.unwrap_or(0).unsigned_abs(), limits.wall_clock_s), of(spent_s.map_or_else(|| "–".to_owned(), say::stopwatch), &say::stopwatch(wall_clock_s))) }
+                if step.held_since.is_some() { <p class="small weak" data-test="time-stands-still">{ "Its time stands still while it is held." }</p> }
+                { gauge("Output", percent(step.output_bytes, limits.output_bytes), of(say::bytes(step.output_bytes), &say::bytes(limits.output_bytes))) }
+                { gauge("Disk", percent(step.disk_bytes.unwrap_or(0), limits.disk_bytes), disk(step)) }
+            </div>
         </section>
     }
 }
@@ -200,15 +202,29 @@ fn worked_s(step: &StepView, since_start_s: i64, until: jiff::Timestamp) -> i64 
     since_start_s.saturating_sub(held_s).saturating_sub(holding_s).max(0)
 }
 
+/// How much disk it takes. Nothing that was not looked at is said to be nothing.
+fn disk(step: &StepView) -> Html {
+    let limit = say::bytes(step.limits.disk_bytes);
+    match step.disk_bytes {
+        Some(bytes) => of(say::bytes(bytes), &limit),
+        None if step.phase.is_live() => html! { "not yet measured" },
+        None => of("–".to_owned(), &limit),
+    }
+}
+
+fn of(value: String, limit: &str) -> Html {
+    html! { <>{ value }<span class="weak">{ format!(" of {limit}") }</span></> }
+}
+
 /// How much of a limit is used: grey until 80 %, then a warning, then the end.
-fn gauge(name: &'static str, percent: u64, value: String, limit: &str) -> Html {
+fn gauge(name: &'static str, percent: u64, value: Html) -> Html {
     let tone = tone_of_use(percent);
     html! {
         <div class="gauge">
             <span class="name">{ name }</span>
             <span class="meter" role="meter" aria-label={name} aria-valuemin="0" aria-valuemax="100" aria-valuenow={percent.to_string()} data-tone={tone}
                 style={format!("--part: {percent}%")}></span>
-            <span class="value">{ value }<span class="weak">{ format!(" of {limit}") }</span></span>
+            <span class="value">{ value }</span>
         </div>
     }
 }
