@@ -49,9 +49,9 @@ fn request(berth: &Berth, seq: i64, outcome: RequestOutcome, usage: Option<Usage
     }
 }
 
-fn usage(cost: Option<i64>, is_at_least: bool) -> Option<UsageView> {
+fn usage(cost: Option<i64>, is_at_least: bool) -> UsageView {
     let tokens = TokenCounts { input: 12, cache_read: 3_000, cache_write: 40, output: 560, reasoning: 60 };
-    Some(UsageView { model: "claude-sonnet-4-5".to_owned(), tokens, is_at_least, cost: cost.map(MicroUsd) })
+    UsageView { model: "claude-sonnet-4-5".to_owned(), tokens, is_at_least, cost: cost.map(MicroUsd) }
 }
 
 #[tokio::test]
@@ -60,10 +60,10 @@ async fn requests_are_listed_with_what_became_of_them_and_what_they_cost() {
     let refused = RequestOutcome::Refused { reason: "example.com is not on the agent's list.".to_owned() };
     let cut = RequestOutcome::Cut { reason: "the program went".to_owned() };
     *berth.script.requests.lock().unwrap() = vec![
-        request(&berth, 1, RequestOutcome::Done, usage(Some(12_345), false)),
+        request(&berth, 1, RequestOutcome::Done, Some(usage(Some(12_345), false))),
         request(&berth, 2, refused, None),
-        request(&berth, 3, cut, usage(Some(49), true)),
-        request(&berth, 4, RequestOutcome::Open, usage(None, false)),
+        request(&berth, 3, cut, Some(usage(Some(49), true))),
+        request(&berth, 4, RequestOutcome::Open, Some(usage(None, false))),
     ];
     insta::assert_snapshot!("words_requests", berth.berth(&["requests", "12"]).await.well().text());
     let refused = berth.berth(&["requests", "12", "--refused", "--json"]).await.well();
@@ -98,12 +98,13 @@ async fn a_run_that_asked_for_nothing_says_so() {
 async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
     let berth = Berth::start().await;
     let public = |host, port| grant(host, port, GrantReach::Public);
-    *berth.script.network.lock().unwrap() =
-        NetworkPolicy::Allowlist { hosts: vec![public("example.com", None), public("old.org", Some(8443))] };
+    *berth.script.network.lock().unwrap() = NetworkPolicy::Allowlist {
+        hosts: vec![public("example.com", None), public("old.org", Some(8443)), public("old.org", Some(80))],
+    };
     let edit = ["agents", "edit", "script", "--allow", "*.new.org", "--disallow", "Old.org:8443"];
     let ended = berth.berth(&edit).await.well();
     insta::assert_snapshot!("words_agent", ended.text());
-    let listed = vec![public("example.com", None), public("*.new.org", None)];
+    let listed = vec![public("example.com", None), public("old.org", Some(80)), public("*.new.org", None)];
     berth.berth(&["agents", "edit", "script", "--network", "open"]).await.well();
     berth
         .berth(&["agents", "edit", "script", "--allow", "example.com", "--allow", "[::1]:80", "--private"])
@@ -111,7 +112,12 @@ async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
         .well();
     berth.berth(&["agents", "edit", "script", "--network", "closed"]).await.well();
     let private = |host, port| grant(host, port, GrantReach::Private);
-    let further = vec![public("*.new.org", None), private("example.com", None), private("::1", Some(80))];
+    let further = vec![
+        public("old.org", Some(80)),
+        public("*.new.org", None),
+        private("example.com", None),
+        private("::1", Some(80)),
+    ];
     assert_eq!(
         policies(&berth),
         [
