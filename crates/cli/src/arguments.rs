@@ -3,13 +3,22 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use wire::{Phase, Priority, queue::Slots, view::AgentColour};
+use wire::{Phase, Priority, queue::Slots};
 
 use crate::{
     commands::queue::{priority_of_name, slots},
     exit::STATUSES,
     show::Format,
 };
+
+mod access;
+mod agents;
+mod money;
+
+pub(crate) use access::{
+    Amount, Costs, CostsCommand, Requests, Scope, Secrets, SecretsCommand, SetBudget, SetPrice, SetSecret, Span,
+};
+pub(crate) use agents::{Agents, AgentsCommand, CreateAgent, DeleteAgent, EditAgent, HostName, NetworkMode, Review};
 
 /// Runs AI agents on your own machine, each in a sandbox without a network card.
 #[derive(Debug, Parser)]
@@ -68,6 +77,12 @@ pub(crate) enum Command {
     Images(Images),
     /// List the agents, add, change or delete one
     Agents(Agents),
+    /// List the secrets, keep, rename, delete one, give it to an agent or take it back
+    Secrets(Secrets),
+    /// List what a run asked of the network
+    Requests(Requests),
+    /// Show what models cost, set a budget or a price
+    Costs(Costs),
     /// List the homes, look into one, move it out or in, or start it anew
     Homes(Homes),
     /// Look at everything that Berth needs, and at what lies around
@@ -239,91 +254,6 @@ pub(crate) enum ImagesCommand {
     },
 }
 
-/// Arguments of `berth agents`.
-#[derive(Debug, Args)]
-pub(crate) struct Agents {
-    #[command(subcommand)]
-    pub(crate) command: Option<AgentsCommand>,
-}
-
-/// What can be done with agents.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentsCommand {
-    /// Add an agent
-    Create(CreateAgent),
-    /// Change an agent; what is not given stays, and so does its home
-    Edit(EditAgent),
-    /// Give an agent another name; its home and its memory go along
-    Rename {
-        /// Its name
-        agent: String,
-        /// Its new name: 1 to 40 of a-z, 0-9 and -, beginning with a letter
-        name: String,
-    },
-    /// Add another agent like one, with a home of its own
-    Duplicate {
-        /// The one there is
-        agent: String,
-        /// The new one's name
-        name: String,
-    },
-    /// Delete an agent; its tasks stay
-    Delete(DeleteAgent),
-}
-
-/// Arguments of `berth agents edit`.
-#[derive(Debug, Args)]
-pub(crate) struct EditAgent {
-    /// Its name
-    pub(crate) agent: String,
-    /// What it runs in: an image of the Gallery, or any reference that the engine has
-    #[arg(long)]
-    pub(crate) image: Option<String>,
-    /// Start the image's own entrypoint and command
-    #[arg(long, conflicts_with_all = ["program", "usual"])]
-    pub(crate) entrypoint: bool,
-    /// Start what the image of the Gallery says
-    #[arg(long, conflicts_with = "program")]
-    pub(crate) usual: bool,
-    /// How long its steps may work, as 90s, 30m, 2h or 1d
-    #[arg(long, value_name = "DURATION", value_parser = seconds)]
-    pub(crate) time: Option<u64>,
-    /// How much memory its steps may take, as 512M or 4G
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub(crate) memory: Option<u64>,
-    /// Whether you are asked at the end of its steps
-    #[arg(long)]
-    pub(crate) review: Option<Review>,
-    /// The colour of its plate
-    #[arg(long, value_parser = colour)]
-    pub(crate) colour: Option<AgentColour>,
-    /// Start this program with these arguments instead of what the image says
-    #[arg(last = true, value_name = "PROGRAM")]
-    pub(crate) program: Vec<String>,
-}
-
-/// Whether a person is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Review {
-    /// You are
-    Ask,
-    /// They complete by themselves
-    Skip,
-}
-
-/// Arguments of `berth agents delete`.
-#[derive(Debug, Args)]
-pub(crate) struct DeleteAgent {
-    /// Its name
-    pub(crate) agent: String,
-    /// Its name once more: it cannot be brought back
-    #[arg(long, value_name = "NAME")]
-    pub(crate) confirm: String,
-    /// Delete its home too; without this it stays, and `berth homes` lists it as that of a deleted agent
-    #[arg(long)]
-    pub(crate) with_home: bool,
-}
-
 /// Arguments of `berth homes`.
 #[derive(Debug, Args)]
 pub(crate) struct Homes {
@@ -391,34 +321,6 @@ pub(crate) enum HomesCommand {
         /// The home
         home: String,
     },
-}
-
-/// Arguments of `berth agents create`.
-#[derive(Debug, Args)]
-pub(crate) struct CreateAgent {
-    /// Its name: 1 to 40 of a-z, 0-9 and -, beginning with a letter
-    pub(crate) name: String,
-    /// What it runs in: an image of the Gallery, or any reference that the engine has
-    #[arg(long)]
-    pub(crate) image: String,
-    /// Start the image's own entrypoint and command
-    #[arg(long, conflicts_with = "program")]
-    pub(crate) entrypoint: bool,
-    /// How long its steps may work, as 90s, 30m, 2h or 1d
-    #[arg(long, value_name = "DURATION", value_parser = seconds)]
-    pub(crate) time: Option<u64>,
-    /// How much memory its steps may take, as 512M or 4G
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub(crate) memory: Option<u64>,
-    /// How much disk its workspace and its home's growth may take, as 512M or 10G
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub(crate) disk: Option<u64>,
-    /// Complete its steps without asking you
-    #[arg(long)]
-    pub(crate) skip_review: bool,
-    /// Start this program with these arguments instead of what the image says
-    #[arg(last = true, value_name = "PROGRAM")]
-    pub(crate) program: Vec<String>,
 }
 
 /// Arguments of `berth doctor`.
@@ -539,13 +441,6 @@ pub(crate) struct Open {
     /// Only print the link
     #[arg(long)]
     pub(crate) print: bool,
-}
-
-fn colour(text: &str) -> Result<AgentColour, String> {
-    AgentColour::from_name(text).ok_or_else(|| {
-        let names: Vec<_> = AgentColour::ALL.into_iter().map(AgentColour::name).collect();
-        format!("a colour is one of {}", names.join(", "))
-    })
 }
 
 fn phase(text: &str) -> Result<Phase, String> {

@@ -12,13 +12,16 @@ use crate::{
 
 mod bench;
 mod browser;
+mod costs;
 mod gallery;
 mod homes;
 mod logs;
 mod look;
+mod network;
 pub(crate) mod queue;
 mod review;
 mod run;
+mod secrets;
 mod serve;
 mod signals;
 mod upkeep;
@@ -61,6 +64,13 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         Command::Agents(agents) => {
             ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await
         }
+        Command::Secrets(secrets) => {
+            ask(verbose, async |connection| secrets::secrets(connection, secrets, printer).await).await
+        }
+        Command::Requests(requests) => {
+            ask(verbose, async |connection| network::requests(connection, requests, printer).await).await
+        }
+        Command::Costs(costs) => ask(verbose, async |connection| costs::costs(connection, costs, printer).await).await,
         Command::Homes(homes) => ask(verbose, async |connection| homes::homes(connection, homes, printer).await).await,
         Command::Bench(bench) => bench::bench(&config()?, bench, verbose, printer).await,
         Command::Doctor(doctor) => {

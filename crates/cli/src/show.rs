@@ -18,12 +18,15 @@ macro_rules! put {
 }
 
 pub(crate) mod bench;
+pub(crate) mod costs;
 pub(crate) mod gallery;
 pub(crate) mod homes;
 pub(crate) mod ink;
+pub(crate) mod network;
 pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod run;
+pub(crate) mod secrets;
 pub(crate) mod table;
 pub(crate) mod tame;
 pub(crate) mod tasks;

@@ -7,16 +7,22 @@
     reason = "a test says that something went wrong by panicking"
 )]
 
+#[path = "cli/costs.rs"]
+mod costs;
 #[path = "cli/finding.rs"]
 mod finding;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/network.rs"]
+mod network;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/scripted.rs"]
 mod scripted;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[path = "cli/upkeep.rs"]
 mod upkeep;
 #[path = "cli/words.rs"]

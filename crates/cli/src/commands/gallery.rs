@@ -6,6 +6,7 @@ use wire::{
     task::{Launch, ReviewGate},
 };
 
+use super::network;
 use crate::{
     arguments::{self, Agents, AgentsCommand, Images, ImagesCommand},
     connection::Connection,
@@ -37,7 +38,7 @@ pub(super) async fn images(connection: &Connection, images: Images, printer: Pri
     Ok(Exit::Done)
 }
 
-/// `berth agents [create|edit|rename|duplicate|delete NAME]`
+/// `berth agents [create|edit|rename|duplicate|show|delete NAME]`
 pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Printer) -> anyhow::Result<Exit> {
     match agents.command {
         None => {
@@ -49,8 +50,8 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
         }
         Some(AgentsCommand::Edit(edit)) => {
-            let agent = connection.call(changed_agent(edit)).await?;
-            printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
+            let agent = connection.call(changed_agent(connection, edit).await?).await?;
+            printer.reply(&agent, |ink| gallery::agent(&agent, ink))?;
         }
         Some(AgentsCommand::Rename { agent, name }) => {
             let agent = connection.call(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }).await?;
@@ -59,6 +60,10 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
         Some(AgentsCommand::Duplicate { agent, name }) => {
             let agent = connection.call(DuplicateAgent { agent, name }).await?;
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
+        }
+        Some(AgentsCommand::Show { agent }) => {
+            let agent = network::agent(connection, &agent).await?;
+            printer.reply(&agent, |ink| gallery::agent(&agent, ink))?;
         }
         Some(AgentsCommand::Delete(delete)) => {
             let arguments::DeleteAgent { agent, confirm, with_home } = delete;
@@ -70,9 +75,10 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
     Ok(Exit::Done)
 }
 
-fn changed_agent(edit: arguments::EditAgent) -> UpdateAgent {
-    let arguments::EditAgent { agent, image, entrypoint, usual, time, memory, review, colour, program } = edit;
-    UpdateAgent {
+async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> anyhow::Result<UpdateAgent> {
+    let network = network::changed(connection, &edit).await?;
+    let arguments::EditAgent { agent, image, entrypoint, usual, time, memory, review, colour, program, .. } = edit;
+    Ok(UpdateAgent {
         agent,
         name: None,
         image,
@@ -88,8 +94,8 @@ fn changed_agent(edit: arguments::EditAgent) -> UpdateAgent {
             arguments::Review::Skip => ReviewGate::Skip,
         }),
         colour,
-        network: None,
-    }
+        network,
+    })
 }
 
 fn new_agent(create: arguments::CreateAgent) -> CreateAgent {

@@ -7,13 +7,16 @@ use wire::{
 
 use super::{
     ink::{Ink, Tone},
+    network::{host, policy},
+    secrets::opens,
     table::{Cell, Table},
     words::{duration, line, size},
 };
 
 /// One line an agent.
 pub(crate) fn agents(agents: &[AgentView], ink: Ink) -> String {
-    let mut table = Table::new(["AGENT", "IMAGE", "MEMORY", "TIME", "REVIEW", "HOME", "WHAT IT DOES"]);
+    let mut table =
+        Table::new(["AGENT", "IMAGE", "MEMORY", "TIME", "REVIEW", "NETWORK", "SECRETS", "HOME", "WHAT IT DOES"]);
     for agent in agents {
         table.row([
             Cell::toned(Tone::Strong, &agent.name),
@@ -24,11 +27,36 @@ pub(crate) fn agents(agents: &[AgentView], ink: Ink) -> String {
                 ReviewGate::Ask => "asks you",
                 ReviewGate::Skip => "completes by itself",
             }),
+            Cell::plain(&policy(&agent.network)),
+            Cell::plain(&match agent.secrets.as_slice() {
+                [] => "-".to_owned(),
+                secrets => secrets.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>().join(", "),
+            }),
             Cell::plain(if agent.busy.is_some() { "in use" } else { "free" }),
             Cell::toned(Tone::Faint, &agent.description),
         ]);
     }
     table.lay_out(ink)
+}
+
+/// An agent, and below its line each host and each secret.
+pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
+    let mut text = agents(std::slice::from_ref(agent), ink);
+    for grant in agent.network.hosts() {
+        put!(text, "  {} {}", ink.paint(Tone::Faint, "may reach"), line(&host(grant)));
+    }
+    for secret in &agent.secrets {
+        let way = secret.way.word().to_lowercase();
+        put!(
+            text,
+            "  {} {}: {}, {way} as {}",
+            ink.paint(Tone::Faint, "has"),
+            line(&secret.name),
+            line(&opens(&secret.binding)),
+            line(&secret.variable)
+        );
+    }
+    text
 }
 
 /// One line an image.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use wire::{
     Action, Phase,
+    cost::Spent,
     view::{RunSummary, RunView, StepView},
 };
 
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// All that is known of a run.
-pub(crate) fn run(view: &RunView, now: Timestamp, ink: Ink) -> String {
+pub(crate) fn run(view: &RunView, spent: Option<&Spent>, now: Timestamp, ink: Ink) -> String {
     let summary = &view.summary;
     let mut text = String::new();
     let mut fact = |name: &str, value: &str| {
@@ -28,6 +29,9 @@ pub(crate) fn run(view: &RunView, now: Timestamp, ink: Ink) -> String {
     }
     if let Some(workspace) = &summary.workspace {
         fact("Workspace", &line(workspace));
+    }
+    if let Some(spent) = spent {
+        fact("Cost", &spent.to_string());
     }
     for step in view.steps.iter().filter(|step| step.wait.is_some() && step.holds.is_empty()) {
         fact("Waits", &line(&step.wait.as_ref().map_or_else(String::new, wire::queue::Wait::sentence)));

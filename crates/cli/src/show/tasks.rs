@@ -19,7 +19,7 @@ pub(crate) fn task_list(list: &TaskList, now: Timestamp, ink: Ink) -> String {
     if list.rows.is_empty() {
         return "No tasks. Hand one in with `berth run FILE --wait`.\n".to_owned();
     }
-    let mut table = Table::new(["#", "PHASE", "TITLE", "AGENT", "AGE", "NOTE"]);
+    let mut table = Table::new(["#", "PHASE", "TITLE", "AGENT", "AGE", "COST", "NOTE"]);
     for row in &list.rows {
         table.row([
             Cell::toned(Tone::Strong, &row.number.to_string()),
@@ -27,6 +27,7 @@ pub(crate) fn task_list(list: &TaskList, now: Timestamp, ink: Ink) -> String {
             Cell::plain(&row.title).cut(TITLE_WIDTH_MAX),
             Cell::plain(&row.agent),
             Cell::plain(&ago(now, row.created_at)),
+            Cell::plain(&row.cost.map(|spent| spent.to_string()).unwrap_or_default()),
             Cell::toned(Tone::Faint, &row.note).cut(NOTE_WIDTH_MAX),
         ]);
     }

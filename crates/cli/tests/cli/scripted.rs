@@ -21,6 +21,8 @@ use wire::{
     action::ActionView,
     call::{HelloReply, StreamTicket, TaskCreated},
     ids::{AgentId, RunId, StepId, TaskId},
+    network::{NetworkPolicy, RequestView},
+    secret::VaultPlace,
     stream::{StreamTarget, TerminalOutput, Update},
     task::{Attachment, AttachmentContent, ReviewGate, TaskDraft},
     upkeep::{Finding, Mended, Outcome, ReclaimPlan, RetentionRules, RetentionView, Seen},
@@ -29,6 +31,10 @@ use wire::{
         RunSummary, RunView, StepView, TaskList, TaskRow, Verdict,
     },
 };
+
+mod access;
+
+pub(crate) use access::LOCKED;
 
 /// How long one command may take.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
@@ -49,6 +55,12 @@ pub(crate) struct Script {
     pub(crate) findings: Mutex<Vec<Finding>>,
     /// What could go to make room.
     pub(crate) plan: Mutex<ReclaimPlan>,
+    /// Where secrets are kept.
+    pub(crate) place: Mutex<VaultPlace>,
+    /// What the one agent may reach.
+    pub(crate) network: Mutex<NetworkPolicy>,
+    /// What the run asked of the network, oldest first.
+    pub(crate) requests: Mutex<Vec<RequestView>>,
     /// What was asked, `Hello` aside.
     pub(crate) asked: Mutex<Vec<Request>>,
     tickets: Mutex<HashMap<String, StreamTarget>>,
@@ -97,6 +109,9 @@ impl Berth {
                     unseen_over_bytes: 0,
                 },
             }),
+            place: Mutex::new(VaultPlace::Keyring),
+            network: Mutex::default(),
+            requests: Mutex::default(),
             asked: Mutex::default(),
             tickets: Mutex::default(),
             updates: Mutex::default(),
@@ -219,8 +234,8 @@ impl Backend for Scripted {
             Request::Act(_) => to_value(script.step(Phase::Completed)),
             Request::CancelRun(_) => to_value(Script::summary(Phase::Cancelled)),
             Request::ListResults(_) => to_value(script.results()),
-            Request::CreateAgent(_) => to_value(agent()),
-            Request::ListAgents(_) => to_value([agent()]),
+            Request::CreateAgent(_) => to_value(script.agent()),
+            Request::ListAgents(_) => to_value([script.agent()]),
             Request::ListImages(_) => to_value(images()),
             Request::BuildImage(_) => to_value(&images()[0]),
             Request::Doctor(_) => to_value(script.doctor()),
@@ -234,7 +249,7 @@ impl Backend for Scripted {
                 tickets.insert(ticket.clone(), open.target);
                 to_value(StreamTicket { ticket })
             }
-            other => panic!("the command line does not ask this yet: {other:?}"),
+            other => return script.access(other),
         };
         Ok(reply.unwrap())
     }
@@ -410,6 +425,25 @@ impl Script {
         }
     }
 
+    fn agent(&self) -> AgentView {
+        AgentView {
+            agent: "0195510f-5a00-7000-8000-000000000004".parse::<AgentId>().unwrap(),
+            name: "script".to_owned(),
+            image: "script".to_owned(),
+            launch: wire::task::Launch::default(),
+            call_sign: "SC".to_owned(),
+            description: "Carries out the fenced blocks of a task.".to_owned(),
+            limits: Limits { pids: 100, ..Limits::default() },
+            review: ReviewGate::Skip,
+            home: "berth-home-script".to_owned(),
+            busy: Some(task_id()),
+            colour: wire::view::AgentColour::Cyan,
+            network: self.network.lock().unwrap().clone(),
+            secrets: access::secrets_of_agent(),
+            actions: Vec::new(),
+        }
+    }
+
     fn doctor(&self) -> DoctorReport {
         let check = |name: &str, verdict, message: &str, hint: &str| CheckView {
             name: name.to_owned(),
@@ -449,25 +483,6 @@ fn draft() -> TaskDraft {
             content: AttachmentContent::Path { path: "/tmp/data.csv".to_owned() },
         }],
         warnings: vec!["The front matter has a key that means nothing: `colour`.".to_owned()],
-    }
-}
-
-fn agent() -> AgentView {
-    AgentView {
-        agent: "0195510f-5a00-7000-8000-000000000004".parse::<AgentId>().unwrap(),
-        name: "script".to_owned(),
-        image: "script".to_owned(),
-        launch: wire::task::Launch::default(),
-        call_sign: "SC".to_owned(),
-        description: "Carries out the fenced blocks of a task.".to_owned(),
-        limits: Limits { pids: 100, ..Limits::default() },
-        review: ReviewGate::Skip,
-        home: "berth-home-script".to_owned(),
-        busy: Some(task_id()),
-        colour: wire::view::AgentColour::Cyan,
-        network: wire::network::NetworkPolicy::default(),
-        secrets: Vec::new(),
-        actions: Vec::new(),
     }
 }
 

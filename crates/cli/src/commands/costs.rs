@@ -1,0 +1,112 @@
+//! Money: what was spent, budgets, prices.
+
+use anyhow::Context;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use wire::{
+    ErrorCode, ErrorView,
+    call::{ListPrices, SetBudget, SetPrice, ShowCosts},
+    cost::{BudgetScope, Rates},
+};
+
+use crate::{
+    arguments::{self, Amount, Costs, CostsCommand, Scope, Span},
+    clock::now,
+    connection::Connection,
+    exit::Exit,
+    show::{Format, Printer, costs, warn},
+};
+
+/// `berth costs [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`, `berth costs budget|prices|price`
+pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printer) -> anyhow::Result<Exit> {
+    let Costs { command, by, span, csv } = costs;
+    if csv && printer.format == Format::Json {
+        let message = "CSV and JSON are two formats, and there is one output.";
+        return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint("Leave out --csv or --json.").into());
+    }
+    match command {
+        None => {
+            let (from, until) = span_of(&span, now())?;
+            let view = connection.call(ShowCosts { from, until, by }).await?;
+            if csv {
+                printer.reply(&view, |_| costs::csv(&view))?;
+                if let Some(more) = costs::left_out(&view) {
+                    warn(&more);
+                }
+            } else {
+                printer.reply(&view, |ink| costs::costs(&view, ink))?;
+            }
+        }
+        Some(CostsCommand::Budget(budget)) => {
+            let view = connection.call(budget_of(budget)).await?;
+            printer.reply(&view, |ink| costs::budgets(&view.budgets, ink))?;
+        }
+        Some(CostsCommand::Prices) => {
+            let prices = connection.call(ListPrices {}).await?;
+            printer.reply(&prices, |ink| costs::prices(&prices, ink))?;
+        }
+        Some(CostsCommand::Price(price)) => {
+            let prices = connection.call(price_of(price)).await?;
+            printer.reply(&prices, |ink| costs::prices(&prices, ink))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// From when on, and before when.
+fn span_of(span: &Span, now: Timestamp) -> anyhow::Result<(Option<Timestamp>, Option<Timestamp>)> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let Span { today: is_today, month: is_month, from, until } = *span;
+    let from = if is_today {
+        Some(today)
+    } else if is_month {
+        Some(today.first_of_month())
+    } else {
+        from
+    };
+    // That day is part of it.
+    let until = until.map(Date::tomorrow).transpose().context("there is no day after that one")?;
+    let begin = |day: Date| anyhow::Ok(day.to_zoned(TimeZone::UTC).context("there is no such day")?.timestamp());
+    Ok((from.map(begin).transpose()?, until.map(begin).transpose()?))
+}
+
+fn budget_of(budget: arguments::SetBudget) -> SetBudget {
+    let Scope { run, agent, project, each_run: _ } = budget.scope;
+    let scope = match (run, agent, project) {
+        (Some(run), _, _) => BudgetScope::Run { run },
+        (None, Some(agent), _) => BudgetScope::Agent { agent },
+        (None, None, Some(project)) => BudgetScope::Project { project },
+        (None, None, None) => BudgetScope::EachRun,
+    };
+    let limit = match budget.amount {
+        Amount::None => None,
+        Amount::Dollars(limit) => Some(limit),
+    };
+    SetBudget { scope, limit }
+}
+
+fn price_of(price: arguments::SetPrice) -> SetPrice {
+    let arguments::SetPrice { model, input, output, cache_read, cache_write, none: _ } = price;
+    let rates = input.zip(output).map(|(input, output)| Rates { input, cache_read, cache_write, output });
+    SetPrice { model, rates }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_months_begin_at_midnight_utc_and_the_last_day_counts() {
+        let now: Timestamp = "2026-03-17T23:30:00Z".parse().unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let none = || Span { today: false, month: false, from: None, until: None };
+        assert_eq!(span_of(&none(), now).unwrap(), (None, None));
+        assert_eq!(span_of(&Span { today: true, ..none() }, now).unwrap(), (Some(at("2026-03-17T00:00:00Z")), None));
+        assert_eq!(span_of(&Span { month: true, ..none() }, now).unwrap(), (Some(at("2026-03-01T00:00:00Z")), None));
+        let (from, until) = (Some("2026-02-01".parse().unwrap()), Some("2026-02-28".parse().unwrap()));
+        assert_eq!(
+            span_of(&Span { from, until, ..none() }, now).unwrap(),
+            (Some(at("2026-02-01T00:00:00Z")), Some(at("2026-03-01T00:00:00Z")))
+        );
+        assert!(span_of(&Span { until: Some(Date::MAX), ..none() }, now).is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! What the scripted Berth answers about secrets, the network and money.
+
+use serde_json::{Value, to_value};
+use wire::{
+    ErrorCode, ErrorView, MicroUsd, Request,
+    call::{Deleted, ListRequests},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView, Rates, Spent, TokenCounts},
+    network::RequestView,
+    secret::{EnvEntry, GrantView, Provider, SecretBinding, SecretView, SecretWay, SecretsView},
+    view::AgentSecretView,
+};
+
+use super::{Script, run_id};
+
+/// The name of the secret that cannot be kept.
+pub(crate) const LOCKED: &str = "LOCKED";
+
+impl Script {
+    pub(super) fn access(&self, request: Request) -> Result<Value, ErrorView> {
+        let reply = match request {
+            Request::ListSecrets(_) | Request::ImportEnvFile(_) => to_value(self.secrets()),
+            Request::SetSecret(set) if set.name == LOCKED => {
+                return Err(ErrorView::new(ErrorCode::Keyring, "The keyring is locked.").hint("Unlock it."));
+            }
+            Request::SetSecret(set) => to_value(self.secret(&set.name)),
+            Request::RenameSecret(rename) => to_value(self.secret(&rename.name)),
+            Request::DeleteSecret(delete) if delete.confirm == delete.secret => to_value(Deleted {}),
+            Request::DeleteSecret(delete) => {
+                let message = format!("`{}` is not the name of this secret, so it was not deleted.", delete.confirm);
+                return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint("Type it once more."));
+            }
+            Request::GrantSecret(grant) => to_value(self.secret(&grant.secret)),
+            Request::RevokeSecret(revoke) => to_value(self.secret(&revoke.secret)),
+            Request::PreviewEnvFile(_) => to_value(entries()),
+            Request::ListRequests(list) => to_value(self.requests_of(&list)),
+            Request::ShowCosts(show) => to_value(CostsView { from: show.from, until: show.until, ..costs(show.by) }),
+            Request::SetBudget(_) => to_value(costs(CostKey::Agent)),
+            Request::ListPrices(_) | Request::SetPrice(_) => to_value(prices()),
+            Request::UpdateAgent(update) => {
+                if let Some(network) = update.network {
+                    *self.network.lock().unwrap() = network;
+                }
+                to_value(self.agent())
+            }
+            other => panic!("the command line does not ask this yet: {other:?}"),
+        };
+        Ok(reply.unwrap())
+    }
+
+    fn secrets(&self) -> SecretsView {
+        let place = self.place.lock().unwrap().clone();
+        let gateway = SecretBinding::Provider {
+            provider: Provider::Openai,
+            base_url: Some("http://127.0.0.1:8080/v1".to_owned()),
+        };
+        let grant = |agent_name: &str, way, variable: &str| GrantView {
+            agent: self.agent().agent,
+            agent_name: agent_name.to_owned(),
+            way,
+            variable: variable.to_owned(),
+        };
+        let key = SecretView {
+            used_at: Some(self.at),
+            grants: vec![
+                grant("coder", SecretWay::Brokered, "ANTHROPIC_API_KEY"),
+                grant("tester", SecretWay::Injected, "KEY"),
+            ],
+            ..self.secret("ANTHROPIC_API_KEY")
+        };
+        let local = SecretView { binding: gateway, ..self.secret("local") };
+        let token = SecretView { binding: SecretBinding::Unbound, ..self.secret("GITHUB_TOKEN") };
+        SecretsView { place, secrets: vec![key, token, local] }
+    }
+
+    fn secret(&self, name: &str) -> SecretView {
+        SecretView {
+            secret: "0195510f-5a00-7000-8000-000000000005".parse().unwrap(),
+            name: name.to_owned(),
+            binding: SecretBinding::Provider { provider: Provider::Anthropic, base_url: None },
+            created_at: self.at,
+            replaced_at: self.at,
+            used_at: None,
+            grants: Vec::new(),
+        }
+    }
+
+    fn requests_of(&self, list: &ListRequests) -> Vec<RequestView> {
+        let requests = self.requests.lock().unwrap();
+        let is_before = |request: &&RequestView| list.before_seq.is_none_or(|before| request.seq < before);
+        let is_of_run = |request: &&RequestView| list.run == Some(request.run);
+        requests.iter().rev().filter(is_before).filter(is_of_run).take(list.limit as usize).cloned().collect()
+    }
+}
+
+pub(super) fn secrets_of_agent() -> Vec<AgentSecretView> {
+    vec![AgentSecretView {
+        name: "ANTHROPIC_API_KEY".to_owned(),
+        binding: SecretBinding::Provider { provider: Provider::Anthropic, base_url: None },
+        way: SecretWay::Brokered,
+        variable: "ANTHROPIC_API_KEY".to_owned(),
+    }]
+}
+
+fn entries() -> Vec<EnvEntry> {
+    let entry = |line, name: &str, is_known, problem: Option<&str>| EnvEntry {
+        line,
+        name: name.to_owned(),
+        binding: SecretBinding::Unbound,
+        is_known,
+        problem: problem.map(str::to_owned),
+    };
+    vec![
+        EnvEntry {
+            binding: SecretBinding::Provider { provider: Provider::Openai, base_url: None },
+            ..entry(1, "OPENAI_API_KEY", false, None)
+        },
+        entry(2, "GITHUB_TOKEN", true, None),
+        entry(4, "BROKEN", false, Some("It has a `$`, and Berth fills no variables in.")),
+        entry(5, "", false, Some("It is no assignment of one line.")),
+    ]
+}
+
+fn spent(micros: i64, requests: u64, unpriced: u64) -> Spent {
+    let tokens = TokenCounts { input: 1_200, cache_read: 30_000, cache_write: 400, output: 560, reasoning: 60 };
+    Spent { amount: MicroUsd(micros), requests, unpriced, at_least: 0, tokens }
+}
+
+fn costs(by: CostKey) -> CostsView {
+    let line = |label: &str, spent| CostLine { label: label.to_owned(), run: Some(run_id()), task: Some(12), spent };
+    CostsView {
+        from: None,
+        until: None,
+        total: spent(1_934_567, 7, 3),
+        by,
+        lines: vec![
+            line("coder", spent(1_920_001, 3, 0)),
+            line("=cmd|'/c calc'!A1", spent(14_566, 2, 1)),
+            line("a \"quoted\", odd one", spent(0, 2, 2)),
+        ],
+        lines_total: 4,
+        today: spent(250_000, 1, 0),
+        budgets: vec![
+            BudgetView {
+                scope: BudgetScope::EachRun,
+                label: "Budget of each run".to_owned(),
+                limit: MicroUsd(5_000_000),
+                spent: None,
+                reserved: MicroUsd(0),
+            },
+            BudgetView {
+                scope: BudgetScope::Agent { agent: "coder".to_owned() },
+                label: "Month's budget of the agent coder".to_owned(),
+                limit: MicroUsd(1_500_500),
+                spent: Some(spent(1_920_001, 3, 0)),
+                reserved: MicroUsd(1_250),
+            },
+        ],
+        prices_from: "2026-02-20".to_owned(),
+    }
+}
+
+fn prices() -> Vec<PriceView> {
+    let rates = Rates {
+        input: MicroUsd(3_000_000),
+        cache_read: Some(MicroUsd(300_000)),
+        cache_write: None,
+        output: MicroUsd(15_000_000),
+    };
+    vec![PriceView { model: "anthropic/claude-sonnet-4-5".to_owned(), rates }]
+}

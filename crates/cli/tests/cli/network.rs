@@ -1,0 +1,166 @@
+//! What agents may reach, and what their sandboxes asked for.
+
+use jiff::SignedDuration;
+use serde_json::Value;
+use wire::{
+    MicroUsd, Request,
+    cost::{TokenCounts, UsageView},
+    ids::SandboxId,
+    network::{GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
+    view::AgentView,
+};
+
+use crate::scripted::{Berth, run_id, step_id, task_id};
+
+fn grant(host: &str, port: Option<u16>, reach: GrantReach) -> HostGrant {
+    HostGrant { host: host.to_owned(), port, reach }
+}
+
+fn policies(berth: &Berth) -> Vec<NetworkPolicy> {
+    let asked = berth.script.asked.lock().unwrap();
+    let policy = |request: &Request| match request {
+        Request::UpdateAgent(update) => update.network.clone(),
+        _ => None,
+    };
+    asked.iter().filter_map(policy).collect()
+}
+
+fn request(berth: &Berth, seq: i64, outcome: RequestOutcome, usage: Option<UsageView>) -> RequestView {
+    RequestView {
+        seq,
+        at: berth.script.at + SignedDuration::from_secs(seq),
+        sandbox: "0195510f-5a00-7000-8000-000000000006".parse::<SandboxId>().unwrap(),
+        task: task_id(),
+        run: run_id(),
+        step: step_id(),
+        agent: "0195510f-5a00-7000-8000-000000000004".parse().unwrap(),
+        kind: if usage.is_some() { RequestKind::Model } else { RequestKind::Tunnel },
+        method: if usage.is_some() { "POST" } else { "CONNECT" }.to_owned(),
+        host: if usage.is_some() { "api.anthropic.com" } else { "example.com" }.to_owned(),
+        port: 443,
+        path: if usage.is_some() { "/v1/messages" } else { "" }.to_owned(),
+        outcome,
+        status: usage.is_some().then_some(200),
+        sent_bytes: 1_300,
+        received_bytes: 70_000,
+        duration_ms: Some(1_200),
+        secret: usage.is_some().then(|| "ANTHROPIC_API_KEY".to_owned()),
+        usage,
+    }
+}
+
+fn usage(cost: Option<i64>, is_at_least: bool) -> UsageView {
+    let tokens = TokenCounts { input: 12, cache_read: 3_000, cache_write: 40, output: 560, reasoning: 60 };
+    UsageView { model: "claude-sonnet-4-5".to_owned(), tokens, is_at_least, cost: cost.map(MicroUsd) }
+}
+
+#[tokio::test]
+async fn requests_are_listed_with_what_became_of_them_and_what_they_cost() {
+    let berth = Berth::start().await;
+    let refused = RequestOutcome::Refused { reason: "example.com is not on the agent's list.".to_owned() };
+    let cut = RequestOutcome::Cut { reason: "the program went".to_owned() };
+    *berth.script.requests.lock().unwrap() = vec![
+        request(&berth, 1, RequestOutcome::Done, Some(usage(Some(12_345), false))),
+        request(&berth, 2, refused, None),
+        request(&berth, 3, cut, Some(usage(Some(49), true))),
+        request(&berth, 4, RequestOutcome::Open, Some(usage(None, false))),
+    ];
+    insta::assert_snapshot!("words_requests", berth.berth(&["requests", "12"]).await.well().text());
+    let refused = berth.berth(&["requests", "12", "--refused", "--json"]).await.well();
+    let views: Vec<RequestView> = refused.json();
+    assert_eq!(views.iter().map(|view| view.seq).collect::<Vec<_>>(), [2]);
+    insta::assert_json_snapshot!("json_requests", refused.json::<Value>());
+}
+
+#[tokio::test]
+async fn what_was_refused_long_before_is_found() {
+    let berth = Berth::start().await;
+    let refused = || RequestOutcome::Refused { reason: "no".to_owned() };
+    let outcome = |seq| if seq <= 2 { refused() } else { RequestOutcome::Done };
+    *berth.script.requests.lock().unwrap() = (1..=2_500).map(|seq| request(&berth, seq, outcome(seq), None)).collect();
+    let found: Vec<RequestView> = berth.berth(&["requests", "12", "--refused", "--json"]).await.well().json();
+    assert_eq!(found.iter().map(|view| view.seq).collect::<Vec<_>>(), [2, 1]);
+    let ended = berth.berth(&["requests", "12", "--limit", "3"]).await.well();
+    assert_eq!(ended.text().lines().count(), 4, "{}", ended.text());
+    assert!(ended.stderr.contains("--limit"), "{}", ended.stderr);
+    let ended = berth.berth(&["requests", "12", "--refused"]).await.well();
+    assert_eq!(ended.stderr, "");
+}
+
+#[tokio::test]
+async fn a_run_that_asked_for_nothing_says_so() {
+    let berth = Berth::start().await;
+    assert_eq!(berth.berth(&["requests", "12"]).await.well().text(), "No requests.\n");
+    assert_eq!(berth.berth(&["requests", "99"]).await.status, 1);
+}
+
+#[tokio::test]
+async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
+    let berth = Berth::start().await;
+    let public = |host, port| grant(host, port, GrantReach::Public);
+    *berth.script.network.lock().unwrap() = NetworkPolicy::Allowlist {
+        hosts: vec![public("example.com", None), public("old.org", Some(8443)), public("old.org", Some(80))],
+    };
+    let edit = ["agents", "edit", "script", "--allow", "*.new.org", "--disallow", "Old.org:8443"];
+    let ended = berth.berth(&edit).await.well();
+    insta::assert_snapshot!("words_agent", ended.text());
+    let listed = vec![public("example.com", None), public("old.org", Some(80)), public("*.new.org", None)];
+    berth.berth(&["agents", "edit", "script", "--network", "open"]).await.well();
+    berth
+        .berth(&["agents", "edit", "script", "--allow", "example.com", "--allow", "[::1]:80", "--private"])
+        .await
+        .well();
+    berth.berth(&["agents", "edit", "script", "--network", "closed"]).await.well();
+    let private = |host, port| grant(host, port, GrantReach::Private);
+    let further = vec![
+        public("old.org", Some(80)),
+        public("*.new.org", None),
+        private("example.com", None),
+        private("::1", Some(80)),
+    ];
+    assert_eq!(
+        policies(&berth),
+        [
+            NetworkPolicy::Allowlist { hosts: listed.clone() },
+            NetworkPolicy::Open { hosts: listed },
+            NetworkPolicy::Open { hosts: further },
+            NetworkPolicy::Closed,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_to_a_list_is_refused() {
+    let berth = Berth::start().await;
+    for arguments in [["--disallow", "example.com"].as_slice(), &["--network", "closed", "--allow", "example.com"]] {
+        let ended = berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await;
+        assert_eq!(ended.status, 1, "{arguments:?}");
+        assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
+    }
+    *berth.script.network.lock().unwrap() = NetworkPolicy::Closed;
+    assert_eq!(berth.berth(&["agents", "edit", "script", "--allow", "example.com"]).await.status, 1);
+    assert_eq!(berth.berth(&["agents", "edit", "nobody", "--allow", "example.com"]).await.status, 1);
+    for arguments in [["--private"].as_slice(), &["--allow", "https://example.com"], &["--network", "bridge"]] {
+        let ended = berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await;
+        assert_eq!(ended.status, 2, "{arguments:?}");
+    }
+    assert_eq!(policies(&berth), []);
+}
+
+#[tokio::test]
+async fn another_change_leaves_the_network_as_it_is() {
+    let berth = Berth::start().await;
+    berth.berth(&["agents", "edit", "script", "--time", "5m"]).await.well();
+    let asked = berth.script.asked.lock().unwrap().clone();
+    let [Request::UpdateAgent(update)] = asked.as_slice() else { panic!("{asked:?}") };
+    assert_eq!((update.network.as_ref(), update.limits.wall_clock_s), (None, Some(300)));
+}
+
+#[tokio::test]
+async fn one_agent_is_shown_alone() {
+    let berth = Berth::start().await;
+    let view: AgentView = berth.berth(&["agents", "show", "script", "--json"]).await.well().json();
+    assert_eq!(view.name, "script");
+    let ended = berth.berth(&["agents", "show", "nobody"]).await;
+    assert_eq!((ended.status, ended.text()), (1, ""));
+}
