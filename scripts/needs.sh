@@ -205,12 +205,24 @@ need_wasm_bindgen() {
     work "Building wasm-bindgen $version" cargo install --quiet --debug --root "$DEV/tools" "wasm-bindgen-cli@$version"
 }
 
+# A real agent for tests, of one version: its program for this machine, from the registry of npm. Nothing of it is run while it is
+# fetched.
+TEST_CLAUDE=2.1.329
+need_claude() {
+    local agents=$DEV/agents
+    is_stamped test-claude "$TEST_CLAUDE" && return
+    work "Fetching claude $TEST_CLAUDE for the tests" npm install --prefix "$agents" --ignore-scripts --no-audit --no-fund \
+        --no-save "@anthropic-ai/claude-code@$TEST_CLAUDE"
+    stamp test-claude "$TEST_CLAUDE"
+}
+
 # setup_for PURPOSE…: all of the above, then the engine where it is asked for.
 setup_for() {
     need "$@"
     need_rust
     need_node
     need_wasm_bindgen
+    [[ " $* " != *' test '* ]] || need_claude
     if [[ " $* " == *' engine '* ]]; then
         need_engine
         need_base_image

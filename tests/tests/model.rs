@@ -171,12 +171,12 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
                 while not os.path.exists('go'):\n    \
                     __import__('time').sleep(0.05)";
     let created = ask(&app, "script", &asks_once(look)).await;
-    let ready = app.leaves_file(&created, "ready").await;
+    let workspace = app.leaves_file(&created, "ready").await;
     for container in app.containers() {
         assert_eq!(has_it(container.to_string().as_bytes()), None, "in a container's configuration");
     }
     is_nowhere(&app, &created).await;
-    std::fs::write(ready.with_file_name("go"), b"").unwrap();
+    std::fs::write(workspace.join("go"), b"").unwrap();
     let (phase, printed) = ends(&app, &created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("What else?"), "{printed}");
@@ -184,7 +184,7 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
     assert_eq!(seen.len(), 1, "{seen:#?}");
     assert!(seen[0].had_expected_key, "the gateway put the key in the placeholder's place");
     is_nowhere(&app, &created).await;
-    let look = std::fs::read_to_string(ready.with_file_name("look.txt")).unwrap();
+    let look = std::fs::read_to_string(workspace.join("look.txt")).unwrap();
     assert!(look.contains("sk-ant-api03-"), "the placeholder has the provider's shape: {look}");
 
     let requests = requests(&app, &created).await;
@@ -245,11 +245,11 @@ async fn an_injected_value_is_the_processs_alone() {
                   touch ready; while [ ! -e go ]; do sleep 0.05; done\n\
                   ```\n";
     let created = ask(&app, "script", prompt).await;
-    let ready = app.leaves_file(&created, "ready").await;
+    let workspace = app.leaves_file(&created, "ready").await;
     let containers = app.containers();
     assert_eq!(containers.len(), 1);
     assert_eq!(has_it(containers[0].to_string().as_bytes()), None, "in the container's configuration");
-    std::fs::write(ready.with_file_name("go"), b"").unwrap();
+    std::fs::write(workspace.join("go"), b"").unwrap();
     let (phase, printed) = ends(&app, &created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("it is there") && printed.contains("no route"), "{printed}");
@@ -277,7 +277,7 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
         port = server.port()
     );
     let created = ask(&app, "script", &prompt).await;
-    let asked = app.leaves_file(&created, "asked").await;
+    let workspace = app.leaves_file(&created, "asked").await;
     let refused = until("the refusal to be listed", RUN_TIME_MAX, async || requests(&app, &created).await.pop()).await;
     assert!(
         matches!(&refused.outcome, RequestOutcome::Refused { reason } if reason.contains("not on this agent's list")),
@@ -285,8 +285,8 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
     );
     let grant = HostGrant { host: refused.host.clone(), port: Some(refused.port), reach: GrantReach::Private };
     let agent = app.call(AllowHost { agent: "script".to_owned(), grant: grant.clone() }).await.unwrap();
-    assert_eq!(agent.network.hosts(), [grant]);
-    std::fs::write(asked.with_file_name("go"), b"").unwrap();
+    assert_eq!(agent.network.hosts(), [HostGrant { host: "127.0.0.1".to_owned(), ..grant }], "as it is compared");
+    std::fs::write(workspace.join("go"), b"").unwrap();
     let (_, printed) = ends(&app, &created).await;
     assert!(printed.contains("first 403"), "{printed}");
     // The policy lets it through now; without a key the server itself says no.
@@ -361,14 +361,15 @@ async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
     assert_eq!(ends(&app, &created).await.0, Phase::Cancelled);
 }
 
-/// The real `claude`, as it was installed for tests; alone in an image.
-fn claude() -> (OwnImage, Launch) {
+/// The real `claude`, as it was installed for tests; alone in an image of the test's own.
+fn claude(name: &str) -> (OwnImage, Launch) {
     let machine = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
     let package = format!("target/dev/agents/node_modules/@anthropic-ai/claude-code-{machine}/claude");
     let program = repository().join(package);
     assert!(program.exists(), "`./dev setup` fetches it to {program}");
-    let dockerfile = "FROM debian:bookworm-slim\nCOPY claude /usr/local/bin/claude\n";
-    let image = OwnImage::build_with("claude", dockerfile, &[("claude", program.as_str())]);
+    // Of another id for each name: what is made of an image goes with it.
+    let dockerfile = format!("FROM debian:bookworm-slim\nCOPY claude /usr/local/bin/claude\nLABEL of={name}\n");
+    let image = OwnImage::build_with(name, &dockerfile, &[("claude", program.as_str())]);
     let script = "exec claude -p \"$(cat)\" --model claude-sonnet-4-5 --output-format stream-json --verbose --dangerously-skip-permissions";
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     (image, Launch::Command { argv })
@@ -397,7 +398,7 @@ async fn a_real_claude_works_without_a_network_and_its_own_count_is_the_gateways
     let write = || Act::WriteFile { path: "/workspace/hello.txt".to_owned(), content: "from a model".to_owned() };
     let server = ModelServer::start(KEY, ModelScript::new(write())).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
-    let (image, launch) = claude();
+    let (image, launch) = claude("claude-counts");
     claude_agent(&app, &image, launch).await;
     let created = ask(&app, "claude", "Write hello.txt.").await;
     let (phase, printed) = ends(&app, &created).await;
@@ -431,7 +432,7 @@ async fn a_real_claude_works_without_a_network_and_its_own_count_is_the_gateways
 async fn a_real_claude_gets_over_refusals_cuts_and_slowness() {
     let server = ModelServer::start(KEY, says("Which one?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
-    let (image, launch) = claude();
+    let (image, launch) = claude("claude-gets-over");
     claude_agent(&app, &image, launch).await;
     let status = |status| ModelFault::Status { status, times: 2, retry_after: Some(Duration::from_secs(1)) };
     for (name, fault) in [
@@ -465,7 +466,7 @@ async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of
     let server = ModelServer::start(KEY, slow()).await.unwrap();
     let mut app = TestApp::start_with(&[("BERTH_LOG", "trace")]).await;
     grant(&app, &server, SecretWay::Brokered).await;
-    let (image, launch) = claude();
+    let (image, launch) = claude("claude-goes-on");
     claude_agent(&app, &image, launch).await;
     for how in ["closed", "killed"] {
         server.set_script(slow());
