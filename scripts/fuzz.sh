@@ -6,6 +6,7 @@ FUZZ=$PWD/target/fuzz
 FUZZ_PROGRAM=$PWD/target/debug/examples/fuzz
 # How long each target runs in `./dev test`, and how many at a time, in seconds and processes. Longer beside tests that come first.
 FUZZ_SECONDS=60
+# shellcheck disable=SC2034 # suite.sh reads it
 FUZZ_SECONDS_BESIDE=90
 FUZZ_AT_ONCE=2
 # Of the run in the background, once one has begun.

@@ -201,8 +201,9 @@ need_wasm_bindgen() {
     version=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' Cargo.lock)
     [[ -n $version ]] || die "Cargo.lock names no wasm-bindgen"
     [[ $(wasm-bindgen --version 2>/dev/null) == "wasm-bindgen $version" ]] && return
-    # Not --locked: its own lock file asks for versions that a mirror may not have yet.
-    work "Building wasm-bindgen $version" cargo install --quiet --debug --root "$DEV/tools" "wasm-bindgen-cli@$version"
+    # Not --locked: its own lock file asks for versions that a mirror may not have yet. Without TLS, which its runner of tests wants.
+    work "Building wasm-bindgen $version" env CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --debug --no-default-features \
+        --bin wasm-bindgen --root "$DEV/tools" "wasm-bindgen-cli@$version"
 }
 
 # A real agent for tests, of one version: its program for this machine, from the registry of npm. Nothing of it is run while it is

@@ -89,12 +89,29 @@ part_setup() { (setup_for build engine test) || failed setup; }
 
 part_build() { (build_all dev) || failed build; }
 
+# From here on clippy's driver compiles what is ours, and lints it as it does. By itself clippy would read every crate that ours are made
+# of once more, which takes longer than all its lints (docs/decisions/0008-lints-while-compiling.md).
+lint_along() { export RUSTC_WORKSPACE_WRAPPER=clippy-driver; }
+
+# lints CARGO ARGS…: fails where clippy has anything to say. What it said while it compiled cargo keeps, and says again each time.
+lints() {
+    local cargo=$1 said status=0
+    shift
+    if [[ -z ${RUSTC_WORKSPACE_WRAPPER:-} ]]; then
+        "$cargo" clippy --quiet "$@" -- -D warnings
+        return
+    fi
+    said=$("$cargo" build --quiet "$@" 2>&1) || status=$?
+    printf '%s\n' "$said"
+    [[ $status == 0 && -z $said ]]
+}
+
 check() {
     local wasm=(--target wasm32-unknown-unknown)
     checked "rustfmt" cargo fmt --all --check
-    checked "clippy" cargo clippy --quiet --all-targets -- -D warnings
-    checked "wasm check, with clippy" cargo clippy --quiet -p wire -p ui "${wasm[@]}" -- -D warnings
-    checked "clippy of the fuzzer" cargo_fuzz clippy --quiet -- -D warnings
+    checked "clippy" lints cargo --all-targets
+    checked "wasm check, with clippy" lints cargo -p wire -p ui "${wasm[@]}"
+    checked "clippy of the fuzzer" lints cargo_fuzz
     if has shellcheck; then checked "shellcheck" shellcheck -x dev scripts/*.sh .ci/run; fi
     mapfile -t house < <(targets check)
     cargo_tests "house" "${house[@]}"
@@ -110,8 +127,9 @@ part_unit() {
     cargo_tests "documentation tests" --doc
 }
 
-# The interface's reducers and views, natively: outside the default members, so with a build of its own.
-part_interface() { cargo_tests "interface tests" -p ui; }
+# The interface's reducers and views, natively: outside the default members, but with the whole workspace's features, so that it shares
+# what the others are made of.
+part_interface() { cargo_tests "interface tests" --workspace --bin ui; }
 
 part_scripts() {
     python_tests "script image" agent-images/script
@@ -183,6 +201,8 @@ suite() {
     done
     BERTH_GUEST=$PWD/target/$(guest_target)/guest/berth-guest
     export BERTH_GUEST PATH=$DEV/tools/bin:$PATH:$RUST_BIN
+    # A check alone is quickest where nothing is compiled.
+    [[ ${parts[*]} == check ]] || lint_along
     # From nothing: what a second build would gain by costs more than it is worth to one that may be the only one.
     [[ -d target/debug/incremental ]] || export CARGO_INCREMENTAL=0
     printf -v table '%-10s %8s %8s %8s\n' part seconds passed failed

@@ -14,7 +14,7 @@ DOC_TWICE = "   Doc-tests a\ntest result: ok. 1 passed; 0 failed;\ntest result: 
 
 
 class Counting(unittest.TestCase):
-    def suite(self, says, status):
+    def suite(self, says, status, part="cargo_tests trial"):
         """The last line and the exit status of a suite of one part, whose cargo `says` that and ends so."""
         with tempfile.TemporaryDirectory() as folder:
             cargo = Path(folder, "cargo")
@@ -25,7 +25,7 @@ class Counting(unittest.TestCase):
                 cd '{CHECKOUT}'
                 source scripts/say.sh; source scripts/needs.sh; source scripts/suite.sh
                 DEV='{folder}'; mkdir "$DEV/log"
-                part_trial() {{ cargo_tests trial; }}
+                part_trial() {{ {part}; }}
                 suite trial
             """
             done = subprocess.run(
@@ -57,6 +57,12 @@ class Counting(unittest.TestCase):
     def test_documentation_tests_with_two_results_hide_no_failure(self):
         self.assertEqual(self.suite(DOC_TWICE, 0), ("3 passed, 0 failed", 0))
         self.assertEqual(self.suite(DOC_TWICE + BROKEN, 101), ("5 passed, 1 failed", 1))
+
+    def test_whatever_clippy_says_of_what_it_compiles_counts_as_failed(self):
+        lints = "checked clippy lints cargo --all-targets"
+        self.assertEqual(self.suite("", 0, lints), ("1 passed, 0 failed", 0))
+        self.assertEqual(self.suite("warning: this could be simpler\n", 0, lints), ("0 passed, 1 failed", 1))
+        self.assertEqual(self.suite("", 101, lints), ("0 passed, 1 failed", 1))
 
 
 if __name__ == "__main__":

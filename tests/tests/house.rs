@@ -160,6 +160,29 @@ fn the_rule_of_the_edges_can_fail() {
     assert_eq!(forbidden(&packages, &without_cli, DECIDED), ["cli is no crate of the design"]);
 }
 
+/// Every crate from outside that is compiled here, with its features. `edges` are those that cargo is to follow.
+fn compiled(edges: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--prefix=none", "--format={p} [{f}]", "--edges", edges])
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // What was listed before is marked.
+    let crates = text.lines().map(|line| line.trim_end_matches(" (*)"));
+    crates.filter(|line| !line.contains("(/")).map(str::to_owned).collect()
+}
+
+/// One feature of one crate far down that tests alone ask for, and all above it is compiled twice: minutes of every build from nothing.
+#[test]
+fn the_programs_are_made_of_the_very_crates_that_their_tests_are() {
+    let with_tests = compiled("normal,build,dev");
+    assert!(with_tests.iter().any(|line| line.starts_with("tokio v") && line.contains("test-util")), "{with_tests:?}");
+    let others: Vec<String> = compiled("normal,build").difference(&with_tests).cloned().collect();
+    assert_eq!(others, Vec::<String>::new(), "tests/Cargo.toml is to name what tests alone want of these");
+}
+
 #[test]
 fn every_edge_beyond_the_design_has_its_decision_note() {
     for (from, to, note) in DECIDED {
