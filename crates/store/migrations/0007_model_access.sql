@@ -87,9 +87,12 @@ CREATE TABLE usage (
     reasoning      INTEGER NOT NULL,
     is_at_least    INTEGER NOT NULL,
     -- NULL where the price is not known: that is not zero.
-    cost_micro_usd INTEGER CHECK (cost_micro_usd >= 0)
+    cost_micro_usd INTEGER CHECK (cost_micro_usd >= 0),
+    -- Of what was set aside for it, what is not counted: where the reply was not counted whole, it may have cost that much more.
+    withheld_micro_usd INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX usage_by_time ON usage (at);
+CREATE INDEX usage_withheld ON usage (at) WHERE withheld_micro_usd > 0;
 
 -- The same by days (UTC, counted from 1970), kept by the trigger below: before each request to a model a month is summed up,
 -- and 100,000 rows are too many for that.

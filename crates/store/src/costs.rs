@@ -52,6 +52,9 @@ pub struct Used {
     pub spent: Spent,
     /// What was set aside for those that have not, whenever they came.
     pub reserved: MicroUsd,
+    /// What was set aside for those that have ended and were not counted whole, beyond what was counted of them: they may have cost that
+    /// much more. An agent that breaks its replies off does not get it back.
+    pub withheld: MicroUsd,
 }
 
 /// A span of time.
@@ -348,6 +351,21 @@ const RESERVED_IN_PROJECT: &str = select_reserved!(
 );
 const RESERVED: &str = select_reserved!("?1 IS NULL");
 
+/// What is held back for requests that were not counted whole and that a condition lets through.
+macro_rules! select_withheld {
+    ($condition:literal) => {
+        concat!(
+            "SELECT coalesce(sum(withheld_micro_usd), 0) FROM usage WHERE withheld_micro_usd > 0 AND at >= ?2 AND ",
+            $condition
+        )
+    };
+}
+
+const WITHHELD_IN_RUN: &str = select_withheld!("run = ?1");
+const WITHHELD_BY_AGENT: &str = select_withheld!("agent = ?1");
+const WITHHELD_IN_PROJECT: &str = select_withheld!("project = (SELECT id FROM projects WHERE name = ?1)");
+const WITHHELD: &str = select_withheld!("?1 IS NULL");
+
 impl Store {
     /// What was spent.
     pub async fn spent(&self, scope: &CostScope) -> Result<Spent, StoreError> {
@@ -358,14 +376,23 @@ impl Store {
     pub async fn used(&self, scope: &CostScope) -> Result<Used, StoreError> {
         let mut snapshot = self.snapshot().await?;
         let spent = spent(&mut *snapshot, scope).await?;
-        let (statement, key) = match scope {
-            CostScope::Run(run) => (RESERVED_IN_RUN, Some(run.to_string())),
-            CostScope::Agent { agent, .. } => (RESERVED_BY_AGENT, Some(agent.to_string())),
-            CostScope::Project { project, .. } => (RESERVED_IN_PROJECT, Some(project.clone())),
-            CostScope::All { .. } => (RESERVED, None),
+        let (reserved, withheld, key, since) = match scope {
+            CostScope::Run(run) => (RESERVED_IN_RUN, WITHHELD_IN_RUN, Some(run.to_string()), None),
+            CostScope::Agent { agent, since } => {
+                (RESERVED_BY_AGENT, WITHHELD_BY_AGENT, Some(agent.to_string()), Some(*since))
+            }
+            CostScope::Project { project, since } => {
+                (RESERVED_IN_PROJECT, WITHHELD_IN_PROJECT, Some(project.clone()), Some(*since))
+            }
+            CostScope::All { since } => (RESERVED, WITHHELD, None, Some(*since)),
         };
-        let reserved: i64 = sqlx::query_scalar(statement).bind(key).fetch_one(&mut *snapshot).await?;
-        Ok(Used { spent, reserved: MicroUsd(reserved) })
+        let reserved: i64 = sqlx::query_scalar(reserved).bind(key.clone()).fetch_one(&mut *snapshot).await?;
+        let withheld: i64 = sqlx::query_scalar(withheld)
+            .bind(key)
+            .bind(since.map_or(i64::MIN, column::from_time))
+            .fetch_one(&mut *snapshot)
+            .await?;
+        Ok(Used { spent, reserved: MicroUsd(reserved), withheld: MicroUsd(withheld) })
     }
 
     /// What was spent by each of these runs. A run that asked no model is not among them.
@@ -454,7 +481,8 @@ mod tests {
         let lines = CostKey::ALL.map(lines_by);
         let spent = [SPENT_IN_RUN, SPENT_BY_AGENT, SPENT_IN_PROJECT, SPENT, SPENT_IN_RUNS];
         let reserved = [RESERVED_IN_RUN, RESERVED_BY_AGENT, RESERVED_IN_PROJECT, RESERVED];
-        for statement in lines.into_iter().chain(spent).chain(reserved) {
+        let withheld = [WITHHELD_IN_RUN, WITHHELD_BY_AGENT, WITHHELD_IN_PROJECT, WITHHELD];
+        for statement in lines.into_iter().chain(spent).chain(reserved).chain(withheld) {
             let plan: Vec<(i64, i64, i64, String)> =
                 sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
                     .fetch_all(store.read())
@@ -464,7 +492,9 @@ mod tests {
                 let is_bounded = if step.contains("requests") {
                     step.contains("INDEX requests_open")
                 } else {
-                    !step.starts_with("SCAN usage") || step.starts_with("SCAN usage_")
+                    !step.starts_with("SCAN usage")
+                        || step.starts_with("SCAN usage_")
+                        || step.contains("INDEX usage_withheld")
                 };
                 assert!(is_bounded, "{step}: {statement}");
             }

@@ -438,9 +438,10 @@ async fn insert_usage(
     let counts = [tokens.input, tokens.cache_read, tokens.cache_write, tokens.output, tokens.reasoning];
     let is_cut = counts.into_iter().any(|count| count > TOKENS_MAX) || cost.is_some_and(|cost| cost > COST_MAX);
     let mut query = sqlx::query(
-        "INSERT INTO usage (request, at, task, run, step, agent, project, model, is_at_least, cost_micro_usd, input,
-                            cache_read, cache_write, output, reasoning)
-         SELECT seq, at, task, run, step, requests.agent, tasks.project, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+        "INSERT INTO usage (request, at, task, run, step, agent, project, model, is_at_least, cost_micro_usd,
+                            withheld_micro_usd, input, cache_read, cache_write, output, reasoning)
+         SELECT seq, at, task, run, step, requests.agent, tasks.project, ?2, ?3, ?4,
+                CASE WHEN ?3 THEN max(0, reserved_micro_usd - coalesce(?4, 0)) ELSE 0 END, ?5, ?6, ?7, ?8, ?9
          FROM requests JOIN tasks ON tasks.id = requests.task WHERE seq = ?1",
     )
     .bind(seq)

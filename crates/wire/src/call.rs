@@ -525,7 +525,7 @@ pub struct ListSecrets {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetSecret {
     /// Its name: 1 to [`SECRET_NAME_CHARS_MAX`](crate::secret::SECRET_NAME_CHARS_MAX) of letters, digits and `_`, `-`, `.`, beginning
-    /// with a letter.
+    /// with a letter or `_`.
     pub name: String,
     /// The value: one line of text.
     pub value: SecretText,

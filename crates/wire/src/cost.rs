@@ -202,7 +202,7 @@ pub struct BudgetView {
     /// What is spent of it; `None` for a budget of each run, which is looked at run by run.
     #[serde(default)]
     pub spent: Option<Spent>,
-    /// What requests under way may still take of it.
+    /// What requests under way may still take of it, and what those may have taken that were not counted whole.
     #[serde(default)]
     pub reserved: MicroUsd,
 }

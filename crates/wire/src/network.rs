@@ -113,7 +113,7 @@ pub struct RequestView {
     pub kind: RequestKind,
     /// The method; `CONNECT` for a tunnel.
     pub method: String,
-    /// The host as asked for, in the form in which it is compared.
+    /// The host; of what was refused, as it was asked for.
     pub host: String,
     /// The port.
     pub port: u16,

@@ -13,6 +13,7 @@ use gateway::{
     Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped, Ticket, Way,
 };
 use store::{NewRequest, RequestEnd, RequestEnding, RequestStart, StoreError};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 use vault::secrecy::SecretString;
 use wire::{
@@ -32,6 +33,10 @@ use crate::runner::attempt::Brief;
 /// Requests of a sandbox whose refusal or end is not yet written down; what comes beyond them is not listed, so that a flood of refusals
 /// costs neither memory nor disk.
 const UNWRITTEN_MAX: u32 = 512;
+/// Refusals of one sandbox that are listed in a minute. Each is a transaction on the disk, and an agent can cause thousands.
+const REFUSALS_PER_MINUTE_MAX: u32 = 240;
+/// The span in which they are counted.
+const REFUSALS_SPAN: Duration = Duration::from_mins(1);
 /// How often an end is tried to be written down. Then it stays open until the next start, which says that it is not known.
 const WRITE_TRIES: u32 = 60;
 /// Between two tries.
@@ -45,11 +50,20 @@ pub(super) struct Books {
     unwritten: Arc<AtomicU32>,
     /// The routes of the requests to models that are under way. A std mutex: held for a map operation, never over an await.
     routes: Mutex<HashMap<i64, String>>,
+    /// Since when refusals are counted, and how many were listed since. As above.
+    refusals: Mutex<(Instant, u32)>,
 }
 
 impl Books {
     pub(super) fn new(house: Arc<House>, brief: Arc<Brief>, sandbox: SandboxId) -> Self {
-        Self { house, brief, sandbox, unwritten: Arc::default(), routes: Mutex::default() }
+        Self {
+            house,
+            brief,
+            sandbox,
+            unwritten: Arc::default(),
+            routes: Mutex::default(),
+            refusals: Mutex::new((Instant::now(), 0)),
+        }
     }
 
     fn whose(&self) -> Whose {
@@ -116,6 +130,16 @@ impl Books {
         let start = RequestStart::Refused { reason: verdict.for_person(), status };
         self.write(&self.record(&asked, start)).await?;
         Err(stopped)
+    }
+
+    /// Whether one more refusal is listed in this minute.
+    fn takes_refusal(&self) -> bool {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.0.elapsed() >= REFUSALS_SPAN {
+            *refusals = (Instant::now(), 0);
+        }
+        refusals.1 = refusals.1.saturating_add(1);
+        refusals.1 <= REFUSALS_PER_MINUTE_MAX
     }
 
     /// Runs on, whoever goes; not at all where too much is to be written down already.
@@ -199,7 +223,7 @@ impl Ledger for Books {
     }
 
     fn refused(&self, refused: RefusedRequest) {
-        if self.unwritten.load(Ordering::Relaxed) >= UNWRITTEN_MAX {
+        if self.unwritten.load(Ordering::Relaxed) >= UNWRITTEN_MAX || !self.takes_refusal() {
             debug!("a refusal is not listed: too many at once");
             return;
         }

@@ -2,7 +2,8 @@
 //!
 //! A request to a model is let through while what is spent and what requests under way may still cost is below the limit of every
 //! budget that it falls under; then what it may cost itself is set aside until it has ended. So a budget is overspent by less than one
-//! request at a time, never by many at once. What has no known price falls under no budget that there is: it is refused until it
+//! request at a time, never by many at once. Of a reply that was not counted whole all stays set aside that was: an agent that breaks
+//! its replies off gains nothing. What has no known price falls under no budget that there is: it is refused until it
 //! has one.
 //!
 //! A step that is refused is held with its cause. Its agent rests, is then told with a status after which clients try again, and so
@@ -208,7 +209,7 @@ pub(super) async fn judge(house: &House, whose: &Whose, demand: &Demand) -> Resu
 
 /// What is gone, or may be.
 fn total(used: &Used) -> MicroUsd {
-    MicroUsd(used.spent.amount.0.saturating_add(used.reserved.0))
+    MicroUsd(used.spent.amount.0.saturating_add(used.reserved.0).saturating_add(used.withheld.0))
 }
 
 /// The budgets that something falls under: one of the run's own stands in the place of that of each run.

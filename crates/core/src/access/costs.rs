@@ -86,7 +86,7 @@ async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, 
         label,
         limit: budget.limit,
         spent: used.map(|used| used.spent),
-        reserved: used.map_or(MicroUsd(0), |used| used.reserved),
+        reserved: used.map_or(MicroUsd(0), |used| MicroUsd(used.reserved.0.saturating_add(used.withheld.0))),
     })
 }
 

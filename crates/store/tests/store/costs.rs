@@ -106,13 +106,39 @@ async fn what_is_set_aside_is_so_until_the_request_ends() {
     for scope in &others {
         assert_eq!(
             fixture.store.used(scope).await.unwrap(),
-            Used { spent: fixture.store.spent(scope).await.unwrap(), reserved: MicroUsd(0) }
+            Used { spent: fixture.store.spent(scope).await.unwrap(), ..Used::default() }
         );
     }
     fixture.store.end_request(seq, &crate::fixture::ended(None)).await.unwrap();
     for scope in &scopes {
         assert_eq!(fixture.store.used(scope).await.unwrap().reserved, MicroUsd(0), "{scope:?}");
     }
+}
+
+#[tokio::test]
+async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_aside() {
+    let Spending { fixture, hers, his } = spending().await;
+    let scopes = [
+        CostScope::Run(his.run),
+        CostScope::Agent { agent: his.agent, since: day(9) },
+        CostScope::Project { project: "site".to_owned(), since: day(9) },
+        CostScope::All { since: day(9) },
+    ];
+    let seq = fixture.store.begin_request(&his).await.unwrap().seq;
+    let usage = UsageView {
+        model: "m".to_owned(),
+        tokens: TokenCounts::default(),
+        is_at_least: true,
+        cost: Some(MicroUsd(1_500)),
+    };
+    fixture.store.end_request(seq, &crate::fixture::ended(Some(usage))).await.unwrap();
+    for scope in &scopes {
+        let used = fixture.store.used(scope).await.unwrap();
+        assert_eq!((used.reserved, used.withheld), (MicroUsd(0), MicroUsd(3_500)), "{scope:?}");
+    }
+    assert_eq!(fixture.store.used(&CostScope::Run(hers.run)).await.unwrap().withheld, MicroUsd(0));
+    let later = CostScope::Agent { agent: his.agent, since: day(29) };
+    assert_eq!(fixture.store.used(&later).await.unwrap().withheld, MicroUsd(0), "another month");
 }
 
 #[tokio::test]
