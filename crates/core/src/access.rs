@@ -60,6 +60,8 @@ pub(crate) struct Access {
     gateway: OnceCell<Arc<Gateway>>,
     /// The rules of the steps whose guests are connected. A std mutex: held for a map operation, never over an await.
     attended: Mutex<HashMap<StepId, Attended>>,
+    /// Held from a look at what an agent may do until its steps go by it: of two changes at once the later counts.
+    rules_turn: AsyncMutex<()>,
     prices: Mutex<Option<Arc<Prices>>>,
     /// The steps that a budget holds, with the model that has no price where that is why. As above.
     held: Mutex<HashMap<StepId, Option<String>>>,
@@ -84,6 +86,7 @@ impl Access {
             vault: OnceCell::new(),
             gateway: OnceCell::new(),
             attended: Mutex::default(),
+            rules_turn: AsyncMutex::default(),
             prices: Mutex::default(),
             held: Mutex::default(),
             purse: AsyncMutex::default(),
@@ -189,13 +192,19 @@ pub(crate) async fn rules_changed(house: &House) {
         let attended = house.access.attended.lock().unwrap_or_else(PoisonError::into_inner);
         attended.values().map(|(agent, rules)| (*agent, rules.clone())).collect()
     };
+    let _turn = house.access.rules_turn.lock().await;
     for (agent, sender) in attended {
-        match Permit::of(house, agent).await {
-            Ok(permit) => drop(sender.send_replace(Arc::new(permit.rules()))),
-            Err(error) => {
-                warn!(%error, %agent, "what an agent may reach cannot be read; it reaches nothing until it can");
-                sender.send_replace(Arc::new(rules::nothing()));
-            }
+        sender.send_replace(Arc::new(rules_now(house, agent).await));
+    }
+}
+
+/// What an agent may reach, as the store says it now; nothing, where it cannot say.
+async fn rules_now(house: &House, agent: AgentId) -> Rules {
+    match Permit::of(house, agent).await {
+        Ok(permit) => permit.rules(),
+        Err(error) => {
+            warn!(%error, %agent, "what an agent may reach cannot be read; it reaches nothing until it can");
+            rules::nothing()
         }
     }
 }

@@ -10,7 +10,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 use wire::ids::{SandboxId, StepId};
 
-use super::Permit;
 use super::books::Books;
 use crate::house::House;
 use crate::runner::attempt::Brief;
@@ -33,17 +32,15 @@ impl Drop for Attending {
 pub(crate) async fn attend(house: &Arc<House>, brief: &Arc<Brief>, sandbox: SandboxId, guest: &Guest) -> Attending {
     let cancel = house.stop.child_token();
     let attending = Attending { house: house.clone(), step: brief.step, _cancel: cancel.clone().drop_guard() };
-    let rules = match Permit::of(house, brief.agent).await {
-        Ok(permit) => permit.rules(),
-        Err(error) => {
-            warn!(%error, step = %brief.step, "what a step may reach cannot be read; it reaches nothing");
-            super::rules::nothing()
-        }
-    };
-    let (sender, rules) = watch::channel(Arc::new(rules));
+    let (sender, rules) = watch::channel(Arc::new(super::rules::nothing()));
     {
         let mut attended = house.access.attended.lock().unwrap_or_else(PoisonError::into_inner);
-        attended.insert(brief.step, (brief.agent, sender));
+        attended.insert(brief.step, (brief.agent, sender.clone()));
+    }
+    {
+        // Whoever changes something from here on finds this sandbox.
+        let _turn = house.access.rules_turn.lock().await;
+        sender.send_replace(Arc::new(super::rules_now(house, brief.agent).await));
     }
     // An earlier look took them; there is one for each connection of the guest.
     if let Some(wanted) = guest.outward() {

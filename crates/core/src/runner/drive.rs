@@ -134,6 +134,8 @@ impl Attempt {
     /// The guest is connected: others may speak with it, and what wants out of the sandbox is taken to the gateway.
     async fn enter(&mut self, sandbox: SandboxId, guest: &Guest) -> Result<(), Deserted> {
         self.house.enter(self.brief.step, sandbox, guest.clone());
+        // The one before goes first: a step has one way out.
+        self.attending = None;
         self.attending = Some(attend(&self.house, &self.brief, sandbox, guest).await);
         self.report(Report::Connected(true)).await?;
         // Where an earlier process held it for being away.
