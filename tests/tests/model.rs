@@ -10,8 +10,8 @@ use testkit::{Act, ModelFault, ModelScript, ModelServer, ModelUsage};
 use wire::{
     Hold, MicroUsd, Phase,
     call::{
-        AllowHost, CreateAgent, CreateTask, GrantSecret, ListRequests, SetBudget, SetSecret, ShowCosts, ShowRun,
-        TaskCreated, UpdateAgent,
+        AllowHost, CreateAgent, CreateTask, GrantSecret, ListRequests, RevokeSecret, SetBudget, SetSecret, ShowCosts,
+        ShowRun, TaskCreated, UpdateAgent,
     },
     cost::{BudgetScope, CostKey, TokenCounts},
     network::{GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
@@ -233,6 +233,38 @@ async fn a_route_opens_the_inference_api_alone_and_only_with_the_placeholder() {
     let requests = requests(&app, &created).await;
     let refused = requests.iter().filter(|request| matches!(request.outcome, RequestOutcome::Refused { .. })).count();
     assert_eq!(refused, 4, "{requests:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_value_or_none_reaches_a_running_sandbox_at_its_next_request() {
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let set = |value: &str| SetSecret {
+        name: "model-key".to_owned(),
+        value: SecretText::new(value.to_owned()),
+        binding: None,
+    };
+    app.call(set("sk-ant-another-key")).await.unwrap();
+    let more = "import time\n\
+                for step in ['one', 'two']:\n    \
+                    open('asked-' + step, 'w').close()\n    \
+                    while not os.path.exists('go-' + step):\n        \
+                        time.sleep(0.05)\n    \
+                    ask()";
+    let created = ask(&app, "script", &asks_once(more)).await;
+    let workspace = app.leaves_file(&created, "asked-one").await;
+    app.call(set(KEY)).await.unwrap();
+    std::fs::write(workspace.join("go-one"), b"").unwrap();
+    app.leaves_file(&created, "asked-two").await;
+    app.call(RevokeSecret { secret: "model-key".to_owned(), agent: "script".to_owned() }).await.unwrap();
+    std::fs::write(workspace.join("go-two"), b"").unwrap();
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let codes: Vec<u16> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse().ok()).collect();
+    assert_eq!(codes[..2], [401, 200], "{printed}");
+    assert!(codes[2] >= 400, "{printed}");
+    let had: Vec<_> = server.requests().iter().map(|request| request.had_expected_key).collect();
+    assert_eq!(had, [false, true], "the third did not leave");
 }
 
 #[tokio::test(flavor = "multi_thread")]
