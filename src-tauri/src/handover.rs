@@ -128,6 +128,7 @@ mod tests {
             host_trust: HostTrust::nowhere(),
             guest_binary: None,
             free_bytes_min: 0,
+            keyring: berth_core::KeyringUse::Session,
         };
         let name = bus_name(Some(&config("/a")));
         assert_ne!(name, bus_name(Some(&config("/b"))));

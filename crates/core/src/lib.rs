@@ -61,3 +61,4 @@ pub use engine_link::{Connected, Connector};
 pub use fault_points::list as fault_points;
 pub use home::{Download, Upload};
 pub use terminal::Terminal;
+pub use vault::Use as KeyringUse;

@@ -3,20 +3,20 @@
 //!
 //! In JSON a request is `{"call": "show_task", "args": {…}}`; a reply is the call's reply type itself.
 
-use jiff::Timestamp;
+mod access;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     action::Action,
-    cost::{BudgetScope, CostKey, CostsView, PriceView, Rates},
+    cost::{CostsView, PriceView},
     event::EventView,
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
-    money::MicroUsd,
-    network::{HostGrant, NetworkPolicy, RequestView},
+    network::{NetworkPolicy, RequestView},
     phase::Phase,
     queue::{Priority, QueueState, QueueView, Slots},
-    secret::{EnvEntry, SecretBinding, SecretText, SecretView, SecretWay, SecretsView},
+    secret::{EnvEntry, SecretView, SecretsView},
     stream::StreamTarget,
     task::{Launch, NewTask, ReviewGate, TaskDraft, TaskSource},
     upkeep::{
@@ -26,6 +26,11 @@ use crate::{
         AgentColour, AgentView, ContentView, DoctorReport, FolderView, HomeView, ImageView, ResultList, RunSummary,
         RunView, StatusView, StepView, TaskList, TaskRow, TaskView,
     },
+};
+
+pub use access::{
+    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
+    RenameSecret, RevokeSecret, SetBudget, SetPrice, SetSecret, ShowCosts,
 };
 
 /// A call: its arguments, and the type of its reply.
@@ -515,145 +520,6 @@ pub struct ReadHome {
     /// How many bytes at most: 1 to 1 MiB; 0 for 256 KiB.
     #[serde(default)]
     pub length: u32,
-}
-
-/// Arguments of [`Request::ListSecrets`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListSecrets {}
-
-/// Arguments of [`Request::SetSecret`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetSecret {
-    /// Its name: 1 to [`SECRET_NAME_CHARS_MAX`](crate::secret::SECRET_NAME_CHARS_MAX) of letters, digits and `_`, `-`, `.`, beginning
-    /// with a letter or `_`.
-    pub name: String,
-    /// The value: one line of text.
-    pub value: SecretText,
-    /// What it opens; stays as it is, or is guessed from the name, where it is `None`.
-    #[serde(default)]
-    pub binding: Option<SecretBinding>,
-}
-
-/// Arguments of [`Request::RenameSecret`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RenameSecret {
-    /// The secret by name.
-    pub secret: String,
-    /// Its new name, as in [`SetSecret`].
-    pub name: String,
-}
-
-/// Arguments of [`Request::DeleteSecret`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteSecret {
-    /// The secret by name.
-    pub secret: String,
-    /// Its name as the person typed it.
-    pub confirm: String,
-}
-
-/// Arguments of [`Request::GrantSecret`]. An agent that has the secret gets it anew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GrantSecret {
-    /// The secret by name.
-    pub secret: String,
-    /// The agent by name.
-    pub agent: String,
-    /// How; brokered where it can be, where it is `None`.
-    #[serde(default)]
-    pub way: Option<SecretWay>,
-    /// The variable; the provider's own, else the secret's name, where it is `None`.
-    #[serde(default)]
-    pub variable: Option<String>,
-}
-
-/// Arguments of [`Request::RevokeSecret`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevokeSecret {
-    /// The secret by name.
-    pub secret: String,
-    /// The agent by name.
-    pub agent: String,
-}
-
-/// Arguments of [`Request::PreviewEnvFile`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviewEnvFile {
-    /// The file's text.
-    pub text: SecretText,
-}
-
-/// Arguments of [`Request::ImportEnvFile`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportEnvFile {
-    /// The file's text.
-    pub text: SecretText,
-    /// Which of its names are wanted.
-    pub names: Vec<String>,
-}
-
-/// Arguments of [`Request::ListRequests`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListRequests {
-    /// Only those of this task.
-    #[serde(default)]
-    pub task: Option<TaskId>,
-    /// Only those of this run.
-    #[serde(default)]
-    pub run: Option<RunId>,
-    /// Only those before this one; the newest where it is `None`.
-    #[serde(default)]
-    pub before_seq: Option<i64>,
-    /// How many at most, newest first: 1 to 1,000; 0 for 200.
-    #[serde(default)]
-    pub limit: u32,
-}
-
-/// Arguments of [`Request::AllowHost`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AllowHost {
-    /// The agent by name.
-    pub agent: String,
-    /// What is allowed.
-    pub grant: HostGrant,
-}
-
-/// Arguments of [`Request::ShowCosts`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShowCosts {
-    /// From when on; everything where it is `None`.
-    #[serde(default)]
-    pub from: Option<Timestamp>,
-    /// Before when.
-    #[serde(default)]
-    pub until: Option<Timestamp>,
-    /// What the lines are sums by.
-    #[serde(default)]
-    pub by: CostKey,
-}
-
-/// Arguments of [`Request::SetBudget`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetBudget {
-    /// What it is for.
-    pub scope: BudgetScope,
-    /// The limit; `None` takes the budget away. Raising it lets what it held go on.
-    #[serde(default)]
-    pub limit: Option<MicroUsd>,
-}
-
-/// Arguments of [`Request::ListPrices`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListPrices {}
-
-/// Arguments of [`Request::SetPrice`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetPrice {
-    /// The model by its name; every name that begins so where it ends in a star.
-    pub model: String,
-    /// The price; `None` takes it away, so that the table's holds again.
-    #[serde(default)]
-    pub rates: Option<Rates>,
 }
 
 /// How a call is answered over HTTP and the Tauri command: with its reply, or with an error.

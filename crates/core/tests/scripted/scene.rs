@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use berth_core::{Api, App, Clock, Config, Connected, Connector, HostTrust, Stream, SystemClock};
+use berth_core::{Api, App, Clock, Config, Connected, Connector, HostTrust, KeyringUse, Stream, SystemClock};
 use camino_tempfile::Utf8TempDir;
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
 use testkit::{ScriptedEngine, until};
-use vault::Use;
 use wire::{
     Action, ErrorView, EventKind, LimitsPatch, Phase,
     call::{Act, CancelRun, CreateAgent, CreateTask, ListEvents, ShowRun, TaskCreated},
@@ -55,7 +54,7 @@ impl Stage {
             host_trust: HostTrust::nowhere(),
             guest_binary: Some(guest_binary),
             free_bytes_min: 0,
-            keyring: Use::Session,
+            keyring: KeyringUse::Session,
         };
         let engine = ScriptedEngine::new();
         import(&engine, "own/image:1").await;
