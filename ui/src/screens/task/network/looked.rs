@@ -258,7 +258,7 @@ mod tests {
         let priced = request(2, "m", "done", Some(&usage(Some(21_500))));
         assert_eq!(
             total(std::slice::from_ref(&priced)).said(),
-            "1 request · 1.0 kB out · 2.0 kB in · 35 tokens · $0.0215"
+            "1 request · 1000 B out · 1.9 KiB in · 35 tokens · $0.0215"
         );
         let unpriced = request(1, "m", "done", Some(&usage(None)));
         assert!(total(&[priced, unpriced.clone()]).said().ends_with("70 tokens · at least $0.0215"));
