@@ -263,7 +263,7 @@ mod tests {
         let unpriced = request(1, "m", "done", Some(&usage(None)));
         assert!(total(&[priced, unpriced.clone()]).said().ends_with("70 tokens · at least $0.0215"));
         assert!(total(&[unpriced]).said().ends_with("price unknown"));
-        assert_eq!(total(&[request(1, "a", "refused", None)]).said(), "1 request, 1 refused · 1.0 kB out · 2.0 kB in");
+        assert_eq!(total(&[request(1, "a", "refused", None)]).said(), "1 request, 1 refused · 1000 B out · 1.9 KiB in");
     }
 
     #[test]
