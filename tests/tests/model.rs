@@ -194,7 +194,7 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
         (request.kind, &request.outcome, request.status),
         (RequestKind::Model, &RequestOutcome::Done, Some(200))
     );
-    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1/messages"));
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/model/anthropic/v1/messages"));
     assert_eq!(request.secret.as_deref(), Some("model-key"));
     // As the scripted server says it of a last turn, and by the table's price: $3 and $15 for a million, $0.30 from a cache.
     let usage = request.usage.as_ref().unwrap();

@@ -23,6 +23,7 @@ pub(crate) mod secrets;
 mod variables;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub(crate) struct Access {
     prices: Mutex<Option<Arc<Prices>>>,
     /// The steps that a budget holds, with the model that has no price where that is why. As above.
     held: Mutex<HashMap<StepId, Option<String>>>,
+    /// Whether anything was ever metered. Until then nobody asks the database what was spent.
+    is_metered: AtomicBool,
     /// Held from the look at the budgets until what a request may cost is set aside.
     purse: AsyncMutex<()>,
 }
@@ -89,6 +92,7 @@ impl Access {
             rules_turn: AsyncMutex::default(),
             prices: Mutex::default(),
             held: Mutex::default(),
+            is_metered: AtomicBool::new(false),
             purse: AsyncMutex::default(),
         }
     }
@@ -116,6 +120,11 @@ impl Access {
         if let Some(gateway) = self.gateway.get() {
             gateway.close().await;
         }
+    }
+
+    /// Whether anything was ever metered.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.is_metered.load(Ordering::Relaxed)
     }
 
     /// The steps whose guests are connected and that have a model to ask.
@@ -165,6 +174,7 @@ pub(crate) async fn begin(house: &Arc<House>) -> Result<(), StoreError> {
     if cut > 0 {
         warn!(cut, "requests were under way when Berth ended: what they used is not known");
     }
+    house.access.is_metered.store(house.store.is_anything_metered().await?, Ordering::Relaxed);
     for secret in house.store.removed_secrets().await? {
         let owner = house.clone();
         house.tasks.spawn(async move { secrets::forget(&owner, secret).await });

@@ -43,7 +43,7 @@ pub(crate) async fn status(house: &House) -> Result<StatusView, StoreError> {
         });
     }
     live.sort_by_key(|step| step.since);
-    let cost_today = if house.store.is_anything_metered().await? {
+    let cost_today = if house.access.is_metered() {
         Some(house.store.spent(&CostScope::All { since: budgets::day_of(house.time.now()) }).await?)
     } else {
         None
@@ -72,15 +72,19 @@ type Waits = OnceCell<HashMap<StepId, InLine>>;
 /// Rows of the list.
 pub(crate) async fn rows(house: &House, listed: Vec<ListedTask>) -> Result<Vec<TaskRow>, StoreError> {
     let runs: Vec<_> = listed.iter().map(|listed| listed.run).collect();
-    let spent = house.store.spent_by_runs(&runs).await?;
+    let spent = spent_in(house, &runs).await?;
     let waits = Waits::new();
     Ok(listed.into_iter().map(|listed| row_of(house, listed, &spent, &waits)).collect())
 }
 
 /// One row of the list.
 pub(crate) async fn row(house: &House, listed: ListedTask) -> Result<TaskRow, StoreError> {
-    let spent = house.store.spent_by_runs(&[listed.run]).await?;
+    let spent = spent_in(house, &[listed.run]).await?;
     Ok(row_of(house, listed, &spent, &Waits::new()))
+}
+
+async fn spent_in(house: &House, runs: &[RunId]) -> Result<HashMap<RunId, Spent>, StoreError> {
+    if house.access.is_metered() { house.store.spent_by_runs(runs).await } else { Ok(HashMap::new()) }
 }
 
 fn row_of(house: &House, listed: ListedTask, spent: &HashMap<RunId, Spent>, waits: &Waits) -> TaskRow {

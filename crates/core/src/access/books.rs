@@ -206,6 +206,7 @@ impl Ledger for Books {
                     Ok(_) => {
                         house.tell(Update::Requests { task: whose.task });
                         if end.usage.is_some() {
+                            house.access.is_metered.store(true, Ordering::Relaxed);
                             house.tell(Update::Status);
                             budgets::warn(&house, &whose).await;
                         }

@@ -257,18 +257,22 @@ fn with_line(text: &[u8], line: &str) -> Vec<u8> {
     text
 }
 
-/// Removes the adapted images of `install` whose base is gone, or is kept by nothing but them. To be called while none is made.
+/// Removes the adapted images of `install` whose base is gone, or is kept by nothing but them, and those without a name. To be called while none is made.
 pub(crate) async fn reclaim(engine: &dyn Engine, install: &str) -> Result<(), EngineError> {
     for adapted in engine.images(&LabelFilter::install(install).role(Role::Adapted)).await? {
         let digest_of =
             |tag: &String| Some(tag.strip_prefix(REPOSITORY)?.strip_prefix(':')?.split('-').next()?.to_owned());
-        let Some(digest) = adapted.repo_tags.iter().find_map(digest_of) else { continue };
-        let Ok(base) = ImageRef::parse(format!("sha256:{digest}")) else { continue };
-        if engine.image(&base).await?.is_some_and(|base| !base.repo_tags.is_empty()) {
-            continue;
+        // Another install adapted the same base in the same moment, and its image has the name.
+        let is_nameless = adapted.repo_tags.iter().all(|tag| tag.contains("<none>"));
+        if !is_nameless {
+            let Some(digest) = adapted.repo_tags.iter().find_map(digest_of) else { continue };
+            let Ok(base) = ImageRef::parse(format!("sha256:{digest}")) else { continue };
+            if engine.image(&base).await?.is_some_and(|base| !base.repo_tags.is_empty()) {
+                continue;
+            }
         }
         match engine.remove_image(&adapted.id.clone().into()).await {
-            Ok(()) => info!(image = %adapted.id, "removed an adapted image whose base is gone"),
+            Ok(()) => info!(image = %adapted.id, "removed an adapted image that nothing is made of any more"),
             // A sandbox uses it still.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
