@@ -85,15 +85,20 @@ async fn what_was_spent_is_summed_up_by_scope_and_time() {
     }
 }
 
-#[tokio::test]
-async fn what_is_set_aside_is_so_until_the_request_ends() {
-    let Spending { fixture, hers, his } = spending().await;
-    let scopes = [
+/// Whatever a request of his counts towards.
+fn scopes_of(his: &NewRequest) -> [CostScope; 4] {
+    [
         CostScope::Run(his.run),
         CostScope::Agent { agent: his.agent, since: day(9) },
         CostScope::Project { project: "site".to_owned(), since: day(9) },
         CostScope::All { since: day(9) },
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_so_until_the_request_ends() {
+    let Spending { fixture, hers, his } = spending().await;
+    let scopes = scopes_of(&his);
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
     for scope in &scopes {
         assert_eq!(fixture.store.used(scope).await.unwrap().reserved, MicroUsd(5_000), "{scope:?}");
@@ -118,12 +123,7 @@ async fn what_is_set_aside_is_so_until_the_request_ends() {
 #[tokio::test]
 async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_aside() {
     let Spending { fixture, hers, his } = spending().await;
-    let scopes = [
-        CostScope::Run(his.run),
-        CostScope::Agent { agent: his.agent, since: day(9) },
-        CostScope::Project { project: "site".to_owned(), since: day(9) },
-        CostScope::All { since: day(9) },
-    ];
+    let scopes = scopes_of(&his);
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
     let usage = UsageView {
         model: "m".to_owned(),
