@@ -124,7 +124,7 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
         if let StoreError::NotFound { key, .. } = &error {
             let shown = escape::visible(key.as_bytes());
             return ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
-                .hint("A task that names it makes it.");
+                .hint("Leave the project out: this version of Berth has none yet.");
         }
         faults::of_storage("write the budget down", &error)
     })?;
