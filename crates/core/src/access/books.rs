@@ -228,10 +228,15 @@ impl Ledger for Books {
             debug!("a refusal is not listed: too many at once");
             return;
         }
+        let (kind, usual_port) = match refused.method.as_str() {
+            "CONNECT" => (RequestKind::Tunnel, 443),
+            _ if refused.path.starts_with("/model/") => (RequestKind::Model, 443),
+            _ => (RequestKind::Http, 80),
+        };
         let asked = Asked {
-            kind: if refused.method == "CONNECT" { RequestKind::Tunnel } else { RequestKind::Http },
+            kind,
             host: refused.host.unwrap_or_default(),
-            port: refused.port.unwrap_or_default(),
+            port: refused.port.unwrap_or(usual_port),
             method: refused.method,
             path: refused.path,
         };
