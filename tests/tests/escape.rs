@@ -13,7 +13,7 @@ use wire::{
 };
 
 /// Tries everything once, and prints a line for each try: its name, and what came of it. `OUTSIDE` and `API` are ports of this machine.
-const KIT: &str = r#"
+const KIT: &str = r"
 import os, socket, threading, time
 
 PROXY = ('127.0.0.1', 7817)
@@ -110,7 +110,7 @@ for s in held:
 time.sleep(1)
 tell('after the crowd', lambda: get('http://127.0.0.1:%d/' % OUTSIDE))
 print('KIT DONE', flush=True)
-"#;
+";
 
 /// Runs the kit in a sandbox of that policy: what came of each try.
 async fn tried(policy: NetworkPolicy) -> BTreeMap<String, String> {

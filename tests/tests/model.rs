@@ -99,7 +99,7 @@ fn forms() -> BTreeMap<&'static str, Vec<u8>> {
     BTreeMap::from([
         ("raw", KEY.as_bytes().to_vec()),
         // Without what depends on where in the text it begins and ends.
-        ("base64", base64[4..base64.len() - 4].as_bytes().to_vec()),
+        ("base64", base64.as_bytes()[4..base64.len() - 4].to_vec()),
         ("url", url.into_bytes()),
         ("hex", hex::encode(KEY).into_bytes()),
         ("json", KEY.replace('/', "\\/").into_bytes()),
@@ -421,8 +421,8 @@ async fn claude_agent(app: &TestApp, image: &OwnImage, launch: Launch) {
 
 /// What claude says in its last line that it used.
 fn reported(printed: &str) -> serde_json::Value {
-    let lines = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.filter(|line| line["type"] == "result").last().unwrap_or_else(|| panic!("no result: {printed}"))
+    let mut lines = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.rfind(|line| line["type"] == "result").unwrap_or_else(|| panic!("no result: {printed}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
