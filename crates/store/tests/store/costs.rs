@@ -137,7 +137,7 @@ async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_asi
         assert_eq!((used.reserved, used.withheld), (MicroUsd(0), MicroUsd(3_500)), "{scope:?}");
     }
     assert_eq!(fixture.store.used(&CostScope::Run(hers.run)).await.unwrap().withheld, MicroUsd(0));
-    let later = CostScope::Agent { agent: his.agent, since: day(29) };
+    let later = CostScope::Agent { agent: his.agent, since: his.at + 1.hours() };
     assert_eq!(fixture.store.used(&later).await.unwrap().withheld, MicroUsd(0), "another month");
 }
 
