@@ -42,6 +42,9 @@ pub enum Denied {
     /// The agent has no such route.
     #[error("this agent has no model route of that name")]
     NoRoute,
+    /// What the agent may do changed between the request's head and its last byte.
+    #[error("what this agent may reach was changed while the request arrived; send it again")]
+    Changed,
     /// A page in a browser inside, say, that is not to use a route.
     #[error("a model route serves the programs of this sandbox only: {0}")]
     Foreign(Foreign),
@@ -152,7 +155,7 @@ impl Denied {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unreached(_) => StatusCode::BAD_GATEWAY,
-            Self::TooMany | Self::TooMuchHeld => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany | Self::TooMuchHeld | Self::Changed => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

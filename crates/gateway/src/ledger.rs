@@ -170,7 +170,7 @@ pub enum Outcome {
         /// Why.
         why: String,
     },
-    /// A tunnel turned out not to be what it was asked for.
+    /// A tunnel turned out not to be what it was asked for, or a request could go no more once it was written down.
     Refused {
         /// Why.
         why: String,

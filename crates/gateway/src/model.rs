@@ -108,8 +108,13 @@ async fn exchange(
         way: Way::Model(sent.call.clone()),
         secret: key.as_ref().map(Key::named),
     };
-    let open = Open::begin(passage, begun, permit).await?;
+    let mut open = Open::begin(passage, begun, permit).await?;
+    // The body may have taken a minute to arrive, and the books their time.
+    if !passage.still_has(route) {
+        return Err(Stop::withdrawn(open, &Denied::Changed));
+    }
     open.up.add(sent.body.len());
+    open.stake(unread(&sent.call));
 
     let head = onward(head, uri, key.as_ref());
     let request = Request::from_parts(head, Full::new(sent.body.clone()));
@@ -192,7 +197,9 @@ fn reply(
         (Operation::Inference(api), Some(prepared)) if !is_packed => {
             Usage::Read(Box::new(Meter::new(api, prepared, status, is_event_stream)))
         }
-        (Operation::Inference(_) | Operation::Embeddings, _) if head.status.is_success() => unread(&sent.call),
+        (Operation::Inference(_) | Operation::Embeddings, _) if head.status.is_success() => {
+            unread(&sent.call).map_or(Usage::None, Usage::Unread)
+        }
         (Operation::Inference(_) | Operation::Embeddings | Operation::CountTokens | Operation::Models, _) => {
             Usage::None
         }
@@ -202,14 +209,12 @@ fn reply(
 }
 
 /// What is used is not known, but that something is.
-fn unread(call: &ModelCall) -> Usage {
-    call.demand.as_ref().map_or(Usage::None, |demand| {
-        Usage::Unread(Metered {
-            model: demand.model.clone(),
-            service_tier: demand.service_tier.clone(),
-            tokens: Tokens::default(),
-            certainty: Certainty::AtLeast,
-        })
+fn unread(call: &ModelCall) -> Option<Metered> {
+    call.demand.as_ref().map(|demand| Metered {
+        model: demand.model.clone(),
+        service_tier: demand.service_tier.clone(),
+        tokens: Tokens::default(),
+        certainty: Certainty::AtLeast,
     })
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Open {
     ledger: Arc<dyn Ledger>,
     ticket: Option<Ticket>,
     status: Option<u16>,
+    /// What is used, as far as anybody knows, where the request breaks off before its reply says so.
+    at_stake: Option<Metered>,
     pub(crate) up: Counter,
     pub(crate) down: Counter,
     /// One of the sandbox's open requests.
@@ -46,7 +48,7 @@ impl Open {
         let begun = passage.tasks.spawn(async move {
             let ticket = ledger.begin(request).await?;
             let (up, down) = (Counter::default(), Counter::default());
-            Ok(Self { ledger, ticket: Some(ticket), status: None, up, down, _permit: permit })
+            Ok(Self { ledger, ticket: Some(ticket), status: None, at_stake: None, up, down, _permit: permit })
         });
         match begun.await {
             Ok(outcome) => outcome,
@@ -61,8 +63,19 @@ impl Open {
         self.status = Some(status);
     }
 
+    /// The request is on its way to a model, which charges for it whoever still waits for the reply.
+    pub(crate) fn stake(&mut self, metered: Option<Metered>) {
+        self.at_stake = metered;
+    }
+
     pub(crate) fn end(mut self, outcome: Outcome, metered: Option<Metered>) {
         self.tell(outcome, metered);
+    }
+
+    /// Ends it before its reply began. What was at stake counts, but where nothing was sent.
+    pub(crate) fn fail(mut self, why: String, was_sent: bool) {
+        let metered = self.at_stake.take().filter(|_| was_sent);
+        self.tell(Outcome::Cut { why }, metered);
     }
 
     fn tell(&mut self, outcome: Outcome, metered: Option<Metered>) {
@@ -75,6 +88,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.tell(Outcome::Cut { why: "the client left".to_owned() }, None);
+        let metered = self.at_stake.take();
+        self.tell(Outcome::Cut { why: "the client left".to_owned() }, metered);
     }
 }

@@ -64,6 +64,12 @@ impl Passage {
         self.rules.borrow().clone()
     }
 
+    /// Whether a route is still there, its secret and its address as they were.
+    pub(crate) fn still_has(&self, route: &Route) -> bool {
+        let rules = self.rules();
+        rules.policy != Policy::Closed && rules.routes.contains(route)
+    }
+
     pub(crate) fn open(&self) -> Result<OwnedSemaphorePermit, Denied> {
         self.open_requests.clone().try_acquire_owned().map_err(|_| Denied::TooMany)
     }

@@ -26,7 +26,15 @@ impl Stop {
     pub(crate) fn failed(mut open: Open, error: &UpstreamError) -> Self {
         let (status, reason) = (error.status(), respond::chain(error));
         open.answered(status.as_u16());
-        open.end(Outcome::Cut { why: reason.clone() }, None);
+        open.fail(reason.clone(), error.may_have_been_sent());
+        Self::Failed { status, reason }
+    }
+
+    /// What is not sent after all, although it was begun.
+    pub(crate) fn withdrawn(mut open: Open, denied: &Denied) -> Self {
+        let (status, reason) = (denied.status(), denied.to_string());
+        open.answered(status.as_u16());
+        open.end(Outcome::Refused { why: reason.clone() }, None);
         Self::Failed { status, reason }
     }
 

@@ -88,6 +88,19 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the host may have read the request, so that a model may charge for it.
+    pub(crate) fn may_have_been_sent(&self) -> bool {
+        match self {
+            Self::NoReply(..) | Self::RepliedTooLate(_) => true,
+            Self::Refused(_)
+            | Self::Unresolved(..)
+            | Self::ResolvedTooLate(_)
+            | Self::Unconnected(..)
+            | Self::ConnectedTooLate(_)
+            | Self::NoTls(..) => false,
+        }
+    }
+
     pub(crate) fn status(&self) -> hyper::StatusCode {
         match self {
             Self::Refused(_) => hyper::StatusCode::FORBIDDEN,

@@ -239,6 +239,39 @@ async fn a_rotated_key_reaches_the_next_request_of_a_connection() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_taken_away_while_a_request_arrives_is_not_sent() {
+    let host = Host::new(REPLY).await;
+    let world = World::new(routed(Family::Anthropic, &host.base()));
+    let without = || Rules { routes: Vec::new(), ..routed(Family::Anthropic, &host.base()) };
+    let elsewhere = || routed(Family::Anthropic, "http://127.0.0.1:9");
+    for changed in [without(), elsewhere(), Rules { policy: Policy::Closed, ..routed(Family::Anthropic, &host.base()) }]
+    {
+        world.rules.send_replace(Arc::new(routed(Family::Anthropic, &host.base())));
+        let mut program = world.connect();
+        let request =
+            post("/model/provider/v1/messages", &format!("x-api-key: {PLACEHOLDER}\r\nExpect: 100-continue\r\n"), BODY);
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        program.write_all(format!("{head}\r\n\r\n").as_bytes()).await.unwrap();
+        // The gateway has looked at the rules once it asks for the body.
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"\r\n\r\n") {
+            assert_ne!(tokio::time::timeout(BOUND, program.read_buf(&mut reply)).await.unwrap().unwrap(), 0);
+        }
+        world.rules.send_replace(Arc::new(changed));
+        program.write_all(body.as_bytes()).await.unwrap();
+        program.read_to_end(&mut reply).await.unwrap();
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(
+            reply.starts_with("HTTP/1.1 100") && reply.contains("HTTP/1.1 503") && reply.contains("changed"),
+            "{reply}"
+        );
+        let ended = world.ended().await.pop().unwrap();
+        assert!(matches!(ended.outcome, Outcome::Refused { .. }) && ended.metered.is_none(), "{ended:?}");
+    }
+    assert_eq!(host.seen_so_far(), 0);
+}
+
+#[tokio::test]
 async fn what_the_books_stop_is_not_sent_and_says_why() {
     let host = Host::new(REPLY).await;
     let reason = "today's budget is used up".to_owned();

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use gateway::usage::Certainty;
 use gateway::{Bounds, Family, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::hosts::read_request;
-use crate::world::{BOUND, PLACEHOLDER, World, only, post, routed, until};
+use crate::world::{BOUND, PLACEHOLDER, World, only, post, routed, status, until};
 
+const BODY: &str = r#"{"model":"m","max_tokens":5,"stream":true,"messages":[]}"#;
 const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn chunk(text: &str) -> String {
@@ -35,8 +37,7 @@ async fn asked(bounds: Bounds) -> (World, DuplexStream, TcpStream) {
     let base = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let world = World::with(routed(Family::Anthropic, &base), bounds, &[], Vec::new());
     let mut program = world.connect();
-    let body = r#"{"model":"m","max_tokens":5,"stream":true,"messages":[]}"#;
-    let request = post("/model/provider/v1/messages", &format!("x-api-key: {PLACEHOLDER}\r\n"), body);
+    let request = post("/model/provider/v1/messages", &format!("x-api-key: {PLACEHOLDER}\r\n"), BODY);
     program.write_all(request.as_bytes()).await.unwrap();
     let (mut provider, _) = tokio::time::timeout(BOUND, listener.accept()).await.unwrap().unwrap();
     read_request(&mut provider).await;
@@ -85,6 +86,35 @@ async fn a_program_that_leaves_before_the_reply_ends_its_request_too() {
     assert_eq!(tokio::time::timeout(BOUND, provider.read(&mut [0; 8])).await.unwrap().unwrap_or(0), 0);
     let ended = world.ended().await.remove(0);
     assert!(matches!(ended.outcome, Outcome::Cut { .. }) && ended.status.is_none(), "{ended:?}");
+    // The provider may charge for the whole of it.
+    let metered = ended.metered.expect("it is not free");
+    assert_eq!((metered.model.as_str(), metered.certainty), ("m", Certainty::AtLeast));
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_no_reply_may_charge_all_the_same() {
+    let bounds = Bounds { reply_time_max: Duration::from_millis(200), ..Bounds::default() };
+    let (world, mut program, mut late) = asked(bounds).await;
+    let mut reply = String::new();
+    tokio::time::timeout(BOUND, program.read_to_string(&mut reply)).await.unwrap().unwrap();
+    assert_eq!(status(&reply), 504, "{reply}");
+    assert!(world.ended().await.remove(0).metered.is_some(), "it may have been answered");
+    assert_eq!(late.read(&mut [0; 8]).await.unwrap_or(0), 0);
+
+    let (world, _program, provider) = asked(Bounds::default()).await;
+    drop(provider);
+    assert!(world.ended().await.remove(0).metered.is_some(), "it may have been read");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_reached_charges_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let world = World::new(routed(Family::Anthropic, &format!("http://127.0.0.1:{port}")));
+    let reply = world.ask(post("/model/provider/v1/messages", &format!("x-api-key: {PLACEHOLDER}\r\n"), BODY)).await;
+    assert_eq!(status(&reply), 502, "{reply}");
+    assert_eq!(world.ended().await.remove(0).metered, None);
 }
 
 #[tokio::test]
