@@ -3,6 +3,8 @@
 //! Everything here is serialised, so it is a promise: fields are only ever added, with defaults. Unknown fields are
 //! ignored and unknown kinds become `Unknown`.
 
+mod start;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ProcessId;
 use crate::limits::{DETAIL_CHARS_MAX, KEEP_BYTES_DEFAULT};
+
+pub(crate) use start::Names;
+pub use start::StartAsk;
 
 /// The protocols that an end speaks, both ends of the range included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,33 +172,6 @@ pub enum Ask {
 pub struct OutwardAsk {
     /// Where to, as the program inside named it: `host:port` or the name of a route.
     pub target: String,
-}
-
-/// What to start, as it stands in a frame.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StartAsk {
-    /// The name of this start.
-    pub id: ProcessId,
-    /// Program and arguments; the program is looked for in the environment's `PATH`.
-    pub argv: Vec<String>,
-    /// The whole environment.
-    #[serde(default)]
-    pub env: Vec<(String, String)>,
-    /// Absolute working directory.
-    pub cwd: String,
-    /// Where output goes and input comes from.
-    pub stdio: Stdio,
-    /// Standard input.
-    pub stdin: StdinAsk,
-    /// What of the output the guest keeps.
-    #[serde(default)]
-    pub keep: Keep,
-    /// After this long the guest ends the tree by itself, in milliseconds.
-    #[serde(default)]
-    pub wall_clock_ms: Option<u64>,
-    /// Give the process a file to write a report to.
-    #[serde(default)]
-    pub report: bool,
 }
 
 /// Standard input, as it stands in a frame.

@@ -1,16 +1,17 @@
 //! Starting a process.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
 use super::{Guest, Output};
 use crate::limits::{ANSWER_WAIT_MAX, STDIN_BYTES_MAX};
-use crate::message::{Ask, Keep, Refusal, RefusalCode, StartAsk, Started, StdinAsk, Stdio};
+use crate::message::{Ask, Keep, Names, Refusal, RefusalCode, StartAsk, Started, StdinAsk, Stdio};
 use crate::{PipeError, PipeStream, ProcessId};
 
 /// What to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Start {
     /// The name of this start. The guest runs an id once, however often it is told to.
     pub id: ProcessId,
@@ -49,6 +50,24 @@ impl Start {
             wall_clock: None,
             report: Report::None,
         }
+    }
+}
+
+/// Secrets may stand in the environment: its names are shown, and none of its values.
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, argv, env, cwd, stdio, stdin, keep, wall_clock, report } = self;
+        f.debug_struct("Start")
+            .field("id", id)
+            .field("argv", argv)
+            .field("env", &Names(env))
+            .field("cwd", cwd)
+            .field("stdio", stdio)
+            .field("stdin", stdin)
+            .field("keep", keep)
+            .field("wall_clock", wall_clock)
+            .field("report", report)
+            .finish()
     }
 }
 
