@@ -283,8 +283,11 @@ impl App {
         access::hold_while_away(&self.house).await;
         self.house.stop.cancel();
         self.house.tasks.close();
-        self.house.access.close().await;
-        if timeout(LEAVE_TIME_MAX, self.house.tasks.wait()).await.is_err() {
+        let left = async {
+            self.house.access.close().await;
+            self.house.tasks.wait().await;
+        };
+        if timeout(LEAVE_TIME_MAX, left).await.is_err() {
             warn!(tasks = self.house.tasks.len(), "stopped in the middle of work; the next start goes on with it");
         }
         if timeout(CLOSE_TIME_MAX, self.house.store.clone().close()).await.is_err() {

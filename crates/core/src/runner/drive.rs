@@ -477,8 +477,13 @@ impl Attempt {
     }
 
     /// The app stops: what came in is made durable, and the sandbox works on.
-    async fn leave(&mut self, work: Work, results: ResultsWatch) {
-        let Work { mut writer, link, .. } = work;
+    async fn leave(&mut self, mut work: Work, results: ResultsWatch) {
+        // The agent that is to rest while the app is away was told so last.
+        while let Ok(order) = self.orders.try_recv() {
+            take_order(&mut work, order);
+        }
+        let Work { mut writer, mut link, .. } = work;
+        link.carry_out().await;
         if let Err(error) = writer.sync().await {
             warn!(%error, step = %self.brief.step, "output cannot be made durable");
         }

@@ -11,13 +11,16 @@ use pipe::{
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::debug;
+use tokio::time::timeout;
+use tracing::{debug, warn};
 
 use super::report::Order;
 use crate::fault_points::{Point, around};
 
 /// Pieces of output between the pipe and the file.
 const PIECES_MAX: usize = 16;
+/// How long a guest may take to carry out what it was ordered before the app stops.
+const CARRY_OUT_TIME_MAX: Duration = Duration::from_secs(3);
 /// Between TERM and KILL, when an agent is ended.
 pub(super) const END_GRACE: Duration = Duration::from_secs(10);
 
@@ -140,6 +143,23 @@ impl Pumped {
                     self.call(order);
                 }
             }
+        }
+    }
+
+    /// Waits until all that was ordered is carried out, within a bound. Output that comes meanwhile stays with the guest.
+    pub(super) async fn carry_out(&mut self) {
+        let carried = async {
+            while self.is_ordering
+                && let Some(called) = self.calls.join_next().await
+            {
+                match called {
+                    Ok(called) => self.take(called),
+                    Err(error) => debug!(%error, "a call to the guest did not end"),
+                }
+            }
+        };
+        if timeout(CARRY_OUT_TIME_MAX, carried).await.is_err() {
+            warn!("a guest did not carry out its order before Berth stopped; the next start gives it again");
         }
     }
 

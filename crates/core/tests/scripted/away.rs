@@ -8,7 +8,8 @@ use testkit::{Op, until};
 use tokio::time::Instant;
 use wire::{
     Action, ErrorCode, EventKind, Hold, Phase,
-    call::{Status, TaskCreated},
+    call::{GrantSecret, SetSecret, Status, TaskCreated},
+    secret::{Provider, SecretBinding, SecretText},
     task::ReviewGate,
     view::EngineView,
 };
@@ -107,6 +108,28 @@ async fn a_sandbox_that_ended_while_the_engine_was_away_names_the_engine_and_no_
         assert_eq!(scene.output(step.step, 0).await, b"so far\n");
         scene.nothing_is_left().await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_with_a_model_to_ask_rests_while_the_app_is_away() {
+    let mut scene = Scene::start().await;
+    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: None };
+    let value = SecretText::new("sk-of-a-test".to_owned());
+    scene.api().call(SetSecret { name: "key".to_owned(), value, binding: Some(binding) }).await.unwrap();
+    let grant = GrantSecret { secret: "key".to_owned(), agent: "own".to_owned(), way: None, variable: None };
+    scene.api().call(grant).await.unwrap();
+    for round in 0..5 {
+        let task = scene.task("Ask").await;
+        let guest = scene.at_work(&task).await;
+        scene.stop().await;
+        assert_eq!(guest.agent().unwrap().signals.last(), Some(&Signal::Stop), "{round}");
+        scene.start_again().await;
+        until("it goes on", BOUND, async || guest.agent().unwrap().signals.last() == Some(&Signal::Continue)).await;
+        until("it is held no longer", BOUND, async || scene.step(&task).await.holds.is_empty()).await;
+        guest.exit_with(0);
+        scene.until_phase(&task, Phase::Completed).await;
+    }
+    scene.nothing_is_left().await;
 }
 
 /// An agent at work whose container was paused from outside, and the hold that says so.
