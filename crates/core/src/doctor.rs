@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use wire::secret::VaultPlace;
 use wire::upkeep::{Finding, OtherInstall, Remedy};
 use wire::view::{CheckView, DoctorReport, EngineView, ImageState, Verdict};
 
+use crate::access::secrets;
 use crate::house::House;
 use crate::runner::exit::bytes;
 use crate::{disk, faults, gallery, guest_volume, upkeep};
@@ -17,7 +19,7 @@ const FREE_BYTES_LOW: u64 = 5 << 30;
 /// Makes every check.
 pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
     house.link.looked_for().await;
-    let mut checks = vec![data_folder(house), guest(house), engine(house)];
+    let mut checks = vec![data_folder(house), guest(house), engine(house), keyring(house).await];
     if let Ok(up) = house.link.up() {
         checks.push(engine_disk(house, &up));
         if up.facts.is_rootless {
@@ -127,6 +129,14 @@ fn engine(house: &House) -> CheckView {
             let message = format!("{} {}", error.message, error.detail.replace('\n', ": "));
             check("Engine", Verdict::Bad, message.trim_end(), &error.hint)
         }
+    }
+}
+
+/// Where secrets are kept. Does not unlock anything; what a locked keyring refused is among the notices.
+async fn keyring(house: &House) -> CheckView {
+    match secrets::place(house).await {
+        VaultPlace::Keyring => check("Keyring", Verdict::Good, "Secrets are kept in this system's keyring.", ""),
+        VaultPlace::Session { reason, hint } => check("Keyring", Verdict::Warning, &reason, &hint),
     }
 }
 

@@ -1,12 +1,17 @@
 //! A session bus of the test's own, with or without a real Secret Service on it.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use camino_tempfile::Utf8TempDir;
 
+/// What opens the keyring.
+const PASSWORD: &[u8] = b"pw";
 /// How long a service takes to be on the bus.
 const UP_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -26,7 +31,8 @@ const BARE: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus 
 "#;
 
 /// A bus, and the home folder of those on it.
-pub(crate) struct Bus {
+#[derive(Debug)]
+pub struct Bus {
     address: String,
     home: Utf8TempDir,
     // Kept open: a process that cannot write to its output ends.
@@ -34,6 +40,7 @@ pub(crate) struct Bus {
     service: Option<Running>,
 }
 
+#[derive(Debug)]
 struct Running {
     child: Child,
     _output: Option<BufReader<ChildStdout>>,
@@ -49,7 +56,10 @@ impl Drop for Running {
 
 impl Bus {
     /// A bus with nobody on it.
-    pub(crate) fn bare() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Where no bus can be started.
+    pub fn bare() -> anyhow::Result<Self> {
         let home = camino_tempfile::tempdir()?;
         let config = home.path().join("bus.conf");
         std::fs::write(&config, BARE)?;
@@ -67,7 +77,10 @@ impl Bus {
     }
 
     /// A bus with an unlocked keyring on it.
-    pub(crate) fn with_keyring() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Where the bus or the keyring does not come up.
+    pub fn with_keyring() -> anyhow::Result<Self> {
         let mut bus = Self::bare()?;
         let mut child = bus
             .command("gnome-keyring-daemon")
@@ -78,7 +91,7 @@ impl Bus {
             .spawn()
             .context("start gnome-keyring-daemon")?;
         // The daemon reads a password to the end of its input.
-        child.stdin.take().context("its input")?.write_all(b"pw")?;
+        child.stdin.take().context("its input")?.write_all(PASSWORD)?;
         bus.service = Some(Running { child, _output: None });
         let until = Instant::now() + UP_TIME_MAX;
         while !bus.has_collection()? {
@@ -101,10 +114,36 @@ impl Bus {
     }
 
     /// Locks the keyring, as a screen lock or a person does.
-    pub(crate) fn lock(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// Where the keyring does not lock.
+    pub fn lock(&self) -> anyhow::Result<()> {
         let collection = self.collection()?.context("the keyring has no collection")?;
         let said = self.ask("Lock", &format!("['{collection}']"))?;
         ensure!(said.contains(&collection), "it is not locked: {said}");
+        Ok(())
+    }
+
+    /// Unlocks it as the login does: the same words over the same socket (gnome-keyring's `gkr-pam-client`).
+    ///
+    /// # Errors
+    /// Where the keyring does not take the password.
+    pub fn unlock(&self) -> anyhow::Result<()> {
+        const UNLOCK: u32 = 1;
+        let length = u32::try_from(PASSWORD.len())?;
+        // Who asks, by a byte that carries the credentials of the socket; then the packet, each number big-endian.
+        let mut asked = vec![0];
+        for number in [8 + 4 + length, UNLOCK, length] {
+            asked.extend_from_slice(&number.to_be_bytes());
+        }
+        asked.extend_from_slice(PASSWORD);
+        let mut socket =
+            UnixStream::connect(self.home.path().join("keyring/control")).context("the keyring's socket")?;
+        socket.set_read_timeout(Some(UP_TIME_MAX))?;
+        socket.write_all(&asked)?;
+        let mut answer = [0; 8];
+        socket.read_exact(&mut answer)?;
+        ensure!(answer == [0, 0, 0, 8, 0, 0, 0, 0], "the keyring stays locked: {answer:?}");
         Ok(())
     }
 
@@ -119,31 +158,21 @@ impl Bus {
         Ok(String::from_utf8_lossy(&asked.stdout).into_owned())
     }
 
-    /// A program on this bus.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    /// A program on this bus, without a display on which it could ask for a password.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let home = self.home.path();
         command
-            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
+            .envs(self.environment())
             .env("HOME", home)
-            .env("XDG_RUNTIME_DIR", home)
             .env("XDG_DATA_HOME", home.join("data"))
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY");
         command
     }
 
-    /// Runs this test program as a vault on this bus.
-    pub(crate) fn keep(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
-        let program = std::env::current_exe()?;
-        let mut child = self
-            .command(program.to_str().context("the path of this program")?)
-            .env(crate::KEEP, arguments.join("\n"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        child.stdin.take().context("its input")?.write_all(input.as_bytes())?;
-        Ok(child.wait_with_output()?)
+    /// By which a program finds the bus.
+    pub fn environment(&self) -> [(&'static str, &str); 2] {
+        [("DBUS_SESSION_BUS_ADDRESS", &self.address), ("XDG_RUNTIME_DIR", self.home.path().as_str())]
     }
 }

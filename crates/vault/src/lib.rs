@@ -11,6 +11,7 @@
 //! Which of the two it is, is decided once, when the vault is opened: a secret typed into a keyring is never looked for in memory, and
 //! one that was kept in memory is never said to be safe. There is no third place, and never a plain file.
 
+mod crash;
 mod held;
 mod keep;
 
@@ -93,8 +94,10 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens the vault of an install. Asks the OS once whether it has a keyring; does not unlock it.
+    /// Opens the vault of an install. Asks the OS once whether it has a keyring; does not unlock it. From here on a crash of this
+    /// process leaves no core file.
     pub async fn open(install: InstallId, wanted: Use) -> Self {
+        crash::leave_no_core();
         let absent = |detail| Self::within(Arc::new(Session::default()), Place::Session(NoKeyring::Absent { detail }));
         match wanted {
             Use::Session => Self::within(Arc::new(Session::default()), Place::Session(NoKeyring::Unwanted)),

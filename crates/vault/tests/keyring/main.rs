@@ -5,15 +5,15 @@
 
 #![allow(clippy::print_stderr, reason = "it is a program for a terminal, too")]
 
-mod bus;
 mod keep;
 
-use std::process::{ExitCode, Output};
+use std::io::Write as _;
+use std::process::{ExitCode, Output, Stdio};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use bus::Bus;
+use testkit::Bus;
 
 /// What this program is to do as a vault, one argument a line.
 const KEEP: &str = "BERTH_TEST_KEEP";
@@ -50,6 +50,20 @@ fn fact(name: &str, check: fn() -> anyhow::Result<()>) -> Trial {
     Trial::test(name, move || check().map_err(|error| Failed::from(format!("{error:#}"))))
 }
 
+/// Runs this test program as a vault on a bus.
+fn on(bus: &Bus, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+    let program = std::env::current_exe()?;
+    let mut child = bus
+        .command(program.to_str().context("the path of this program")?)
+        .env(KEEP, arguments.join("\n"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("its input")?.write_all(input.as_bytes())?;
+    Ok(child.wait_with_output()?)
+}
+
 fn good(output: &Output) -> anyhow::Result<String> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout.clone())?)
@@ -62,17 +76,17 @@ fn said(output: &Output) -> anyhow::Result<String> {
 
 fn a_secret_outlives_the_process_that_kept_it() -> anyhow::Result<()> {
     let bus = Bus::with_keyring()?;
-    ensure!(good(&bus.keep(&[INSTALL, "place"], "")?)?.trim() == "keyring");
-    good(&bus.keep(&[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
-    ensure!(good(&bus.keep(&[INSTALL, "get", SECRET], "")?)? == VALUE);
-    good(&bus.keep(&[INSTALL, "put", SECRET, "KEY"], "newer")?)?;
-    ensure!(good(&bus.keep(&[INSTALL, "get", SECRET], "")?)? == "newer");
+    ensure!(good(&on(&bus, &[INSTALL, "place"], "")?)?.trim() == "keyring");
+    good(&on(&bus, &[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
+    ensure!(good(&on(&bus, &[INSTALL, "get", SECRET], "")?)? == VALUE);
+    good(&on(&bus, &[INSTALL, "put", SECRET, "KEY"], "newer")?)?;
+    ensure!(good(&on(&bus, &[INSTALL, "get", SECRET], "")?)? == "newer");
     Ok(())
 }
 
 fn a_person_finds_it_in_the_keyring_by_its_name() -> anyhow::Result<()> {
     let bus = Bus::with_keyring()?;
-    good(&bus.keep(&[INSTALL, "put", SECRET, "ANTHROPIC_API_KEY"], VALUE)?)?;
+    good(&on(&bus, &[INSTALL, "put", SECRET, "ANTHROPIC_API_KEY"], VALUE)?)?;
     let found = bus.command("secret-tool").args(["search", "--all", "service", "berth"]).output()?;
     let found = good(&found)?;
     ensure!(found.contains("label = Berth: ANTHROPIC_API_KEY"), "{found}");
@@ -81,42 +95,44 @@ fn a_person_finds_it_in_the_keyring_by_its_name() -> anyhow::Result<()> {
 
 fn two_installs_share_a_keyring_and_no_secret() -> anyhow::Result<()> {
     let bus = Bus::with_keyring()?;
-    good(&bus.keep(&[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
-    let refused = said(&bus.keep(&[OTHER_INSTALL, "get", SECRET], "")?)?;
+    good(&on(&bus, &[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
+    let refused = said(&on(&bus, &[OTHER_INSTALL, "get", SECRET], "")?)?;
     ensure!(refused.contains("does not have the secret"), "{refused}");
-    good(&bus.keep(&[OTHER_INSTALL, "delete", SECRET], "")?)?;
-    ensure!(good(&bus.keep(&[INSTALL, "get", SECRET], "")?)? == VALUE);
+    good(&on(&bus, &[OTHER_INSTALL, "delete", SECRET], "")?)?;
+    ensure!(good(&on(&bus, &[INSTALL, "get", SECRET], "")?)? == VALUE);
     Ok(())
 }
 
 fn a_secret_that_is_deleted_is_gone() -> anyhow::Result<()> {
     let bus = Bus::with_keyring()?;
-    good(&bus.keep(&[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
-    good(&bus.keep(&[INSTALL, "delete", SECRET], "")?)?;
-    let refused = said(&bus.keep(&[INSTALL, "get", SECRET], "")?)?;
+    good(&on(&bus, &[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
+    good(&on(&bus, &[INSTALL, "delete", SECRET], "")?)?;
+    let refused = said(&on(&bus, &[INSTALL, "get", SECRET], "")?)?;
     ensure!(refused.contains("does not have the secret"), "{refused}");
-    good(&bus.keep(&[INSTALL, "delete", SECRET], "")?)?;
+    good(&on(&bus, &[INSTALL, "delete", SECRET], "")?)?;
     Ok(())
 }
 
 fn a_locked_keyring_is_said_to_be_locked() -> anyhow::Result<()> {
     let bus = Bus::with_keyring()?;
-    good(&bus.keep(&[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
+    good(&on(&bus, &[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
     bus.lock()?;
     // Nobody is there to type the password: no display, so the prompt is dismissed.
-    ensure!(good(&bus.keep(&[INSTALL, "place"], "")?)?.trim() == "keyring", "it is there, and locked");
-    let refused = said(&bus.keep(&[INSTALL, "get", SECRET], "")?)?;
+    ensure!(good(&on(&bus, &[INSTALL, "place"], "")?)?.trim() == "keyring", "it is there, and locked");
+    let refused = said(&on(&bus, &[INSTALL, "get", SECRET], "")?)?;
     ensure!(refused.contains("the keyring is locked"), "{refused}");
     ensure!(!refused.contains(VALUE));
+    bus.unlock()?;
+    ensure!(good(&on(&bus, &[INSTALL, "get", SECRET], "")?)? == VALUE);
     Ok(())
 }
 
 fn without_a_service_values_stay_in_memory() -> anyhow::Result<()> {
     let bus = Bus::bare()?;
-    let place = good(&bus.keep(&[INSTALL, "place"], "")?)?;
+    let place = good(&on(&bus, &[INSTALL, "place"], "")?)?;
     ensure!(place.starts_with("session Absent"), "{place}");
-    good(&bus.keep(&[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
-    let refused = said(&bus.keep(&[INSTALL, "get", SECRET], "")?)?;
+    good(&on(&bus, &[INSTALL, "put", SECRET, "KEY"], VALUE)?)?;
+    let refused = said(&on(&bus, &[INSTALL, "get", SECRET], "")?)?;
     ensure!(refused.contains("does not have the secret"), "it went with its process: {refused}");
     Ok(())
 }
