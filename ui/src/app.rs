@@ -57,6 +57,12 @@ pub fn App() -> Html {
             wasm_bindgen_futures::spawn_local(async move { entry.set(Some(session::enter().await)) });
         });
     }
+    use_effect_with(entry.is_some(), |has_something| {
+        let frame = web_sys::window().and_then(|window| window.document()?.get_element_by_id("frame"));
+        if let Some(frame) = frame.filter(|_| *has_something) {
+            frame.remove();
+        }
+    });
     match &*entry {
         None => Html::default(),
         Some(Entry::Open) => html! { <BrowserRouter><House /></BrowserRouter> },

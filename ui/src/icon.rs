@@ -84,6 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_frame_before_the_program_has_the_same_mark() {
+        let (page, code) = (include_str!("../index.html"), include_str!("icon.rs"));
+        let drawn = code.split("fn mark()").nth(1).and_then(|code| code.split("</svg>").next()).unwrap();
+        let paths = drawn.split(" d=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        assert_eq!(paths.filter(|path| page.contains(*path)).count(), 2);
+    }
+
+    #[test]
     fn every_icon_has_a_symbol_and_every_symbol_is_an_icon() {
         let page = include_str!("../index.html");
         for glyph in Glyph::ALL {
