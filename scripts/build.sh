@@ -1,11 +1,13 @@
 # shellcheck shell=bash
 # The three things that are built: the guest, the interface, the programs. Cargo knows by itself what is fresh.
 
-# build_all PROFILE: everything that the app needs; PROFILE is the interface's (dev or release).
+# build_all PROFILE ARGS…: everything that the app needs; PROFILE is the interface's (dev or release), ARGS are cargo's for the programs.
 build_all() {
+    local profile=$1
+    shift
     build_guest
-    build_ui "$1"
-    work "Building the app and the command line" cargo build --bins
+    build_ui "$profile"
+    work "Building the app and the command line" cargo build --bins "$@"
 }
 
 build_guest() {

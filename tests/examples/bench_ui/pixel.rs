@@ -1,10 +1,14 @@
 //! From a key of the keyboard to its echo on the screen, in a shell in the app's real window.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use berth_tests::{
     TestApp,
     app::RUN_TIME_MAX,
+    binaries,
     client::Client,
     desk::Desk,
     docker,
@@ -15,7 +19,7 @@ use berth_tests::{
 use serde_json::Value;
 use wire::{
     Phase,
-    bench::{BenchBar, BenchRow, BenchUnit},
+    bench::{BenchBar, BenchFigures, BenchRow, BenchUnit},
     call::CreateTask,
     task::NewTask,
 };
@@ -44,6 +48,8 @@ const FLOOD: &str = r#"perl -e '$b = ("." x 79 . "\n") x 1250; while (1) { syswr
 const FLOOD_LINE_CHARS: usize = 79;
 /// How long it takes to begin.
 const FLOOD_TIME_MAX: Duration = Duration::from_mins(2);
+/// The part of an empty window that its text field takes, in pixels.
+const FIELD: (u16, u16) = (1_200, 40);
 /// The screen of the terminal in front.
 const FRONT: &str = ".terminal-layer:not([hidden]) .xterm-screen";
 
@@ -62,7 +68,7 @@ pub(super) async fn keystrokes(desk: &Desk, eye: &Eye, app: &TestApp, samples: u
     let mut engine = EngineShell::open(&container(app)).await;
 
     let id = desk.window("Berth").expect("the window is on the screen");
-    desk.xdotool(&["windowfocus", "--sync", &id]);
+    focus(desk, &id, async || page.script("return document.hasFocus()").await == Value::Bool(true)).await;
     let area = shell(desk, &id, page).await;
     let mut typist = Typist { eye, area, blank: eye.at_rest(area).await, typed: 0 };
     typist.proves_itself(page).await;
@@ -79,6 +85,9 @@ pub(super) async fn keystrokes(desk: &Desk, eye: &Eye, app: &TestApp, samples: u
     let flooded = in_turns(samples, async || typist.key().await, async || engine.key().await).await;
     let _driver_gone = page.client().clone().close().await;
 
+    drop(window);
+    let field = field(desk, eye, samples).await;
+
     let looks = format!(
         "A key is one of the X server's own, its echo the first change of the line's pixels, looked at every {} ms; WebKit draws \
          in software here. What of it is drawing the row at the WebSocket tells.",
@@ -93,7 +102,50 @@ pub(super) async fn keystrokes(desk: &Desk, eye: &Eye, app: &TestApp, samples: u
         row("keystroke to echo, at the pixel", quiet, QUIET_BAR).note(looks),
         row("the same, beside a flood in another terminal of the window", flooded, FLOOD_BAR)
             .note("The flood is printed at 10 MB/s at most, and comes as fast as the window takes it."),
+        BenchRow::new(
+            "ui",
+            "a key in a text field of an empty Tauri window, at the pixel",
+            BenchUnit::Milliseconds,
+            field,
+        )
+        .note("The least that a key takes on this display, whatever the page."),
     ]
+}
+
+/// The same keys where no terminal, no interface and no sandbox are.
+async fn field(desk: &Desk, eye: &Eye, samples: u32) -> BenchFigures {
+    let mut command = desk.command(binaries::program("examples/empty_window"));
+    command.arg("--field").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let _window = command.spawn().expect("it starts");
+    let id = until("a window", WINDOW_TIME_MAX, async || desk.window("^Empty$")).await;
+    let (left, top, ..) = desk.geometry(&id).expect("the window is there");
+    let near = |place: i32| i16::try_from(place).expect("a screen is small");
+    let area = Area { left: near(left), top: near(top), width: FIELD.0, height: FIELD.1 };
+    let blank = eye.at_rest(area).await;
+    // It has no WebDriver that could say whether it hears the keyboard; a letter on the screen says so.
+    focus(desk, &id, async || {
+        eye.press(KEYS[0]);
+        eye.at_rest(area).await != blank
+    })
+    .await;
+    let mut took = Vec::new();
+    for sample in 0..=samples as usize {
+        let before = eye.at_rest(area).await;
+        let begun = Instant::now();
+        eye.press(KEYS[sample % KEYS.len()]);
+        let seen = eye.until("a letter", area, |picture| picture != before).await;
+        took.push((seen.into_std() - begun).as_secs_f64() * 1e3);
+    }
+    BenchFigures::of(Some(took[0]), &took[1..]).expect("there are samples")
+}
+
+/// Gives a window the keyboard. Not with `--sync`, which waits for ever where the focus goes on to a window within it.
+async fn focus(desk: &Desk, window: &str, mut has_it: impl AsyncFnMut() -> bool) {
+    until("the window to have the keyboard", WINDOW_TIME_MAX, async || {
+        desk.xdotool(&["windowfocus", window]);
+        has_it().await.then_some(())
+    })
+    .await;
 }
 
 /// Types keys and sees their echoes.
