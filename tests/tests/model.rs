@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, until};
 use camino::{Utf8Path, Utf8PathBuf};
-use testkit::{Act, ModelFault, ModelScript, ModelServer, ModelUsage};
+use testkit::{Act, Bus, CallUsage, ModelFault, ModelScript, ModelServer, ModelUsage};
 use wire::{
-    Hold, MicroUsd, Phase,
+    EventKind, Hold, MicroUsd, Phase,
     call::{
-        AllowHost, CreateAgent, CreateTask, GrantSecret, ListRequests, RevokeSecret, SetBudget, SetSecret, ShowCosts,
-        ShowRun, TaskCreated, UpdateAgent,
+        AllowHost, CreateAgent, CreateTask, GrantSecret, ListEvents, ListRequests, RevokeSecret, SetBudget, SetSecret,
+        ShowCosts, ShowRun, TaskCreated, UpdateAgent,
     },
     cost::{BudgetScope, CostKey, TokenCounts},
     network::{GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
@@ -150,6 +150,16 @@ async fn is_nowhere(app: &TestApp, created: &TaskCreated) {
         let ran = app.run(&arguments).await;
         assert_eq!(has_it(ran.text().as_bytes()), None, "`berth {}`", arguments.join(" "));
     }
+    for image in app.docker().run(&["image", "ls", "--all", "--quiet", "--no-trunc"]).lines() {
+        // Somebody may remove one meanwhile.
+        for look in [vec!["history", "--no-trunc", image], vec!["image", "inspect", image]] {
+            let said = app.docker().try_run(&look).unwrap_or_default();
+            assert_eq!(has_it(said.as_bytes()), None, "`docker {}`", look.join(" "));
+        }
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "a crash leaves nothing to look into: {core}");
     let processes = std::process::Command::new("ps").args(["axeww", "-o", "args"]).output().unwrap();
     // This test's own program has it in its text, not in its arguments.
     assert_eq!(has_it(&processes.stdout), None, "in the processes of this machine");
@@ -268,6 +278,41 @@ async fn another_value_or_none_reaches_a_running_sandbox_at_its_next_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_kept_by_the_keyring_over_a_restart_and_waited_for_while_it_is_locked() {
+    let bus = Bus::with_keyring().unwrap();
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let mut environment = vec![("BERTH_LOG", "trace"), ("BERTH_KEYRING", "system"), ("DISPLAY", "")];
+    environment.extend(bus.environment());
+    let mut app = TestApp::start_with(&environment).await;
+    grant(&app, &server, SecretWay::Brokered).await;
+    let doctor = async |app: &TestApp| app.run(["doctor"]).await.text();
+    assert!(doctor(&app).await.contains("kept in this system's keyring"));
+    app.stop().await;
+    bus.lock().unwrap();
+    app.restart().await;
+    let more = "import time\n\
+                open('asked', 'w').close()\n\
+                while not os.path.exists('go'):\n    \
+                    time.sleep(0.05)\n\
+                ask()";
+    let created = ask(&app, "script", &asks_once(more)).await;
+    let workspace = app.leaves_file(&created, "asked").await;
+    let told = doctor(&app).await;
+    assert!(told.contains("The keyring is locked"), "{told}");
+    bus.unlock().unwrap();
+    std::fs::write(workspace.join("go"), b"").unwrap();
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let lines: Vec<_> = printed.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).collect();
+    assert!(lines[0].starts_with("403") && lines[0].contains("keyring is locked"), "{printed}");
+    assert!(lines[1].starts_with("200"), "{printed}");
+    let told = doctor(&app).await;
+    assert!(!told.contains("is locked"), "{told}");
+    assert_eq!(server.requests().len(), 1, "nothing left while it was locked");
+    is_nowhere(&app, &created).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_injected_value_is_the_processs_alone() {
     let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Injected).await;
@@ -369,6 +414,80 @@ async fn a_spent_budget_holds_the_step_and_a_raised_one_lets_it_go_on() {
     assert!(printed.contains("told 429") && printed.contains("budget of each run is spent"), "{printed}");
     assert!(printed.contains("went on"), "{printed}");
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_hangs_up_before_its_reply_gets_round_no_budget() {
+    let server = ModelServer::start(KEY, says("Yes?").with_fault(ModelFault::SlowFirstByte(Duration::from_mins(5))))
+        .await
+        .unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    app.call(SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(1)) }).await.unwrap();
+    let hangs_up = "```python\n\
+         import http.client, json, os, urllib.parse\n\
+         url = urllib.parse.urlsplit(os.environ['ANTHROPIC_BASE_URL'])\n\
+         body = json.dumps({'model': 'claude-sonnet-4-5', 'max_tokens': 100, 'messages': []})\n\
+         for asked in ['asked-one', 'asked-two']:\n    \
+             connection = http.client.HTTPConnection(url.hostname, url.port)\n    \
+             connection.request('POST', url.path + '/v1/messages', body, {'content-type': 'application/json', 'x-api-key': os.environ['ANTHROPIC_API_KEY']})\n    \
+             open(asked, 'w').close()\n    \
+             while not os.path.exists('go-' + asked):\n        \
+                 os.stat('.')\n    \
+             connection.close()\n\
+         ```\n";
+    let created = ask(&app, "script", hangs_up).await;
+    let workspace = app.leaves_file(&created, "asked-one").await;
+    until("the request to be under way", RUN_TIME_MAX, async || {
+        (requests(&app, &created).await.len() == 1).then_some(())
+    })
+    .await;
+    std::fs::write(workspace.join("go-asked-one"), b"").unwrap();
+    until("the second one to find nothing left", RUN_TIME_MAX, async || {
+        let view = app.call(ShowRun { run: created.run.to_string() }).await.unwrap();
+        view.steps[0].holds.contains(&Hold::Budget).then_some(())
+    })
+    .await;
+    let requests = requests(&app, &created).await;
+    let usage = requests[0].usage.as_ref().expect("it may have been charged");
+    assert!(usage.is_at_least && matches!(requests[0].outcome, RequestOutcome::Cut { .. }), "{requests:?}");
+    app.run(["cancel", &created.run.to_string()]).await.good();
+    assert_eq!(ends(&app, &created).await.0, Phase::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_at_once_wait_for_each_others_room_and_hold_nothing() {
+    let used = CallUsage { input: 10, cache_read: 0, cache_write: 0, output: 5, reasoning: 0 };
+    let script = says("Yes?")
+        .with_usage(ModelUsage { last_turn: used, ..ModelUsage::default() })
+        .with_fault(ModelFault::SlowFirstByte(Duration::from_secs(1)));
+    let server = ModelServer::start(KEY, script).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    // Each may cost some 1,800 micro-dollars, and costs 105.
+    app.call(SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(1_000)) }).await.unwrap();
+    let more = "import threading\n\
+                threads = [threading.Thread(target=ask) for _ in range(3)]\n\
+                [thread.start() for thread in threads]\n\
+                [thread.join() for thread in threads]";
+    let created = ask(&app, "script", &asks_once(more)).await;
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let codes: Vec<_> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse::<u16>().ok()).collect();
+    assert_eq!(codes, [200; 4], "{printed}");
+    let events = app.call(ListEvents { task: Some(created.task), after_seq: 0, limit: 1_000 }).await.unwrap();
+    assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Held { .. })), "{events:?}");
+    let costs = app.call(ShowCosts::default()).await.unwrap();
+    assert_eq!(costs.total.amount, MicroUsd(4 * 105));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_names_a_model_without_a_price_costs_what_was_asked_for() {
+    let server = ModelServer::start(KEY, says("Yes?").answering_as("nobody-sells-this")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let created = ask(&app, "script", &asks_once("")).await;
+    let (phase, printed) = ends(&app, &created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    let costs = app.call(ShowCosts::default()).await.unwrap();
+    assert!(costs.total.unpriced == 0 && costs.total.amount > MicroUsd(0), "{:?}", costs.total);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ mod placeholder;
 pub(crate) mod requests;
 pub(crate) mod rules;
 pub(crate) mod secrets;
-mod variables;
+pub(crate) mod variables;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ use gateway::price::Prices;
 use gateway::{Gateway, GatewayError, Rules, Settings};
 use lifecycle::Input;
 use store::{GrantedSecret, StoreError};
-use tokio::sync::{Mutex as AsyncMutex, OnceCell, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OnceCell, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use vault::{Use, Vault};
@@ -63,13 +63,18 @@ pub(crate) struct Access {
     attended: Mutex<HashMap<StepId, Attended>>,
     /// Held from a look at what an agent may do until its steps go by it: of two changes at once the later counts.
     rules_turn: AsyncMutex<()>,
-    prices: Mutex<Option<Arc<Prices>>>,
+    /// Held while they are read.
+    prices: AsyncMutex<Option<Arc<Prices>>>,
     /// The steps that a budget holds, with the model that has no price where that is why. As above.
     held: Mutex<HashMap<StepId, Option<String>>>,
     /// Whether anything was ever metered. Until then nobody asks the database what was spent.
     is_metered: AtomicBool,
     /// Held from the look at the budgets until what a request may cost is set aside.
     purse: AsyncMutex<()>,
+    /// A request to a model has ended: what is left of what was set aside for it is there again.
+    given_back: Notify,
+    /// Held over each change of secrets, in the store and in the vault: of two at once the later counts, whole.
+    secrets_turn: AsyncMutex<()>,
 }
 
 /// A step whose guest is connected: its agent, and the rules by which the gateway goes.
@@ -90,10 +95,12 @@ impl Access {
             gateway: OnceCell::new(),
             attended: Mutex::default(),
             rules_turn: AsyncMutex::default(),
-            prices: Mutex::default(),
+            prices: AsyncMutex::default(),
             held: Mutex::default(),
             is_metered: AtomicBool::new(false),
             purse: AsyncMutex::default(),
+            given_back: Notify::new(),
+            secrets_turn: AsyncMutex::default(),
         }
     }
 

@@ -211,8 +211,10 @@ pub(crate) async fn delete(house: &Arc<House>, call: DeleteAgent) -> Result<Dele
     let removed = house.store.remove_agent(record.agent, fate, house.time.now(), events).await;
     removed.map_err(|error| of_store("write down that the agent is deleted", &error))?;
     house.compare_nudge.notify_one();
-    house.tell(Update::Agents);
-    house.tell(Update::Homes);
+    // What it had goes with it: its grants, and its budget.
+    for update in [Update::Agents, Update::Homes, Update::Secrets, Update::Costs] {
+        house.tell(update);
+    }
     Ok(Deleted {})
 }
 

@@ -428,7 +428,8 @@ async fn leave_out(transaction: &mut Transaction<'_, Sqlite>, new: &NewRequest) 
     events::insert(transaction, scope, new.at, vec![EventKind::Note { text }]).await
 }
 
-/// Writes down what a request used. Its task's project is that of now.
+/// Writes down what a request used. Its task's project is that of now. What was set aside for it stays so where it was not counted whole
+/// or has no known price.
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
     seq: i64,
@@ -441,7 +442,7 @@ async fn insert_usage(
         "INSERT INTO usage (request, at, task, run, step, agent, project, model, is_at_least, cost_micro_usd,
                             withheld_micro_usd, input, cache_read, cache_write, output, reasoning)
          SELECT seq, at, task, run, step, requests.agent, tasks.project, ?2, ?3, ?4,
-                CASE WHEN ?3 THEN max(0, reserved_micro_usd - coalesce(?4, 0)) ELSE 0 END, ?5, ?6, ?7, ?8, ?9
+                CASE WHEN ?3 OR ?4 IS NULL THEN max(0, reserved_micro_usd - coalesce(?4, 0)) ELSE 0 END, ?5, ?6, ?7, ?8, ?9
          FROM requests JOIN tasks ON tasks.id = requests.task WHERE seq = ?1",
     )
     .bind(seq)

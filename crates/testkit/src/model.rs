@@ -42,6 +42,8 @@ pub struct ModelScript {
     pub fault: Option<ModelFault>,
     /// What it says that was used.
     pub usage: ModelUsage,
+    /// The model that its replies name; the one that was asked for where it is `None`.
+    pub answers_as: Option<String>,
 }
 
 /// What a model server has a client do.
@@ -205,7 +207,7 @@ impl Default for ModelUsage {
 impl ModelScript {
     /// A script without a fault.
     pub fn new(act: Act) -> Self {
-        Self { act, fault: None, usage: ModelUsage::default() }
+        Self { act, fault: None, usage: ModelUsage::default(), answers_as: None }
     }
 
     /// With that fault.
@@ -218,6 +220,12 @@ impl ModelScript {
     #[must_use]
     pub fn with_usage(self, usage: ModelUsage) -> Self {
         Self { usage, ..self }
+    }
+
+    /// Whose replies name that model.
+    #[must_use]
+    pub fn answering_as(self, model: &str) -> Self {
+        Self { answers_as: Some(model.to_owned()), ..self }
     }
 
     fn failures(&self) -> usize {

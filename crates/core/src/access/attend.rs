@@ -47,6 +47,7 @@ pub(crate) async fn attend(house: &Arc<House>, brief: &Arc<Brief>, sandbox: Sand
         let books = Arc::new(Books::new(house.clone(), brief.clone(), sandbox));
         match house.access.gateway().await {
             Ok(gateway) => {
+                house.notice("gateway", None);
                 let passage = gateway.passage(sandbox, rules, books);
                 house.tasks.spawn(take(gateway, passage, wanted, cancel));
             }
@@ -78,14 +79,16 @@ async fn take(
     } {
         let (gateway, passage, cancel) = (gateway.clone(), passage.clone(), cancel.clone());
         carried.spawn(async move {
-            let stream = match outward.accept().await {
-                Ok(stream) => stream,
-                Err(error) => return debug!(%error, "a connection from a sandbox went before it was taken"),
+            let serving = async {
+                match outward.accept().await {
+                    Ok(stream) => gateway.serve(stream, passage).await,
+                    Err(error) => debug!(%error, "a connection from a sandbox went before it was taken"),
+                }
             };
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {}
-                () = gateway.serve(stream, passage) => {}
+                () = serving => {}
             }
         });
     }

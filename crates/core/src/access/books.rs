@@ -2,6 +2,7 @@
 //! set aside and counted.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use gateway::{
     Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped, Ticket, Way,
 };
 use store::{NewRequest, RequestEnd, RequestEnding, RequestStart, StoreError};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 use vault::secrecy::SecretString;
 use wire::{
@@ -24,7 +25,7 @@ use wire::{
     stream::Update,
 };
 
-use super::budgets::{self, Whose};
+use super::budgets::{self, Verdict, Whose};
 use super::secrets::of_vault;
 use crate::escape;
 use crate::house::House;
@@ -41,6 +42,10 @@ const REFUSALS_SPAN: Duration = Duration::from_mins(1);
 const WRITE_TRIES: u32 = 60;
 /// Between two tries.
 const WRITE_RETRY: Duration = Duration::from_secs(1);
+/// How long a request waits for room that requests under way have.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+/// That a secret was used is written down once in that time: it is a line in a list, and each is a transaction on the disk.
+const NOTE_USED_EVERY: Duration = Duration::from_mins(1);
 
 /// Keeps the books of a sandbox.
 pub(super) struct Books {
@@ -48,8 +53,10 @@ pub(super) struct Books {
     brief: Arc<Brief>,
     sandbox: SandboxId,
     unwritten: Arc<AtomicU32>,
-    /// The routes of the requests to models that are under way. A std mutex: held for a map operation, never over an await.
-    routes: Mutex<HashMap<i64, String>>,
+    /// The requests to models that are under way. A std mutex: held for a map operation, never over an await.
+    calls: Mutex<HashMap<i64, ModelCall>>,
+    /// When each secret's use was last written down. As above.
+    noted: Mutex<HashMap<SecretId, Instant>>,
     /// Since when refusals are counted, and how many were listed since. As above.
     refusals: Mutex<(Instant, u32)>,
 }
@@ -61,7 +68,8 @@ impl Books {
             brief,
             sandbox,
             unwritten: Arc::default(),
-            routes: Mutex::default(),
+            calls: Mutex::default(),
+            noted: Mutex::default(),
             refusals: Mutex::new((Instant::now(), 0)),
         }
     }
@@ -106,30 +114,66 @@ impl Books {
 
     /// A request to a model: what it may cost is set aside, if every budget has room.
     async fn begin_model(&self, asked: Asked, call: ModelCall, secret: Option<NamedSecret>) -> Result<Ticket, Stopped> {
-        let demand = budgets::demand(&self.house, &call).await;
-        let verdict = {
-            let _purse = self.house.access.purse.lock().await;
-            match budgets::judge(&self.house, &self.whose(), &demand).await {
-                Ok(reserved) => {
-                    let start = RequestStart::Passed {
-                        secret: secret.map(|secret| secret.name),
-                        model: call.demand.as_ref().map(|demand| escape::visible(demand.model.as_bytes())),
-                        reserved,
+        let secret = secret.map(|secret| secret.name);
+        let wait_until = Instant::now() + ROOM_WAIT_MAX;
+        let verdict = loop {
+            let mut given_back = pin!(self.house.access.given_back.notified());
+            // From here on none is missed.
+            given_back.as_mut().enable();
+            match self.try_begin(&asked, &call, secret.clone()).await? {
+                Ok(ticket) => return Ok(ticket),
+                Err(verdict @ Verdict::SetAside { .. }) => {
+                    let is_given_back = tokio::select! {
+                        () = self.house.stop.cancelled() => false,
+                        waited = timeout_at(wait_until, given_back) => waited.is_ok(),
                     };
-                    let ticket = self.write(&self.record(&asked, start)).await?;
-                    self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket.0, call.route);
-                    return Ok(ticket);
+                    if !is_given_back {
+                        break verdict;
+                    }
                 }
-                Err(stop) => stop,
+                Err(verdict) => break verdict,
             }
         };
         // The agent rests before it reads why: a step that is held spends neither time nor patience on trying again.
-        budgets::hold(&self.house, self.brief.step, &verdict).await;
+        budgets::hold(&self.house, &self.whose(), &call, &verdict).await;
         let stopped = verdict.for_client();
-        let status = Some(stopped.status().as_u16());
-        let start = RequestStart::Refused { reason: verdict.for_person(), status };
-        self.write(&self.record(&asked, start)).await?;
+        if self.takes_refusal() {
+            let status = Some(stopped.status().as_u16());
+            let start = RequestStart::Refused { reason: verdict.for_person(), status };
+            self.write(&self.record(&asked, start)).await?;
+        }
         Err(stopped)
+    }
+
+    /// Sets aside what a call may cost, and writes it down; or says why not.
+    async fn try_begin(
+        &self,
+        asked: &Asked,
+        call: &ModelCall,
+        secret: Option<String>,
+    ) -> Result<Result<Ticket, Verdict>, Stopped> {
+        let demand = budgets::demand(&self.house, call).await;
+        let _purse = self.house.access.purse.lock().await;
+        let reserved = match budgets::judge(&self.house, &self.whose(), &demand).await {
+            Ok(reserved) => reserved,
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+        let model = call.demand.as_ref().map(|demand| escape::visible(demand.model.as_bytes()));
+        let start = RequestStart::Passed { secret, model, reserved };
+        let ticket = self.write(&self.record(asked, start)).await?;
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket.0, call.clone());
+        Ok(Ok(ticket))
+    }
+
+    /// Whether it is time to write down that a secret is used.
+    fn notes_use(&self, secret: SecretId) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if noted.get(&secret).is_some_and(|last| now.duration_since(*last) < NOTE_USED_EVERY) {
+            return false;
+        }
+        noted.insert(secret, now);
+        true
     }
 
     /// Whether one more refusal is listed in this minute.
@@ -142,7 +186,7 @@ impl Books {
         refusals.1 <= REFUSALS_PER_MINUTE_MAX
     }
 
-    /// Runs on, whoever goes; not at all where too much is to be written down already.
+    /// Runs on, whoever goes, and counts as unwritten until it is done.
     fn write_later<F>(&self, writing: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -171,7 +215,10 @@ impl Ledger for Books {
         let vault = self.house.access.vault(self.house.install).await;
         match vault.get(secret).await {
             Ok(value) => {
-                super::note_used(&self.house, secret).await;
+                self.house.notice("keyring", None);
+                if self.notes_use(secret) {
+                    super::note_used(&self.house, secret).await;
+                }
                 Ok(value)
             }
             Err(error) => {
@@ -198,13 +245,16 @@ impl Ledger for Books {
 
     fn end(&self, ticket: Ticket, ended: Ended) {
         let (house, whose) = (self.house.clone(), self.whose());
-        let route = self.routes.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket.0).unwrap_or_default();
+        let call = self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket.0);
         self.write_later(async move {
-            let end = end_of(&house, &route, ended).await;
+            let end = end_of(&house, call.as_ref(), ended).await;
             for _ in 0..WRITE_TRIES {
                 match house.store.end_request(ticket.0, &end).await {
                     Ok(_) => {
                         house.tell(Update::Requests { task: whose.task });
+                        if call.is_some() {
+                            house.access.given_back.notify_waiters();
+                        }
                         if end.usage.is_some() {
                             house.access.is_metered.store(true, Ordering::Relaxed);
                             house.tell(Update::Status);
@@ -214,7 +264,11 @@ impl Ledger for Books {
                     }
                     Err(error) if error.is_passing() => {
                         house.store_refused(&error);
-                        tokio::time::sleep(WRITE_RETRY).await;
+                        tokio::select! {
+                            // The next start ends it.
+                            () = house.stop.cancelled() => break,
+                            () = tokio::time::sleep(WRITE_RETRY) => {}
+                        }
                     }
                     Err(error) => return warn!(%error, "how a request ended cannot be written down"),
                 }
@@ -262,16 +316,16 @@ fn note_unlisted(house: &House, error: &StoreError) {
 }
 
 /// How a request ended, with what it cost.
-async fn end_of(house: &House, route: &str, ended: Ended) -> RequestEnd {
+async fn end_of(house: &House, call: Option<&ModelCall>, ended: Ended) -> RequestEnd {
     let shown = |text: String| escape::visible(text.as_bytes());
     let ending = match ended.outcome {
         Outcome::Whole => RequestEnding::Done,
         Outcome::Cut { why } => RequestEnding::Cut { reason: shown(why) },
         Outcome::Refused { why } => RequestEnding::Refused { reason: shown(why) },
     };
-    let usage = match ended.metered {
-        Some(metered) => Some(usage_of(house, budgets::table_name_of(route), metered).await),
-        None => None,
+    let usage = match (ended.metered, call) {
+        (Some(metered), Some(call)) => Some(usage_of(house, call, metered).await),
+        (Some(_) | None, _) => None,
     };
     RequestEnd {
         at: house.time.now(),
@@ -283,10 +337,20 @@ async fn end_of(house: &House, route: &str, ended: Ended) -> RequestEnd {
     }
 }
 
-async fn usage_of(house: &House, provider: &str, metered: Metered) -> UsageView {
-    let sale =
-        Sale { provider, model: &metered.model, service_tier: metered.service_tier.as_deref(), at: house.time.now() };
-    let cost = budgets::prices(house).await.and_then(|prices| prices.cost(&sale, &metered.tokens));
+/// What was used and what it costs: at the price of the model that the reply names, else, where that has none, of the one that was
+/// asked for, under whose price it was let through.
+async fn usage_of(house: &House, call: &ModelCall, metered: Metered) -> UsageView {
+    let (provider, at) = (budgets::table_name_of(&call.route), house.time.now());
+    let replied = Sale { provider, model: &metered.model, service_tier: metered.service_tier.as_deref(), at };
+    let asked = call.demand.as_ref().map(|demand| Sale {
+        model: &demand.model,
+        service_tier: metered.service_tier.as_deref().or(demand.service_tier.as_deref()),
+        ..replied
+    });
+    let cost = budgets::prices(house).await.and_then(|prices| {
+        let cost = |sale: &Sale<'_>| prices.cost(sale, &metered.tokens);
+        cost(&replied).or_else(|| cost(asked.as_ref()?))
+    });
     let tokens = &metered.tokens;
     UsageView {
         model: escape::visible(metered.model.as_bytes()),

@@ -6,8 +6,9 @@
 //! its replies off gains nothing. What has no known price falls under no budget that there is: it is refused until it
 //! has one.
 //!
-//! A step that is refused is held with its cause. Its agent rests, is then told with a status after which clients try again, and so
-//! goes on by itself once there is room.
+//! Where it is only what requests under way may cost that leaves no room, the request waits until one of them has ended. A step that
+//! is refused because money is gone is held with its cause. Its agent rests, is then told with a status after which clients try
+//! again, and so goes on by itself once there is room.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,14 +22,14 @@ use store::{BudgetKey, BudgetRecord, BudgetSpan, BudgetWarning, CostScope, Event
 use tracing::{debug, warn};
 use wire::{
     EventKind, Hold, MicroUsd,
-    cost::{PriceView, Rates},
+    cost::Rates,
     ids::{AgentId, RunId, StepId, TaskId},
     secret::Provider,
     stream::Update,
 };
 
 use crate::house::House;
-use crate::runner::handle::Away;
+use crate::runner::handle::{Away, StepHandle};
 
 /// At these parts of a budget, in percent, a person is told.
 const WARNED_AT: [u32; 2] = [100, 80];
@@ -68,6 +69,13 @@ pub(super) enum Verdict {
         limit: MicroUsd,
         used: MicroUsd,
     },
+    /// A budget has room, but requests under way may need it.
+    SetAside {
+        /// Which, in words.
+        budget: String,
+        limit: MicroUsd,
+        used: MicroUsd,
+    },
     /// A budget cannot be kept.
     Unpriced {
         /// Which, in words.
@@ -85,6 +93,11 @@ impl Verdict {
             Self::Spent { budget, limit, used } => {
                 format!("The {budget} is spent: {used} of {limit}. Raise it, and the step goes on by itself.")
             }
+            Self::SetAside { budget, limit, used } => {
+                format!(
+                    "The {budget} has no room until requests under way have ended: {used} of {limit} is spent or set aside for them."
+                )
+            }
             Self::Unpriced { budget, model } => {
                 format!(
                     "The model {model} has no known price, so the {budget} cannot be kept. Set one, or take the budget away."
@@ -98,17 +111,28 @@ impl Verdict {
     pub(super) fn for_client(&self) -> Stopped {
         match self {
             // Said with a status after which clients try again: the step is held meanwhile.
-            Self::Spent { .. } | Self::Unpriced { .. } => Stopped::Later { reason: self.for_person() },
+            Self::Spent { .. } | Self::SetAside { .. } | Self::Unpriced { .. } => {
+                Stopped::Later { reason: self.for_person() }
+            }
             Self::Unknown => Stopped::NotWritten { reason: self.for_person() },
+        }
+    }
+
+    /// Whether only a person, or another month, gives room again.
+    fn holds(&self) -> bool {
+        match self {
+            Self::Spent { .. } | Self::Unpriced { .. } => true,
+            Self::SetAside { .. } | Self::Unknown => false,
         }
     }
 }
 
 /// Prices as they stand: a person's own, and the table. `None` where they cannot be read.
 pub(super) async fn prices(house: &House) -> Option<Arc<Prices>> {
-    let known = house.access.prices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // Held while they are read: what a person changes meanwhile is forgotten after, and so read anew.
+    let mut known = house.access.prices.lock().await;
     if known.is_some() {
-        return known;
+        return known.clone();
     }
     let own = match house.store.prices().await {
         Ok(own) => own,
@@ -119,13 +143,13 @@ pub(super) async fn prices(house: &House) -> Option<Arc<Prices>> {
     };
     let own = own.into_iter().filter_map(|price| own_price(&price.model, &price.rates)).collect();
     let prices = Arc::new(crate::blocking::off_runtime(move || Prices::new(own)).await.ok()?);
-    *house.access.prices.lock().unwrap_or_else(PoisonError::into_inner) = Some(prices.clone());
+    *known = Some(prices.clone());
     Some(prices)
 }
 
-/// A person changed a price.
-pub(super) fn forget_prices(house: &House) {
-    *house.access.prices.lock().unwrap_or_else(PoisonError::into_inner) = None;
+/// A person changed a price, and that is written down.
+pub(super) async fn forget_prices(house: &House) {
+    *house.access.prices.lock().await = None;
 }
 
 /// The name under which the table has a provider.
@@ -167,11 +191,6 @@ pub(super) fn own_price(name: &str, rates: &Rates) -> Option<OwnPrice> {
     })
 }
 
-/// A price of a person's own as it is shown.
-pub(super) fn price_view(model: String, rates: Rates) -> PriceView {
-    PriceView { model, rates }
-}
-
 /// What a call may cost.
 pub(super) async fn demand(house: &House, call: &ModelCall) -> Demand {
     let Some(demand) = &call.demand else { return Demand::Free };
@@ -192,14 +211,23 @@ pub(super) async fn judge(house: &House, whose: &Whose, demand: &Demand) -> Resu
         warn!(%error, "what is spent cannot be read, so a request does not leave");
         Verdict::Unknown
     };
+    // What is gone in one budget counts before what is only set aside in another.
+    let mut set_aside = None;
     for budget in budgets_for(house, whose).await.map_err(unknown)? {
         if let Demand::Unpriced { model } = demand {
             return Err(Verdict::Unpriced { budget: label(&budget), model: model.clone() });
         }
         let used = used(house, whose, &budget).await.map_err(unknown)?;
-        if total(&used) >= budget.limit {
-            return Err(Verdict::Spent { budget: label(&budget), limit: budget.limit, used: total(&used) });
+        let (gone, taken) = (gone(&used), total(&used));
+        if gone >= budget.limit {
+            return Err(Verdict::Spent { budget: label(&budget), limit: budget.limit, used: gone });
         }
+        if taken >= budget.limit {
+            set_aside.get_or_insert(Verdict::SetAside { budget: label(&budget), limit: budget.limit, used: taken });
+        }
+    }
+    if let Some(verdict) = set_aside {
+        return Err(verdict);
     }
     Ok(match demand {
         Demand::AtMost(reserve) => *reserve,
@@ -207,9 +235,14 @@ pub(super) async fn judge(house: &House, whose: &Whose, demand: &Demand) -> Resu
     })
 }
 
-/// What is gone, or may be.
+/// What is gone, or may be: no end of a request gives it back.
+fn gone(used: &Used) -> MicroUsd {
+    MicroUsd(used.spent.amount.0.saturating_add(used.withheld.0))
+}
+
+/// The same, and what requests under way may cost.
 fn total(used: &Used) -> MicroUsd {
-    MicroUsd(used.spent.amount.0.saturating_add(used.reserved.0).saturating_add(used.withheld.0))
+    MicroUsd(gone(used).0.saturating_add(used.reserved.0))
 }
 
 /// The budgets that something falls under: one of the run's own stands in the place of that of each run.
@@ -259,26 +292,43 @@ pub(super) fn label(budget: &BudgetRecord) -> String {
     }
 }
 
-/// Holds a step for its budget.
-pub(super) async fn hold(house: &House, step: StepId, verdict: &Verdict) {
-    if *verdict == Verdict::Unknown {
+/// Holds a step for its budget, where that is why its call goes no further.
+pub(super) async fn hold(house: &House, whose: &Whose, call: &ModelCall, verdict: &Verdict) {
+    if !verdict.holds() {
         return;
     }
+    let step = whose.step;
     let model = match verdict {
         Verdict::Unpriced { model, .. } => Some(model.clone()),
-        Verdict::Spent { .. } | Verdict::Unknown => None,
+        Verdict::Spent { .. } | Verdict::SetAside { .. } | Verdict::Unknown => None,
     };
     house.access.held.lock().unwrap_or_else(PoisonError::into_inner).insert(step, model);
     let Some(handle) = house.step(step) else { return };
     match handle.input(Input::Hold(Hold::Budget), verdict.for_person()).await {
         Ok(Ok(())) => {}
-        Ok(Err(denied)) => debug!(%step, ?denied, "the step is not held"),
-        Err(Away) => debug!(%step, "the step is over"),
+        Ok(Err(denied)) => return debug!(%step, ?denied, "the step is not held"),
+        Err(Away) => return debug!(%step, "the step is over"),
+    }
+    // A person may have given room between the verdict and the hold, and then found nothing held.
+    let demand = demand(house, call).await;
+    let is_over = {
+        let _purse = house.access.purse.lock().await;
+        matches!(judge(house, whose, &demand).await, Ok(_) | Err(Verdict::SetAside { .. }))
+    };
+    if is_over {
+        let_go(&handle).await;
+    }
+}
+
+async fn let_go(handle: &StepHandle) {
+    if let Ok(Err(denied)) = handle.input(Input::Release(Hold::Budget), String::new()).await {
+        debug!(step = %handle.step, ?denied, "the step is not let go");
     }
 }
 
 /// Lets go of every step whose budgets have room again.
 pub(crate) async fn recheck(house: &House, why: Recheck) {
+    house.access.given_back.notify_waiters();
     for handle in house.steps() {
         if !handle.state().holds().contains(Hold::Budget) {
             house.access.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&handle.step);
@@ -298,10 +348,9 @@ pub(crate) async fn recheck(house: &House, why: Recheck) {
             let _purse = house.access.purse.lock().await;
             judge(house, &whose, &Demand::AtMost(MicroUsd(0))).await
         };
-        if verdict.is_ok()
-            && let Ok(Err(denied)) = handle.input(Input::Release(Hold::Budget), String::new()).await
-        {
-            debug!(step = %handle.step, ?denied, "the step is not let go");
+        match verdict {
+            Ok(_) | Err(Verdict::SetAside { .. }) => let_go(&handle).await,
+            Err(Verdict::Spent { .. } | Verdict::Unpriced { .. } | Verdict::Unknown) => {}
         }
     }
 }

@@ -137,7 +137,7 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
 /// The prices of a person's own.
 pub(crate) async fn list_prices(house: &House) -> Result<Vec<PriceView>, ErrorView> {
     let prices = house.store.prices().await.map_err(|error| faults::of_storage("read the prices", &error))?;
-    Ok(prices.into_iter().map(|price| budgets::price_view(price.model, price.rates)).collect())
+    Ok(prices.into_iter().map(|price| PriceView { model: price.model, rates: price.rates }).collect())
 }
 
 /// Sets a price, or takes one away.
@@ -156,7 +156,7 @@ pub(crate) async fn set_price(house: &House, call: &SetPrice) -> Result<Vec<Pric
     let events = vec![EventKind::Note { text }];
     let set = house.store.set_price(&call.model, call.rates, house.time.now(), events).await;
     set.map_err(|error| faults::of_storage("write the price down", &error))?;
-    budgets::forget_prices(house);
+    budgets::forget_prices(house).await;
     budgets::recheck(house, Recheck::Changed).await;
     house.tell(Update::Costs);
     list_prices(house).await

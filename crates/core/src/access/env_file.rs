@@ -48,7 +48,8 @@ fn read_line(line: &str, number: u32) -> Option<Assignment> {
     if bare.is_empty() || bare.starts_with('#') {
         return None;
     }
-    let named = bare.strip_prefix("export ").unwrap_or(bare).split('=').next().unwrap_or_default().trim();
+    // Without a `=` the line may be a value that lost its name, which is not to be shown.
+    let named = bare.strip_prefix("export ").unwrap_or(bare).split_once('=').map_or("", |(name, _)| name.trim());
     let name = if is_name(named) { named.to_owned() } else { String::new() };
     // Single quotes keep it as it is.
     if line.contains('$') && !line.contains('\'') {
@@ -110,6 +111,14 @@ mod tests {
         assert!(both[0].value.is_err());
         assert_eq!((both[1].name.as_str(), both[1].line), ("B", 2));
         assert!(both[1].value.is_ok());
+    }
+
+    #[test]
+    fn a_line_without_an_assignment_is_not_shown_as_a_name() {
+        for text in ["sk-ant-a-bare-token", "export sk-ant-a-bare-token", "sk_$token"] {
+            assert_eq!(one(text).0, "", "{text:?}");
+        }
+        assert_eq!(one("A=\"unclosed").0, "A");
     }
 
     #[test]

@@ -27,21 +27,25 @@ use crate::{agents, escape, faults};
 
 /// Longest name of a variable, in bytes.
 const VARIABLE_BYTES_MAX: usize = 128;
-/// Variables that a secret may not be put into: with them an agent would not start, or would speak with somebody else.
-const VARIABLES_TAKEN: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "LD_PRELOAD", "LD_LIBRARY_PATH"];
 
 /// All of them, and where their values are.
 pub(crate) async fn list(house: &House) -> Result<SecretsView, ErrorView> {
-    let place = place_view(house.access.vault(house.install).await.place());
-    Ok(SecretsView { place, secrets: all(house).await?.into_iter().map(shown).collect() })
+    Ok(SecretsView { place: place(house).await, secrets: all(house).await?.into_iter().map(shown).collect() })
+}
+
+/// Where values are kept.
+pub(crate) async fn place(house: &House) -> VaultPlace {
+    place_view(house.access.vault(house.install).await.place())
 }
 
 /// Keeps a secret, or replaces its value.
 pub(crate) async fn set(house: &House, call: SetSecret) -> Result<SecretView, ErrorView> {
     let SetSecret { name, value, binding } = call;
+    let _turn = house.access.secrets_turn.lock().await;
     keep(house, name, value, binding).await
 }
 
+/// The turn of secrets is held.
 async fn keep(
     house: &House,
     name: String,
@@ -61,10 +65,20 @@ async fn keep(
     let secret = match known {
         Some(known) => {
             refuse_lost_broker(house, &known, &binding).await?;
-            vault.put(known.secret, &name, value).await.map_err(|error| of_vault(&name, &error))?;
+            let is_bound_anew = binding != known.binding;
+            if is_bound_anew {
+                // The old value goes to no new address, and the new one to no old one: there is none while that changes.
+                vault.delete(known.secret).await.map_err(|error| of_vault(&name, &error))?;
+            } else {
+                vault.put(known.secret, &name, value.clone()).await.map_err(|error| of_vault(&name, &error))?;
+            }
             let events = vec![EventKind::Note { text: format!("The secret {name} has another value") }];
             let replaced = house.store.replace_secret(known.secret, &binding, now, events).await;
             replaced.map_err(|error| of_store("write down that the secret has another value", &error))?;
+            if is_bound_anew {
+                super::rules_changed(house).await;
+                vault.put(known.secret, &name, value).await.map_err(|error| of_vault(&name, &error))?;
+            }
             known.secret
         }
         None => create(house, &name, value, binding, now).await?,
@@ -101,6 +115,7 @@ async fn create(
 /// Changes a secret's name.
 pub(crate) async fn rename(house: &House, call: &RenameSecret) -> Result<SecretView, ErrorView> {
     check_name(&call.name)?;
+    let _turn = house.access.secrets_turn.lock().await;
     let record = find(house, &call.secret).await?;
     let vault = house.access.vault(house.install).await;
     let events = vec![EventKind::Note { text: format!("The secret {} is called {} now", record.name, call.name) }];
@@ -119,6 +134,7 @@ pub(crate) async fn rename(house: &House, call: &RenameSecret) -> Result<SecretV
 
 /// Forgets a secret.
 pub(crate) async fn delete(house: &House, call: &DeleteSecret) -> Result<Deleted, ErrorView> {
+    let _turn = house.access.secrets_turn.lock().await;
     let record = find(house, &call.secret).await?;
     if call.confirm != record.name {
         let shown = escape::visible(call.confirm.as_bytes());
@@ -151,6 +167,7 @@ pub(super) async fn forget(house: &House, secret: SecretId) {
 
 /// Gives a secret to an agent.
 pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretView, ErrorView> {
+    let _turn = house.access.secrets_turn.lock().await;
     let record = find(house, &call.secret).await?;
     let agent = agents::find(house, &call.agent).await?;
     let provider = provider_of(&record.binding);
@@ -207,6 +224,7 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
 
 /// Takes a secret from an agent.
 pub(crate) async fn revoke(house: &House, call: &RevokeSecret) -> Result<SecretView, ErrorView> {
+    let _turn = house.access.secrets_turn.lock().await;
     let record = find(house, &call.secret).await?;
     let agent = agents::find(house, &call.agent).await?;
     let text = format!("The agent {} no longer has the secret {}", agent.name, record.name);
@@ -242,6 +260,7 @@ pub(crate) async fn preview(house: &House, call: &PreviewEnvFile) -> Result<Vec<
 /// Keeps some of an `.env` file. What was kept before one fails stays.
 pub(crate) async fn import(house: &House, call: ImportEnvFile) -> Result<SecretsView, ErrorView> {
     let mut found = read_env(&call.text)?;
+    let _turn = house.access.secrets_turn.lock().await;
     for name in &call.names {
         let Some(at) = found.iter().position(|assignment| assignment.name == *name) else {
             let shown = escape::visible(name.as_bytes());
@@ -389,9 +408,8 @@ fn check_variable(variable: &str) -> Result<(), ErrorView> {
     let is_variable = variable.len() <= VARIABLE_BYTES_MAX
         && variable.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let is_taken = VARIABLES_TAKEN.contains(&variable) || variable.starts_with("BERTH_");
     let shown = escape::visible(variable.as_bytes());
-    match (is_variable, is_taken) {
+    match (is_variable, super::variables::is_taken(variable)) {
         (true, false) => Ok(()),
         (true, true) => invalid(
             format!("The variable `{shown}` has a meaning of its own, so a secret cannot be put into it."),

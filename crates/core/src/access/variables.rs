@@ -8,7 +8,7 @@ use vault::secrecy::ExposeSecret as _;
 use wire::{
     ErrorView,
     network::NetworkPolicy,
-    secret::{SecretBinding, SecretWay},
+    secret::{Provider, SecretBinding, SecretWay},
 };
 
 use super::secrets::of_vault;
@@ -16,8 +16,48 @@ use crate::house::House;
 
 /// The port of loopback inside on which the guest takes connections for the gateway.
 pub(crate) const GATEWAY_PORT: u16 = 7_817;
+/// Variables that a secret may not be put into: with them an agent would not start, would run other programs than it says, or would
+/// speak with somebody else than the gateway.
+const TAKEN: [&str; 20] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "IFS",
+    "ENV",
+    "BASH_ENV",
+    "NODE_OPTIONS",
+    "NODE_USE_ENV_PROXY",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PERL5LIB",
+    "PERL5OPT",
+    "RUBYOPT",
+    JAVA_OPTIONS,
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+    "GIT_SSL_NO_VERIFY",
+];
+/// Java's virtual machine reads options from it. An image may have some of its own there.
+/// <https://docs.oracle.com/en/java/javase/21/docs/specs/jvmti.html#tooloptions>
+pub(crate) const JAVA_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
+/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
+pub(crate) const AUTHORITIES: [&str; 6] =
+    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
 /// What is reached without the gateway: the sandbox itself.
 const NOT_PROXIED: &str = "localhost,127.0.0.1,::1";
+
+/// Whether a variable has a meaning of its own, so that no secret goes into it.
+pub(super) fn is_taken(variable: &str) -> bool {
+    let lower = variable.to_ascii_lowercase();
+    TAKEN.contains(&variable)
+        || AUTHORITIES.contains(&variable)
+        || ["BERTH_", "LD_"].iter().any(|prefix| variable.starts_with(prefix))
+        || lower.ends_with("_proxy")
+        || Provider::ALL.iter().any(|provider| provider.base_url_variables().contains(&variable))
+}
 
 /// How a program inside reaches the gateway, where there is one.
 pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Vec<(String, String)> {
@@ -40,7 +80,7 @@ pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> 
     let java = ["http", "https"]
         .map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={GATEWAY_PORT}"))
         .join(" ");
-    set("JAVA_TOOL_OPTIONS", &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"));
+    set(JAVA_OPTIONS, &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"));
     for secret in granted.iter().filter(|secret| secret.way == SecretWay::Brokered) {
         let SecretBinding::Provider { provider, .. } = &secret.binding else { continue };
         set(&secret.variable, &secret.placeholder);
@@ -66,8 +106,6 @@ pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result
 
 #[cfg(test)]
 mod tests {
-    use wire::secret::Provider;
-
     use super::*;
     use crate::clock::new_id;
 
@@ -97,6 +135,21 @@ mod tests {
         let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Injected, Provider::Openai)]);
         assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
         assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
+    }
+
+    #[test]
+    fn no_secret_takes_the_place_of_what_points_to_the_gateway() {
+        let all = of_gateway(
+            &NetworkPolicy::default(),
+            &Provider::ALL.map(|provider| granted(SecretWay::Brokered, provider)),
+        );
+        let keys = Provider::ALL.map(Provider::key_variable);
+        for (name, _) in all.iter().filter(|(name, _)| !keys.contains(&name.as_str())) {
+            assert!(is_taken(name), "{name}");
+        }
+        for name in keys.into_iter().chain(["GITHUB_TOKEN", "PROXY", "HTTP_PROXY_TOKEN", "DATABASE_URL"]) {
+            assert!(!is_taken(name), "{name}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
 use super::attempt::Brief;
 use super::disk;
 use super::report::{Found, Report, Stage};
-use crate::access::{GATEWAY_PORT, Permit};
+use crate::access::{GATEWAY_PORT, Permit, variables};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
@@ -393,10 +393,6 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     Ok(argv)
 }
 
-/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
-const AUTHORITY_VARIABLES: [&str; 6] =
-    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
-
 /// The environment of an agent's process: the image's, what says whom to trust where the image does not, and who and where it is.
 fn environment(
     brief: &Brief,
@@ -418,12 +414,19 @@ fn environment(
     let mut all: std::collections::BTreeMap<String, String> =
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if authorities.is_some() {
-        all.extend(AUTHORITY_VARIABLES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
+        all.extend(variables::AUTHORITIES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
     }
     all.extend(
         image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
     );
-    all.extend(given);
+    for (name, value) in given {
+        let value = match all.remove(&name) {
+            // The later option counts, so the image's own say no other way out.
+            Some(own) if name == variables::JAVA_OPTIONS => format!("{own} {value}"),
+            Some(_) | None => value,
+        };
+        all.insert(name, value);
+    }
     all.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
     all.into_iter().collect()
 }
@@ -435,8 +438,8 @@ async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Vec<(Strin
         guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
             CallError::Pipe(error) => Fault::Pipe(error),
             error @ (CallError::UnknownProcess { .. } | CallError::Refused(_)) => {
-                let view = ErrorView::new(ErrorCode::AgentNotStarted, "The sandbox has no room for its way out.")
-                    .hint(format!("Something in the image listens on port {GATEWAY_PORT} already; give the agent another image, or close its network."))
+                let view = ErrorView::new(ErrorCode::AgentNotStarted, "The sandbox's way out could not be opened.")
+                    .hint(format!("Retry the task. If it fails so again, something in the image may hold port {GATEWAY_PORT}: give the agent another image, or close its network."))
                     .detail(faults::chain(&error));
                 Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
             }

@@ -123,8 +123,14 @@ async fn what_is_set_aside_is_so_until_the_request_ends() {
 #[tokio::test]
 async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_aside() {
     let Spending { fixture, hers, his } = spending().await;
+    let withheld = async |scope: &CostScope| fixture.store.used(scope).await.unwrap().withheld.0;
     let scopes = scopes_of(&his);
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
+    // One of his without a known price, of another day, is in the sums of his run.
+    let mut before = Vec::new();
+    for scope in &scopes {
+        before.push(withheld(scope).await);
+    }
     let usage = UsageView {
         model: "m".to_owned(),
         tokens: TokenCounts::default(),
@@ -132,13 +138,27 @@ async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_asi
         cost: Some(MicroUsd(1_500)),
     };
     fixture.store.end_request(seq, &crate::fixture::ended(Some(usage))).await.unwrap();
-    for scope in &scopes {
-        let used = fixture.store.used(scope).await.unwrap();
-        assert_eq!((used.reserved, used.withheld), (MicroUsd(0), MicroUsd(3_500)), "{scope:?}");
+    for (scope, before) in scopes.iter().zip(before) {
+        assert_eq!(fixture.store.used(scope).await.unwrap().reserved, MicroUsd(0), "{scope:?}");
+        assert_eq!(withheld(scope).await - before, 3_500, "{scope:?}");
     }
     assert_eq!(fixture.store.used(&CostScope::Run(hers.run)).await.unwrap().withheld, MicroUsd(0));
     let later = CostScope::Agent { agent: his.agent, since: his.at + 1.hours() };
     assert_eq!(fixture.store.used(&later).await.unwrap().withheld, MicroUsd(0), "another month");
+}
+
+#[tokio::test]
+async fn what_was_set_aside_stays_set_aside_where_the_price_turns_out_to_be_unknown() {
+    let Spending { fixture, his, .. } = spending().await;
+    let seq = fixture.store.begin_request(&his).await.unwrap().seq;
+    let tokens = TokenCounts { input: 9, output: 9, ..TokenCounts::default() };
+    let usage = UsageView { model: "m".to_owned(), tokens, is_at_least: false, cost: None };
+    fixture.store.end_request(seq, &crate::fixture::ended(Some(usage))).await.unwrap();
+    for scope in scopes_of(&his) {
+        // His other one without a price, of another day, is in the sum of his run.
+        let expected = if matches!(scope, CostScope::Run(_)) { 10_000 } else { 5_000 };
+        assert_eq!(fixture.store.used(&scope).await.unwrap().withheld, MicroUsd(expected), "{scope:?}");
+    }
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ fn decide(shared: &Shared, uri: &Uri, headers: &HeaderMap, body: &Value, had_key
         Turn::Call(_) => script.usage.tool_turn,
         Turn::Say(_) => script.usage.last_turn,
     };
-    let model = model(protocol, uri, body);
+    let model = script.answers_as.clone().unwrap_or_else(|| model(protocol, uri, body));
     let answer = said(protocol, body, &Reply { number, model: &model, turn: &turn, usage });
     (script, answer)
 }
