@@ -194,6 +194,27 @@ pub struct StartAsk {
     /// Give the process a file to write a report to.
     #[serde(default)]
     pub report: bool,
+    /// Files that the process finds in memory; known since protocol 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<GivenFile>,
+}
+
+/// A file that a process finds in memory, which its own user alone may read. It goes with the process.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenFile {
+    /// Its name: letters, digits, `-`, `_` and `.`, at most [`crate::limits::FILE_NAME_BYTES_MAX`] of them, the first no dot.
+    pub name: String,
+    /// The variables of the process's environment that name its path, whatever they held otherwise.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// What it holds; it may be a secret.
+    pub text: String,
+}
+
+impl fmt::Debug for GivenFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("GivenFile").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Standard input, as it stands in a frame.

@@ -465,6 +465,7 @@ async fn start_agent(
         keep: Keep::default(),
         wall_clock: Some(std::time::Duration::from_secs(brief.limits.wall_clock_s)),
         report: ReportFile::Wanted,
+        files: Vec::new(),
     };
     match guest.start_attached(&start).await {
         Ok((_, output)) => Ok(output),
@@ -478,6 +479,7 @@ async fn start_agent(
                 StartError::NoSuchDirectory { .. }
                 | StartError::TooLong
                 | StartError::AlreadyEnded { .. }
+                | StartError::NoFiles
                 | StartError::SpoolUnwritable(_)
                 | StartError::Refused(_)
                 | StartError::Pipe(_) => "Retry the task.",

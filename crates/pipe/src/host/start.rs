@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::{Guest, Output};
-use crate::limits::{ANSWER_WAIT_MAX, STDIN_BYTES_MAX};
-use crate::message::{Ask, Keep, Refusal, RefusalCode, StartAsk, Started, StdinAsk, Stdio};
+use crate::limits::{ANSWER_WAIT_MAX, FILES_PROTOCOL, STDIN_BYTES_MAX};
+use crate::message::{Ask, GivenFile, Keep, Refusal, RefusalCode, StartAsk, Started, StdinAsk, Stdio};
 use crate::{PipeError, PipeStream, ProcessId};
 
 /// What to start.
@@ -30,10 +30,12 @@ pub struct Start {
     pub wall_clock: Option<Duration>,
     /// Whether the process gets a file for a report.
     pub report: Report,
+    /// Files that it finds in memory; they and all else of a start fit into [`crate::limits::FRAME_FROM_HOST_BYTES_MAX`].
+    pub files: Vec<GivenFile>,
 }
 
 impl Start {
-    /// A start with pipes, an empty environment, no input, all output kept, no wall clock and no report.
+    /// A start with pipes, an empty environment, no input, all output kept, no wall clock, no report and no files.
     pub fn new<A>(id: ProcessId, argv: impl IntoIterator<Item = A>, cwd: impl Into<String>) -> Self
     where
         A: Into<String>,
@@ -48,6 +50,7 @@ impl Start {
             keep: Keep::default(),
             wall_clock: None,
             report: Report::None,
+            files: Vec::new(),
         }
     }
 }
@@ -111,6 +114,9 @@ pub enum StartError {
         /// The name of the start.
         id: ProcessId,
     },
+    /// The guest is an older Berth's, which would start the process without its files.
+    #[error("the sandbox is of an older Berth, and cannot be given files")]
+    NoFiles,
     /// The spool cannot be written, so that output would be lost.
     #[error("the sandbox cannot keep the output")]
     SpoolUnwritable(#[source] Refusal),
@@ -150,6 +156,9 @@ impl Guest {
         if stdin_bytes.len() > STDIN_BYTES_MAX {
             return Err(StartError::TooLong);
         }
+        if !start.files.is_empty() && self.protocol() < FILES_PROTOCOL {
+            return Err(StartError::NoFiles);
+        }
         let ask = StartAsk {
             id: start.id,
             argv: start.argv.clone(),
@@ -160,6 +169,7 @@ impl Guest {
             keep: start.keep,
             wall_clock_ms: start.wall_clock.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             report: start.report == Report::Wanted,
+            files: start.files.clone(),
         };
         let asked = self.ask(&Ask::Start { start: ask, attach }).await;
         let mut stream = match asked {
