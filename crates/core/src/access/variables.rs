@@ -3,6 +3,7 @@
 //! Proxies are read from variables in lower case by curl, wget and git, in upper case by others; Node reads them only where it is told
 //! to, Java not at all but for options of its own.
 
+use pipe::host::GivenFile;
 use store::GrantedSecret;
 use vault::secrecy::ExposeSecret as _;
 use wire::{
@@ -11,6 +12,7 @@ use wire::{
     secret::{SecretBinding, SecretWay},
 };
 
+use super::Given;
 use super::secrets::of_vault;
 use crate::house::House;
 
@@ -42,26 +44,42 @@ pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> 
         .join(" ");
     set("JAVA_TOOL_OPTIONS", &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"));
     for secret in granted.iter().filter(|secret| secret.way == SecretWay::Brokered) {
-        let SecretBinding::Provider { provider, .. } = &secret.binding else { continue };
-        set(&secret.variable, &secret.placeholder);
-        let base = format!("{proxy}/model/{}{}", provider.name(), provider.base_path());
-        for name in provider.base_url_variables() {
-            set(name, &base);
+        match &secret.binding {
+            SecretBinding::Provider { provider, .. } => {
+                set(&secret.variable, &secret.placeholder);
+                let base = format!("{proxy}/model/{}{}", provider.name(), provider.base_path());
+                for name in provider.base_url_variables() {
+                    set(name, &base);
+                }
+            }
+            SecretBinding::Host { .. } => set(&secret.variable, &secret.placeholder),
+            SecretBinding::Unbound => {}
         }
     }
     all
 }
 
-/// The values that the agent's process is given at its start. Nothing keeps them but that process.
-pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result<Vec<(String, String)>, ErrorView> {
-    let mut all = Vec::new();
-    for secret in granted.iter().filter(|secret| secret.way == SecretWay::Injected) {
+/// The values that the agent's process is given at its start, in variables and in files. Nothing keeps them but that process.
+pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result<Given, ErrorView> {
+    let mut given = Given::default();
+    for secret in granted {
+        let is_file = match secret.way {
+            SecretWay::Brokered => continue,
+            SecretWay::Injected => false,
+            SecretWay::File => true,
+        };
         let vault = house.access.vault(house.install).await;
         let value = vault.get(secret.secret).await.map_err(|error| of_vault(&secret.name, &error))?;
-        all.push((secret.variable.clone(), value.expose_secret().to_owned()));
+        let text = value.expose_secret().to_owned();
+        if is_file {
+            let variables = vec![secret.variable.clone()];
+            given.files.push(GivenFile { name: secret.name.clone(), variables, text });
+        } else {
+            given.variables.push((secret.variable.clone(), text));
+        }
         super::note_used(house, secret.secret).await;
     }
-    Ok(all)
+    Ok(given)
 }
 
 #[cfg(test)]
@@ -94,9 +112,11 @@ mod tests {
         for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             assert_eq!(value(&all, name), Some("http://127.0.0.1:7817"), "{name}");
         }
-        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Injected, Provider::Openai)]);
-        assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
-        assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
+        for way in [SecretWay::Injected, SecretWay::File] {
+            let all = of_gateway(&NetworkPolicy::default(), &[granted(way, Provider::Openai)]);
+            assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
+            assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
 use super::attempt::Brief;
 use super::disk;
 use super::report::{Found, Report, Stage};
-use crate::access::{GATEWAY_PORT, Permit};
+use crate::access::{AUTHORITY_VARIABLES, GATEWAY_PORT, Given, Permit};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
@@ -393,10 +393,6 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     Ok(argv)
 }
 
-/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
-const AUTHORITY_VARIABLES: [&str; 6] =
-    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
-
 /// The environment of an agent's process: the image's, what says whom to trust where the image does not, and who and where it is.
 fn environment(
     brief: &Brief,
@@ -428,8 +424,8 @@ fn environment(
     all.into_iter().collect()
 }
 
-/// Opens the way out inside, where the agent has one, and fetches what its process finds in its environment for that.
-async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Vec<(String, String)>, Fault> {
+/// Opens the way out inside, where the agent has one, and fetches what its process is given for that.
+async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Given, Fault> {
     let permit = Permit::of(house, brief.agent).await?;
     if permit.has_gateway() {
         guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
@@ -442,7 +438,7 @@ async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Vec<(Strin
             }
         })?;
     }
-    permit.variables(house).await.map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Agent, error))
+    permit.given(house).await.map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Agent, error))
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is a part of what is started")]
@@ -452,20 +448,20 @@ async fn start_agent(
     brief: &Brief,
     argv: Vec<String>,
     image: &Image,
-    given: Vec<(String, String)>,
+    given: Given,
     process: pipe::ProcessId,
 ) -> Result<Output, Fault> {
     let start = Start {
         id: process,
         argv,
-        env: environment(brief, image, house.authorities.as_deref(), given),
+        env: environment(brief, image, house.authorities.as_deref(), given.variables),
         cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
         stdio: Stdio::Pipes,
         stdin: Stdin::Bytes(brief.prompt.clone().into_bytes()),
         keep: Keep::default(),
         wall_clock: Some(std::time::Duration::from_secs(brief.limits.wall_clock_s)),
         report: ReportFile::Wanted,
-        files: Vec::new(),
+        files: given.files,
     };
     match guest.start_attached(&start).await {
         Ok((_, output)) => Ok(output),
