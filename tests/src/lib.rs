@@ -16,6 +16,7 @@
 pub mod app;
 pub mod binaries;
 pub mod browser;
+pub mod canary;
 pub mod client;
 pub mod command;
 pub mod desk;

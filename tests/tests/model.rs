@@ -1,11 +1,9 @@
 //! Model access: an agent in a sandbox without a network card asks a model through the gateway, and never holds the key.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, until};
-use camino::{Utf8Path, Utf8PathBuf};
+use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, canary, until};
 use testkit::{Act, Bus, CallUsage, ModelFault, ModelScript, ModelServer, ModelUsage};
 use wire::{
     EventKind, Hold, MicroUsd, Phase,
@@ -92,77 +90,12 @@ fn asks_once(more: &str) -> String {
     )
 }
 
-/// Every form in which a value may stand somewhere without being the same bytes.
-fn forms() -> BTreeMap<&'static str, Vec<u8>> {
-    let url: String = url::form_urlencoded::byte_serialize(KEY.as_bytes()).collect();
-    let base64 = STANDARD.encode(KEY);
-    BTreeMap::from([
-        ("raw", KEY.as_bytes().to_vec()),
-        // Without what depends on where in the text it begins and ends.
-        ("base64", base64.as_bytes()[4..base64.len() - 4].to_vec()),
-        ("url", url.into_bytes()),
-        ("hex", hex::encode(KEY).into_bytes()),
-        ("json", KEY.replace('/', "\\/").into_bytes()),
-        ("the middle", b"canary-7Jq2".to_vec()),
-    ])
-}
-
 fn has_it(bytes: &[u8]) -> Option<&'static str> {
-    forms().into_iter().find(|(_, form)| bytes.windows(form.len()).any(|window| window == form)).map(|(name, _)| name)
+    canary::found(KEY, bytes)
 }
 
-/// Every file below a folder.
-fn files(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let mut all = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in folder.read_dir_utf8().unwrap() {
-            let entry = entry.unwrap();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                folders.push(entry.path().to_owned());
-            } else if kind.is_file() {
-                all.push(entry.path().to_owned());
-            }
-        }
-    }
-    all
-}
-
-/// Looks through what the app has, says and has made.
 async fn is_nowhere(app: &TestApp, created: &TaskCreated) {
-    let mut looked = 0;
-    for file in files(app.home()) {
-        looked += 1;
-        let bytes = std::fs::read(&file).unwrap();
-        assert_eq!(has_it(&bytes), None, "in {file}");
-    }
-    assert!(looked > 3, "the database, its log, the log and the output are there");
-    let run = created.run.to_string();
-    let said = [
-        vec!["secrets", "--json"],
-        vec!["show", &run, "--json"],
-        vec!["agents", "--json"],
-        vec!["results", &run, "--json"],
-        vec!["doctor", "--json"],
-    ];
-    for arguments in said {
-        let ran = app.run(&arguments).await;
-        assert_eq!(has_it(ran.text().as_bytes()), None, "`berth {}`", arguments.join(" "));
-    }
-    for image in app.docker().run(&["image", "ls", "--all", "--quiet", "--no-trunc"]).lines() {
-        // Somebody may remove one meanwhile.
-        for look in [vec!["history", "--no-trunc", image], vec!["image", "inspect", image]] {
-            let said = app.docker().try_run(&look).unwrap_or_default();
-            assert_eq!(has_it(said.as_bytes()), None, "`docker {}`", look.join(" "));
-        }
-    }
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().nth(4), Some("0"), "a crash leaves nothing to look into: {core}");
-    let processes = std::process::Command::new("ps").args(["axeww", "-o", "args"]).output().unwrap();
-    // This test's own program has it in its text, not in its arguments.
-    assert_eq!(has_it(&processes.stdout), None, "in the processes of this machine");
+    canary::is_nowhere(app, created, KEY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use wire::{
     network::{GrantReach, HostGrant, NetworkPolicy},
-    secret::{SecretBinding, SecretWay},
+    secret::{SecretBinding, SecretWay, host_said},
     view::AgentView,
 };
 
@@ -48,7 +48,7 @@ impl Mode {
         match self {
             Self::Closed => "Nothing gets out: no host, and no model either.",
             Self::Allowlist => {
-                "The models of its brokered secrets and the hosts below get through the gateway; everything else is refused."
+                "The models and hosts of its brokered secrets and the hosts below get through the gateway; everything else is refused."
             }
             Self::Open => {
                 "Any public host gets through on the ports 80 and 443. Private addresses are refused, but for those below."
@@ -104,6 +104,10 @@ pub fn reach_of(agent: &AgentView) -> String {
             SecretBinding::Provider { provider, base_url } => {
                 let address = base_url.as_deref().unwrap_or(provider.base_url());
                 Some(format!("models at {} with {}", say::visible(address), say::visible(&secret.name)))
+            }
+            SecretBinding::Host { host, port, .. } => {
+                let host = say::visible(&host_said(host, *port));
+                Some(format!("{host} with {}, where Berth reads what it sends", say::visible(&secret.name)))
             }
             SecretBinding::Unbound => None,
         })
@@ -254,6 +258,14 @@ mod tests {
         let brokered = serde_json::json!([{
             "name": "anthropic-key", "binding": {"type": "provider", "provider": "anthropic"}, "way": "brokered", "variable": "K",
         }]);
+        let inspected = serde_json::json!([{
+            "name": "token", "binding": {"type": "host", "host": "api.example.com", "place": {"in": "query", "name": "key"}},
+            "way": "brokered", "variable": "TOKEN",
+        }]);
+        assert_eq!(
+            reach_of(&agent(&serde_json::json!({"mode": "allowlist"}), &inspected)),
+            "mason may reach api.example.com with token, where Berth reads what it sends."
+        );
         let listed = serde_json::json!({"mode": "allowlist", "hosts": [{"host": "index.example.org"}]});
         assert_eq!(
             reach_of(&agent(&listed, &brokered)),

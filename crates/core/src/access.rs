@@ -12,6 +12,8 @@
 //! request.
 
 mod attend;
+mod authority;
+mod binding;
 mod books;
 pub(crate) mod budgets;
 pub(crate) mod costs;
@@ -29,8 +31,9 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use gateway::price::Prices;
-use gateway::{Gateway, GatewayError, Rules, Settings};
+use gateway::{Authority, Gateway, GatewayError, Rules, Settings};
 use lifecycle::Input;
+use pipe::host::GivenFile;
 use store::{GrantedSecret, StoreError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OnceCell, watch};
 use tokio::time::timeout;
@@ -47,6 +50,7 @@ use crate::house::House;
 use crate::runner::handle::Away;
 
 pub(crate) use attend::{Attending, attend};
+pub(crate) use authority::AUTHORITY_VARIABLES;
 pub(crate) use variables::GATEWAY_PORT;
 
 /// How long a step may take to be held before the app stops.
@@ -59,6 +63,8 @@ pub(crate) struct Access {
     extra_pem: Vec<u8>,
     vault: OnceCell<Vault>,
     gateway: OnceCell<Arc<Gateway>>,
+    /// What vouches for inspected hosts; made or fetched by whoever needs it first.
+    authority: OnceCell<Arc<Authority>>,
     /// The rules of the steps whose guests are connected. A std mutex: held for a map operation, never over an await.
     attended: Mutex<HashMap<StepId, Attended>>,
     /// Held from a look at what an agent may do until its steps go by it: of two changes at once the later counts.
@@ -86,6 +92,13 @@ pub(crate) struct Permit {
     granted: Vec<GrantedSecret>,
 }
 
+/// What an agent's process is given at its start, beside what every process finds. Nothing keeps it but that process.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) files: Vec<GivenFile>,
+}
+
 impl Access {
     pub(crate) fn new(wanted: Use, extra_pem: Vec<u8>) -> Self {
         Self {
@@ -93,6 +106,7 @@ impl Access {
             extra_pem,
             vault: OnceCell::new(),
             gateway: OnceCell::new(),
+            authority: OnceCell::new(),
             attended: Mutex::default(),
             rules_turn: AsyncMutex::default(),
             prices: AsyncMutex::default(),
@@ -163,11 +177,15 @@ impl Permit {
         self.network.name()
     }
 
-    /// What an agent's process finds in its environment: how it reaches the gateway, and the secrets that it is given.
-    pub(crate) async fn variables(&self, house: &House) -> Result<Vec<(String, String)>, ErrorView> {
-        let mut all = variables::of_gateway(&self.network, &self.granted);
-        all.extend(variables::injected(house, &self.granted).await?);
-        Ok(all)
+    /// What an agent's process is given at its start: how it reaches the gateway, whom it believes there, and its secrets.
+    pub(crate) async fn given(&self, house: &House) -> Result<Given, ErrorView> {
+        let mut given = variables::injected(house, &self.granted).await?;
+        given.variables.splice(0..0, variables::of_gateway(&self.network, &self.granted));
+        let inspected = self.rules().inspected;
+        if !inspected.is_empty() {
+            given.files.push(authority::bundle(house, &inspected).await?);
+        }
+        Ok(given)
     }
 
     fn rules(&self) -> Rules {

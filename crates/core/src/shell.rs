@@ -70,6 +70,7 @@ async fn start(guest: &Guest, stdio: Stdio) -> Result<(pipe::ProcessId, Output),
             keep: Keep::Ends,
             wall_clock: None,
             report: Report::None,
+            files: Vec::new(),
         };
         match guest.start_attached(&start).await {
             Ok((_, output)) => return Ok((id, output)),

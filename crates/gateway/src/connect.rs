@@ -1,4 +1,5 @@
-//! CONNECT (RFC 9110 §9.3.6): a tunnel to one host, whose bytes are not read but for its beginning.
+//! CONNECT (RFC 9110 §9.3.6): a tunnel to one host, whose bytes are not read but for its beginning; of an inspected host see
+//! [`inspect`].
 
 use std::io;
 
@@ -13,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::bounds::Bounds;
 use crate::denied::{Denied, WrongOpening};
 use crate::hello::{NoOpening, opening};
+use crate::inspect::{self, Visit};
 use crate::ledger::{Begun, Outcome, Way};
 use crate::open::{Counter, Open};
 use crate::passage::{Passage, Rules};
@@ -23,8 +25,16 @@ use crate::target::Target;
 /// How much of a tunnel is held in each direction.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// A tunnel whose host is connected. It begins once the client has read that it may.
-pub(crate) struct Tunnel {
+/// A tunnel. It begins once the client has read that it may.
+pub(crate) enum Tunnel {
+    /// Its bytes are passed.
+    Passed(Passed),
+    /// Its requests are read.
+    Inspected(Visit),
+}
+
+/// A tunnel whose host is connected.
+pub(crate) struct Passed {
     target: Target,
     client: OnUpgrade,
     host: TcpStream,
@@ -60,6 +70,10 @@ pub(crate) async fn answer(
     permit: OwnedSemaphorePermit,
 ) -> Result<Tunnel, Stop> {
     let target = Target::read(request.uri(), None)?;
+    if let Some(inspected) = target.inspected(rules)? {
+        let inspected = inspected.clone();
+        return inspect::begin(passage, target, inspected, request, permit).await.map(Tunnel::Inspected);
+    }
     let allowed = target.judge(rules)?;
     let addresses = gateway.dialer.resolve(&target.host, &allowed).await?;
     let begun = Begun {
@@ -75,15 +89,25 @@ pub(crate) async fn answer(
     match gateway.dialer.connect(&target.host, target.port, &addresses).await {
         Ok(host) => {
             open.answered(200);
-            Ok(Tunnel { target, client: hyper::upgrade::on(request), host, open })
+            Ok(Tunnel::Passed(Passed { target, client: hyper::upgrade::on(request), host, open }))
         }
         Err(error) => Err(Stop::failed(open, &error)),
     }
 }
 
 impl Tunnel {
+    /// Goes on until both sides have ended.
+    pub(crate) async fn run(self, gateway: &Gateway, passage: &Passage) {
+        match self {
+            Self::Passed(passed) => passed.run(&gateway.bounds).await,
+            Self::Inspected(visit) => visit.run(gateway, passage).await,
+        }
+    }
+}
+
+impl Passed {
     /// Passes bytes both ways until both sides have ended.
-    pub(crate) async fn run(self, bounds: &Bounds) {
+    async fn run(self, bounds: &Bounds) {
         let Self { target, client, host, open } = self;
         let ended = match client.await {
             Ok(client) => pass(TokioIo::new(client), host, &target, bounds, &open).await,

@@ -91,6 +91,22 @@ pub enum Denied {
     /// The name does not resolve.
     #[error("{0}")]
     Unreached(String),
+    /// The host that it names is not the tunnel's.
+    #[error("this connection is to `{host}`, and the request names `{named}` as its host")]
+    OtherHost {
+        /// The tunnel's.
+        host: Host,
+        /// The request's.
+        named: Host,
+    },
+    /// A WebSocket, say: what comes then is no request that could be read.
+    #[error(
+        "what goes to this host is inspected, since a secret is put into it, and only plain HTTP requests are: no upgrade"
+    )]
+    Upgrade,
+    /// The secret was taken from the agent, or bound elsewhere, since the connection was made.
+    #[error("this agent no longer has a secret for `{0}`: connect anew, and the host is judged as any other")]
+    NoLongerInspected(Host),
     /// What a tunnel begins with.
     #[error("the tunnel to `{host}` {why}")]
     Opening {
@@ -127,6 +143,12 @@ pub enum WrongOpening {
     /// TLS without a server name would get whatever the address serves first.
     #[error("opens TLS without a server name")]
     NoServerName,
+    /// The gateway answers in the host's stead there, and the program did not go on.
+    #[error(
+        "is inspected, since a secret is put into what goes there, and cannot be: {0}. A program believes Berth's certificate only if it \
+         was started after the agent got the secret, and reads the authorities that its environment names"
+    )]
+    NotInspected(String),
     /// TLS for another host than the one that was judged.
     #[error("opens TLS for `{0}`")]
     OtherServerName(Host),
@@ -149,7 +171,11 @@ impl Denied {
             | Self::NotInference { .. }
             | Self::Query(_)
             | Self::Credential(_)
+            | Self::NoLongerInspected(_)
             | Self::Opening { .. } => StatusCode::FORBIDDEN,
+            // RFC 9110 §15.5.20.
+            Self::OtherHost { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::Nothing | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -9,7 +9,7 @@ use hyper::{Method, Request};
 use crate::denied::Denied;
 
 /// RFC 9110 §7.6.1, and what older software takes to be of one hop.
-const HOP_BY_HOP: [HeaderName; 11] = [
+pub(crate) const HOP_BY_HOP: [HeaderName; 11] = [
     CONNECTION,
     TE,
     TRAILER,

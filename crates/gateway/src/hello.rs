@@ -12,7 +12,7 @@ use crate::policy::Host;
 use crate::target::Target;
 
 /// The first byte of a TLS record that carries a handshake (RFC 8446 §5.1).
-const HANDSHAKE: u8 = 0x16;
+pub(crate) const HANDSHAKE: u8 = 0x16;
 /// The longest opening; half of what rustls itself would hold. A client hello has 2 KB with the largest keys of today.
 const HELLO_BYTES_MAX: usize = 32 << 10;
 /// The port on which nothing but TLS is spoken.

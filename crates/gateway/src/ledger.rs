@@ -1,6 +1,7 @@
 //! What the gateway tells and asks whoever keeps the books: credentials, budgets, and the record of every request.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use hyper::StatusCode;
@@ -8,6 +9,7 @@ use secrecy::SecretString;
 use wire::ids::{SandboxId, SecretId};
 
 use crate::denied::Denied;
+use crate::inspect::Authority;
 use crate::usage::{Api, Demand, Metered};
 
 /// Keeps the books. What it is told may be long (a path, a host) but is bounded, and comes from a sandbox: it is escaped before a person
@@ -16,6 +18,9 @@ use crate::usage::{Api, Demand, Metered};
 pub trait Ledger: Send + Sync + 'static {
     /// The value of a secret, as it is now. Asked for each request that carries it.
     async fn credential(&self, secret: SecretId) -> Result<SecretString, CredentialMissing>;
+
+    /// The authority of this install, which vouches for inspected hosts. Asked for each connection to one.
+    async fn authority(&self) -> Result<Arc<Authority>, CredentialMissing>;
 
     /// Writes down that a request is about to be sent, and reserves what it may cost. Nothing is sent before this returns, nor after it
     /// returns an error; a request that it stops is written down by the ledger itself. It runs to its end even when the client leaves.
@@ -67,6 +72,8 @@ pub enum Way {
     Tunnel,
     /// As a request of plain HTTP.
     Forward,
+    /// As a request within TLS that the gateway read, since a secret may be put into it.
+    Inspected,
     /// By a model route.
     Model(ModelCall),
 }
@@ -190,6 +197,8 @@ pub struct RefusedRequest {
     pub method: String,
     /// Without the query, cut at a bound.
     pub path: String,
+    /// Whether it came within TLS that the gateway read.
+    pub is_inspected: bool,
     /// Why.
     pub why: Denied,
 }

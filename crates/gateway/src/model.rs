@@ -13,7 +13,6 @@ mod operation;
 mod redact;
 mod shape;
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use http_body_util::Full;
@@ -37,10 +36,11 @@ use crate::respond::Body;
 use crate::route::Route;
 use crate::serve::Gateway;
 use crate::stop::Stop;
-use crate::upstream::{Connector, UpstreamError};
+use crate::upstream::{Connector, UpstreamError, reason_of};
 use crate::usage::{Certainty, Meter, Metered, Tokens};
 
 use body::Sent;
+pub(crate) use credential::TAKEN_OUT;
 use credential::{Key, Presented};
 use operation::Call;
 pub(crate) use redact::Redactor;
@@ -132,7 +132,7 @@ async fn exchange(
             let error = std::io::Error::other("it wants to speak something else than HTTP").into();
             return Err(Stop::failed(open, &UpstreamError::NoReply(route.endpoint().host.clone(), error)));
         }
-        Ok(Err(error)) => return Err(Stop::failed(open, &reason_of(error, route))),
+        Ok(Err(error)) => return Err(Stop::failed(open, &reason_of(error, &route.endpoint().host))),
         Err(_elapsed) => {
             return Err(Stop::failed(open, &UpstreamError::RepliedTooLate(route.endpoint().host.clone())));
         }
@@ -155,18 +155,6 @@ fn onward(mut head: Head, uri: Uri, key: Option<&Key>) -> Head {
         key.put(&mut head.headers);
     }
     head
-}
-
-/// What a connector said, where it was one: hyper's client wraps it.
-fn reason_of(error: hyper_util::client::legacy::Error, route: &Route) -> UpstreamError {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(inner) = inner.downcast_ref::<UpstreamError>() {
-            return inner.again();
-        }
-        source = inner.source();
-    }
-    UpstreamError::NoReply(route.endpoint().host.clone(), Box::new(error))
 }
 
 fn reply(

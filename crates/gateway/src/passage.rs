@@ -10,9 +10,11 @@ use wire::ids::SandboxId;
 
 use crate::bounds::Bounds;
 use crate::denied::Denied;
+use crate::inspect::Inspected;
 use crate::ledger::{Ledger, RefusedRequest};
 use crate::policy::Policy;
 use crate::route::{Endpoint, Route};
+use crate::target::Target;
 use crate::upstream::{Connector, ModelClient};
 
 /// How many bytes one permit for a held body stands for.
@@ -25,6 +27,14 @@ pub struct Rules {
     pub policy: Policy,
     /// The model routes, by their names.
     pub routes: Vec<Route>,
+    /// The hosts whose requests are read, each host and port once. Allowed by being here, as a route is.
+    pub inspected: Vec<Inspected>,
+}
+
+impl Rules {
+    pub(crate) fn inspected_at(&self, target: &Target) -> Option<&Inspected> {
+        self.inspected.iter().find(|inspected| inspected.is_at(target))
+    }
 }
 
 /// A sandbox's way out. Its rules are read anew for each request, so that a change reaches the next one; connections to models are its
@@ -103,8 +113,8 @@ impl Passage {
     }
 
     pub(crate) fn refused(&self, asked: &Asked, why: Denied) {
-        let Asked { host, port, method, path } = asked.clone();
-        self.ledger.refused(RefusedRequest { sandbox: self.sandbox, host, port, method, path, why });
+        let Asked { host, port, method, path, is_inspected } = asked.clone();
+        self.ledger.refused(RefusedRequest { sandbox: self.sandbox, host, port, method, path, is_inspected, why });
     }
 }
 
@@ -115,6 +125,8 @@ pub(crate) struct Asked {
     pub(crate) port: Option<u16>,
     pub(crate) method: String,
     pub(crate) path: String,
+    /// Whether it came within TLS that the gateway reads.
+    pub(crate) is_inspected: bool,
 }
 
 /// The longest method, host or path that is written down, in characters.
@@ -128,6 +140,7 @@ impl Asked {
             port: uri.port_u16(),
             method: shortened(request.method().as_str()),
             path: shortened(uri.path()),
+            is_inspected: false,
         }
     }
 }

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use crate::inspect::Cleaner;
 use crate::ledger::Outcome;
 use crate::model::Redactor;
 use crate::open::{Counter, Open};
@@ -28,6 +29,8 @@ pub(crate) enum ReplyError {
 pub(crate) enum Reading {
     /// Nothing.
     Nothing,
+    /// The key is taken out.
+    Cleaned(Cleaner),
     /// The key is taken out, and what was used is read where it can be.
     Model { redactor: Option<Redactor>, usage: Usage },
 }
@@ -96,6 +99,7 @@ impl Reading {
     fn take(&mut self, piece: Bytes) -> Bytes {
         match self {
             Self::Nothing => piece,
+            Self::Cleaned(cleaner) => cleaner.take(piece),
             Self::Model { redactor, usage } => {
                 let clean = match redactor {
                     Some(redactor) => redactor.take(piece),
@@ -109,6 +113,7 @@ impl Reading {
     fn finish(self, end: End) -> (Bytes, Option<Metered>) {
         match self {
             Self::Nothing => (Bytes::new(), None),
+            Self::Cleaned(cleaner) => (cleaner.finish(), None),
             Self::Model { redactor, mut usage } => {
                 let held = redactor.map(Redactor::finish).unwrap_or_default();
                 let mut rest = BytesMut::from(usage.take(held));
@@ -176,7 +181,7 @@ impl HttpBody for Reply {
     fn size_hint(&self) -> SizeHint {
         match &self.ending {
             Some((_, Reading::Nothing)) | None => self.host.size_hint(),
-            Some((_, Reading::Model { .. })) => SizeHint::default(),
+            Some((_, Reading::Cleaned(_) | Reading::Model { .. })) => SizeHint::default(),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Gateway {
             }
             let tunnel = tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(tunnel) = tunnel {
-                tunnel.run(&self.bounds).await;
+                tunnel.run(self, &passage).await;
             }
         };
         let mut whole = pin!(whole);

@@ -3,8 +3,9 @@
 use hyper::Uri;
 
 use crate::denied::Denied;
+use crate::inspect::Inspected;
 use crate::passage::Rules;
-use crate::policy::{Allowed, Host};
+use crate::policy::{Allowed, Host, Policy, Refusal};
 
 /// A host and a port, as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,24 @@ impl Target {
 
     /// Whether it may be reached, as far as its name says.
     pub(crate) fn judge(&self, rules: &Rules) -> Result<Allowed, Denied> {
-        if let Some(route) = rules.routes.iter().find(|route| route.covers(&self.host, self.port)) {
-            return Err(Denied::HasRoute { host: self.host.clone(), route: route.name().to_owned() });
-        }
+        self.has_no_route(rules)?;
         Ok(rules.policy.judge(&self.host, self.port)?)
+    }
+
+    /// Whether what goes there is read.
+    pub(crate) fn inspected<'a>(&self, rules: &'a Rules) -> Result<Option<&'a Inspected>, Denied> {
+        self.has_no_route(rules)?;
+        match (rules.inspected_at(self), &rules.policy) {
+            (Some(_), Policy::Closed) => Err(Denied::Policy(Refusal::Closed)),
+            (inspected, _) => Ok(inspected),
+        }
+    }
+
+    fn has_no_route(&self, rules: &Rules) -> Result<(), Denied> {
+        match rules.routes.iter().find(|route| route.covers(&self.host, self.port)) {
+            Some(route) => Err(Denied::HasRoute { host: self.host.clone(), route: route.name().to_owned() }),
+            None => Ok(()),
+        }
     }
 }
 

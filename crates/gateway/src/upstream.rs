@@ -19,7 +19,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use crate::bounds::Bounds;
 use crate::policy::{Allowed, Host, Refusal};
 
-pub(crate) use client::{Connector, ModelClient, TaskOwner};
+pub(crate) use client::{Client, Connector, ModelClient, TaskOwner, reason_of};
+pub use trust::machine_trusts;
 pub(crate) use trust::{TrustError, client_config};
 
 /// The most addresses of one name that are tried, one after the other.

@@ -12,6 +12,8 @@ mod forward;
 mod hostile;
 #[path = "gateway/hosts.rs"]
 mod hosts;
+#[path = "gateway/inspected.rs"]
+mod inspected;
 #[path = "gateway/model.rs"]
 mod model;
 #[path = "gateway/secure.rs"]

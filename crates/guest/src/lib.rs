@@ -36,6 +36,7 @@ mod connect;
 mod diagnostic;
 mod disk;
 mod fd;
+mod given;
 mod harden;
 mod init;
 mod keep;

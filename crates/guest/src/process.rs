@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::fd::{Fd, Got};
+use crate::given::Given;
 use crate::keep::{Kept, Kind};
 use crate::reaper::{ShimEnd, Shims};
 use crate::report::ReportPlace;
@@ -129,6 +130,8 @@ pub(crate) struct Running {
     pub(crate) started_at: Instant,
     pub(crate) wall_clock: Option<Duration>,
     pub(crate) report: Option<ReportPlace>,
+    /// Goes when nothing of the tree is left.
+    pub(crate) _given: Option<Given>,
     pub(crate) kills_before: Option<u64>,
     /// The same of refused processes; `None` where it cannot be read.
     pub(crate) refused_before: Option<u64>,

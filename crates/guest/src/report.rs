@@ -27,10 +27,10 @@ impl ReportPlace {
         Ok(Self { folder })
     }
 
-    /// `BERTH_REPORT=<path>`.
-    pub(crate) fn variable(&self) -> Option<String> {
+    /// `BERTH_REPORT` and the path.
+    pub(crate) fn variable(&self) -> Option<(String, String)> {
         let path: OsString = self.file().into();
-        path.into_string().ok().map(|path| format!("{VARIABLE}={path}"))
+        path.into_string().ok().map(|path| (VARIABLE.to_owned(), path))
     }
 
     /// The report, cut to its bound; `None` where there is no regular file.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::fd::Fd;
+use crate::given::Given;
 use crate::keep::Kept;
 use crate::process::{Input, Process, Running};
 use crate::reaper::Shims;
@@ -146,7 +147,10 @@ impl Table {
         } else {
             None
         };
-        let program = program(ask, report.as_ref().and_then(ReportPlace::variable))?;
+        let given = Given::create(&self.inner.reports, ask.id, &ask.files)?;
+        let mut ours: Vec<_> = given.iter().flat_map(Given::variables).cloned().collect();
+        ours.extend(report.as_ref().and_then(ReportPlace::variable));
+        let program = program(ask, &ours)?;
         let streams =
             Streams::open(ask).map_err(|error| Refusal::new(RefusalCode::OutOfResources, error.to_string()))?;
         let note = StartNote {
@@ -187,6 +191,7 @@ impl Table {
             started_at: Instant::now(),
             wall_clock: ask.wall_clock_ms.map(Duration::from_millis),
             report,
+            _given: given,
             kills_before,
             refused_before,
             tasks: self.inner.tasks.clone(),
@@ -285,7 +290,8 @@ fn closed_pipe() -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
-fn program(ask: &StartAsk, report: Option<String>) -> Result<Program, Refusal> {
+/// What is executed. What the guest itself puts into the environment stands there in place of what the host says.
+fn program(ask: &StartAsk, ours: &[(String, String)]) -> Result<Program, Refusal> {
     let invalid = |what: &str| Refusal::new(RefusalCode::Invalid, what);
     if !ask.cwd.starts_with('/') {
         return Err(Refusal::new(RefusalCode::NoSuchDirectory, "the working directory is not absolute"));
@@ -298,7 +304,9 @@ fn program(ask: &StartAsk, report: Option<String>) -> Result<Program, Refusal> {
     let strings = |texts: Vec<String>| texts.iter().map(|text| c_string(text)).collect::<Option<Vec<_>>>();
     let argv = strings(ask.argv.clone()).ok_or_else(|| invalid("a zero byte in an argument"))?;
     let name = argv.first().ok_or_else(|| invalid("no program"))?;
-    let variables = ask.env.iter().map(|(name, value)| format!("{name}={value}")).chain(report).collect();
+    let is_theirs = |(name, _): &&(String, String)| !ours.iter().any(|(known, _)| known == name);
+    let variables = ask.env.iter().filter(is_theirs).chain(ours);
+    let variables = variables.map(|(name, value)| format!("{name}={value}")).collect();
     let env = strings(variables).ok_or_else(|| invalid("a zero byte in the environment"))?;
     let candidates = if is_path(name) || ask.argv[0].is_empty() {
         vec![name.clone()]

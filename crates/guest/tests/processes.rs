@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::{TestGuest, exists, fresh_id, read_all, read_until, run, shell, until, until_async};
 use pipe::host::{
-    CallError, DialError, ExitStatus, GuestEvent, Keep, OutputEvent, ProcessState, Report, Signal, Start, StartError,
-    StartedHow, Stdin, Stdio, Target,
+    CallError, DialError, ExitStatus, GivenFile, GuestEvent, Keep, OutputEvent, ProcessState, Report, Signal, Start,
+    StartError, StartedHow, Stdin, Stdio, Target,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -539,4 +539,81 @@ async fn the_first_output_of_a_start_comes_within_milliseconds() {
     took.sort();
     println!("start to first output, n=100: p50 {:?} p95 {:?} p99 {:?}", took[50], took[95], took[99]);
     assert!(took[50] < Duration::from_millis(100), "{:?}", took[50]);
+}
+
+/// A guest whose processes' files are where they are in a sandbox: in memory.
+fn in_memory() -> (TestGuest, std::path::PathBuf) {
+    let place = std::path::Path::new("/dev/shm").join(format!("berth-guest-{}", fresh_id()));
+    (TestGuest::start(&["--reports", place.to_str().unwrap()]), place)
+}
+
+fn file(name: &str, variables: &[&str], text: &str) -> GivenFile {
+    let variables = variables.iter().map(|&variable| variable.to_owned()).collect();
+    GivenFile { name: name.to_owned(), variables, text: text.to_owned() }
+}
+
+#[tokio::test]
+async fn a_file_is_in_memory_for_the_process_alone_and_goes_with_it() {
+    let (mut test, place) = in_memory();
+    let guest = test.connect().await;
+    let mut start = shell(
+        "stat -c %a \"$KEY_FILE\"; stat -f -c %T \"$KEY_FILE\"; grep -c canary \"$KEY_FILE\"; cat \"$OTHER\"; echo; env | grep -c ^OTHER=; \
+         echo told; read go",
+    );
+    start.env.push(("OTHER".into(), "what it was before".into()));
+    start.stdin = Stdin::Open;
+    start.report = Report::Wanted;
+    start.files = vec![file("key", &["KEY_FILE"], "a canary"), file("other.pem", &["OTHER", "ANOTHER"], "two")];
+    let (_, mut output) = guest.start_attached(&start).await.unwrap();
+    let said = read_until(&mut output, "told").await;
+    assert_eq!(said, "400\ntmpfs\n1\ntwo\n1\ntold\n");
+    let folder = place.join(format!("{}.given", start.id));
+    assert_eq!(std::fs::read_to_string(folder.join("key")).unwrap(), "a canary");
+    assert!(!format!("{start:?}").contains("a canary"), "it prints as nothing");
+    guest.close_stdin(start.id).await.unwrap();
+    read_all(&mut output).await;
+    until("the files are gone", || !folder.exists()).await;
+    // Nothing of it is in the spool, which is on a disk.
+    for entry in std::fs::read_dir(test.spool(start.id)).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let shown = String::from_utf8_lossy(&bytes);
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    std::fs::remove_dir_all(place).unwrap();
+}
+
+#[tokio::test]
+async fn files_of_a_start_that_fails_do_not_stay() {
+    let (mut test, place) = in_memory();
+    let guest = test.connect().await;
+    let mut start = Start::new(fresh_id(), ["/no/such/program"], "/");
+    start.files = vec![file("key", &[], "value")];
+    assert!(matches!(guest.start(&start).await, Err(StartError::ProgramNotFound { .. })));
+    until("the files are gone", || std::fs::read_dir(&place).unwrap().next().is_none()).await;
+    std::fs::remove_dir_all(place).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_never_put_onto_a_disk_or_behind_a_link() {
+    let link = std::env::temp_dir().join(format!("berth-guest-link-{}", std::process::id()));
+    std::os::unix::fs::symlink("/dev/shm", &link).unwrap();
+    for place in ["/proc", link.to_str().unwrap()] {
+        let mut test = TestGuest::start(&["--reports", place]);
+        let guest = test.connect().await;
+        let mut start = shell("true");
+        start.files = vec![file("key", &[], "value")];
+        assert!(matches!(guest.start(&start).await, Err(StartError::Refused(_))), "{place}");
+    }
+    std::fs::remove_file(link).unwrap();
+}
+
+#[tokio::test]
+async fn a_name_that_leads_elsewhere_is_refused() {
+    let (mut test, _) = in_memory();
+    let guest = test.connect().await;
+    for name in ["", ".", "..", "../key", "a/b", ".hidden", "a\0b", &"x".repeat(101)] {
+        let mut start = shell("true");
+        start.files = vec![file(name, &[], "value")];
+        assert!(matches!(guest.start(&start).await, Err(StartError::Refused(_))), "{name:?}");
+    }
 }

@@ -51,8 +51,8 @@ pub use outward::{Outward, OutwardConnections};
 pub use start::{Report, Start, StartError, Stdin};
 
 pub use crate::message::{
-    ExitRecord, ExitStatus, Keep, OutOfMemory, OutOfProcesses, Port, Process, ProcessState, Refusal, RefusalCode,
-    Signal, Started, StartedHow, Stats, Stdio, Target,
+    ExitRecord, ExitStatus, GivenFile, Keep, OutOfMemory, OutOfProcesses, Port, Process, ProcessState, Refusal,
+    RefusalCode, Signal, Started, StartedHow, Stats, Stdio, Target,
 };
 
 /// How a host end behaves. The default is what the app uses; tests shorten the times.

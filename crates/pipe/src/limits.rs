@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// The protocols that this build speaks: the current one and, once there is one, the one before.
-pub const PROTOCOL: crate::message::ProtocolRange = crate::message::ProtocolRange { min: 1, max: 1 };
+/// The protocols that this build speaks: the current one and the one before.
+pub const PROTOCOL: crate::message::ProtocolRange = crate::message::ProtocolRange { min: 1, max: 2 };
+/// The first protocol in which a start brings files.
+pub const FILES_PROTOCOL: u16 = 2;
 
 /// Longest JSON frame that a guest may send, in bytes.
 pub const FRAME_FROM_GUEST_BYTES_MAX: usize = 64 * 1024;
@@ -88,3 +90,8 @@ pub const KEEP_END_BYTES: u64 = 1024 * 1024;
 
 /// Folders in one question for the use of disk.
 pub const FOLDERS_MAX: usize = 16;
+
+/// Files that a start may bring.
+pub const FILES_MAX: usize = 32;
+/// Longest name of such a file, in bytes.
+pub const FILE_NAME_BYTES_MAX: usize = 100;

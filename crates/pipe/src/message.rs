@@ -14,7 +14,7 @@ use crate::ProcessId;
 use crate::limits::{DETAIL_CHARS_MAX, KEEP_BYTES_DEFAULT};
 
 pub(crate) use start::Names;
-pub use start::StartAsk;
+pub use start::{GivenFile, StartAsk};
 
 /// The protocols that an end speaks, both ends of the range included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use pipe::guest::{Connection, Facts, Options as GuestOptions};
-use pipe::host::{CallError, Guest, Options, Target};
+use pipe::host::{CallError, GivenFile, Guest, Options, Start, StartError, Target};
 use pipe::message::{Answer, ProtocolRange};
-use pipe::{PipeError, PipeStream};
+use pipe::{PipeError, PipeStream, ProcessId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 
@@ -138,7 +138,7 @@ async fn a_flood_of_pings_ends_the_connection() {
 async fn an_honest_hello_is_shown_without_escapes() {
     let (host, _guest) = pair().await;
     assert_eq!(host.hello().version, "test\u{fffd}[31m");
-    assert_eq!(host.protocol(), 1);
+    assert_eq!(host.protocol(), 2);
 }
 
 #[tokio::test]
@@ -156,10 +156,15 @@ async fn ranges_without_a_common_protocol_are_told_to_both_ends() {
 async fn an_older_guest_is_spoken_to_in_its_protocol() {
     let (host, guest) = duplex(BUFFER);
     let facts = facts();
-    let newer = Options { protocol: ProtocolRange { min: 1, max: 2 }, ..Options::default() };
+    let older = GuestOptions { protocol: ProtocolRange { min: 1, max: 1 }, ..GuestOptions::default() };
     let (host, _guest) =
-        tokio::join!(Guest::connect(host, newer), Connection::accept(guest, &facts, GuestOptions::default()));
-    assert_eq!(host.unwrap().protocol(), 1);
+        tokio::join!(Guest::connect(host, Options::default()), Connection::accept(guest, &facts, older));
+    let host = host.unwrap();
+    assert_eq!(host.protocol(), 1);
+    // It would start the process without them.
+    let mut start = Start::new(ProcessId::from(1), ["true"], "/");
+    start.files = vec![GivenFile { name: "key".into(), variables: vec!["KEY_FILE".into()], text: "value".into() }];
+    assert!(matches!(host.start(&start).await, Err(StartError::NoFiles)));
 }
 
 /// Carries bytes between two streams until told to hold its breath, keeping both open.

@@ -147,19 +147,22 @@ pub enum RequestKind {
     Model,
     /// A request in the clear, through the proxy.
     Http,
+    /// A request within TLS that the gateway read, since the agent has a secret for that host.
+    Inspected,
     /// A tunnel (`CONNECT`); what goes through it is seen by its ends alone.
     Tunnel,
 }
 
 impl RequestKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Model, Self::Http, Self::Tunnel];
+    pub const ALL: [Self; 4] = [Self::Model, Self::Http, Self::Inspected, Self::Tunnel];
 
     /// What a person reads.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Model => "Model",
             Self::Http => "HTTP",
+            Self::Inspected => "Inspected",
             Self::Tunnel => "Tunnel",
         }
     }
@@ -169,6 +172,7 @@ impl RequestKind {
         match self {
             Self::Model => "model",
             Self::Http => "http",
+            Self::Inspected => "inspected",
             Self::Tunnel => "tunnel",
         }
     }

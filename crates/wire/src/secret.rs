@@ -1,7 +1,7 @@
 //! Secrets as everyone but the vault sees them: by name. A value passes through here once, on its way in, and never out.
 //!
 //! A secret is granted to agents one by one, in one of two ways ([`SecretWay`]): brokered, the sandbox holds a placeholder and the
-//! gateway puts the value in its place outside; injected, the agent's process has the value itself.
+//! gateway puts the value in its place outside; injected, the agent's process has the value itself, in a variable or in a file.
 
 use std::fmt;
 
@@ -130,8 +130,68 @@ pub enum SecretBinding {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_url: Option<String>,
     },
+    /// A host of the person's own choice, over TLS: it can be brokered, by reading what goes there.
+    Host {
+        /// A name or an address. A private address is granted by being named.
+        host: String,
+        /// The port; 443 where it is `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// Where in a request it stands.
+        place: SecretPlace,
+    },
     /// Anything else: it can only be injected.
     Unbound,
+}
+
+/// The port of a host that names none.
+pub const HTTPS_PORT: u16 = 443;
+
+impl SecretBinding {
+    /// Whether the gateway knows which requests it belongs into.
+    pub const fn can_be_brokered(&self) -> bool {
+        match self {
+            Self::Provider { .. } | Self::Host { .. } => true,
+            Self::Unbound => false,
+        }
+    }
+}
+
+/// The one place of a request in which a secret stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "in", rename_all = "snake_case")]
+pub enum SecretPlace {
+    /// A header.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its value, with `{}` once where the secret stands.
+        format: String,
+    },
+    /// A parameter of the query.
+    Query {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl SecretPlace {
+    /// How a person reads it: `Authorization: token …`, `?key=…`.
+    pub fn said(&self) -> String {
+        match self {
+            Self::Header { name, format } => format!("{name}: {}", format.replacen("{}", "…", 1)),
+            Self::Query { name } => format!("?{name}=…"),
+        }
+    }
+}
+
+/// A host and its port as a person reads them; the usual port is left out.
+pub fn host_said(host: &str, port: Option<u16>) -> String {
+    match port.filter(|port| *port != HTTPS_PORT) {
+        None => host.to_owned(),
+        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) => format!("{host}:{port}"),
+    }
 }
 
 /// How a secret gets into a sandbox.
@@ -142,14 +202,20 @@ pub enum SecretWay {
     Brokered,
     /// As a variable of the agent's process, readable by all that runs in the sandbox.
     Injected,
+    /// As a file in memory whose path a variable of the agent's process names, readable by all that runs in the sandbox.
+    File,
 }
 
 impl SecretWay {
+    /// Every way, from the one that gives away least.
+    pub const ALL: [Self; 3] = [Self::Brokered, Self::File, Self::Injected];
+
     /// What a person reads.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Brokered => "Brokered",
             Self::Injected => "Injected",
+            Self::File => "Injected as a file",
         }
     }
 
@@ -158,12 +224,13 @@ impl SecretWay {
         match self {
             Self::Brokered => "brokered",
             Self::Injected => "injected",
+            Self::File => "file",
         }
     }
 
     /// The way of that [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Brokered, Self::Injected].into_iter().find(|way| way.name() == name)
+        Self::ALL.into_iter().find(|way| way.name() == name)
     }
 }
 
@@ -221,7 +288,7 @@ pub struct GrantView {
     pub agent_name: String,
     /// How it gets it.
     pub way: SecretWay,
-    /// The variable that has the placeholder, or the value.
+    /// The variable that has the placeholder, the value, or the path of the file that has it.
     pub variable: String,
 }
 
@@ -256,7 +323,7 @@ mod tests {
             assert_eq!(serde_json::to_value(provider).unwrap(), provider.name());
             assert_eq!(Provider::from_name(provider.name()), Some(provider));
         }
-        for way in [SecretWay::Brokered, SecretWay::Injected] {
+        for way in SecretWay::ALL {
             assert_eq!(serde_json::to_value(way).unwrap(), way.name());
             assert_eq!(SecretWay::from_name(way.name()), Some(way));
         }

@@ -44,7 +44,10 @@ pub(crate) enum SecretsCommand {
         /// Put the value itself into the agent's process, where all that runs in the sandbox can read it
         #[arg(long)]
         inject: bool,
-        /// The variable that has it; the provider's own, else the secret's name, where it is not given
+        /// Put the value into a file in the sandbox's memory, where all that runs there can read it; the variable has the path
+        #[arg(long, conflicts_with = "inject")]
+        file: bool,
+        /// The variable; the provider's own, else the secret's name, where it is not given, with _FILE behind it for a file
         #[arg(long, value_name = "VARIABLE")]
         variable: Option<String>,
     },
@@ -79,6 +82,18 @@ pub(crate) struct SetSecret {
     /// Where the provider's API is, if not at its own address
     #[arg(long, value_name = "URL", requires = "provider")]
     pub(crate) base_url: Option<String>,
+    /// The host of your own that it opens, over HTTPS: Berth then reads what agents that have it brokered send there
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = host, conflicts_with = "provider", requires = "place")]
+    pub(crate) host: Option<(String, Option<u16>)>,
+    /// The header in which the host takes it
+    #[arg(long, value_name = "NAME", requires = "host", group = "place")]
+    pub(crate) header: Option<String>,
+    /// What stands in that header, with {} for the secret
+    #[arg(long, value_name = "FORMAT", requires = "header", default_value = "{}", hide_default_value = true)]
+    pub(crate) format: String,
+    /// The parameter of the query in which the host takes it
+    #[arg(long, value_name = "NAME", requires = "host", group = "place")]
+    pub(crate) query: Option<String>,
     /// Taken only so that it is not quoted in an error: it may be the value.
     #[arg(hide = true)]
     pub(crate) misplaced: Vec<String>,
@@ -205,6 +220,24 @@ fn provider(text: &str) -> Result<Provider, String> {
         let names: Vec<_> = Provider::ALL.into_iter().map(Provider::name).collect();
         format!("a provider is one of {}", names.join(", "))
     })
+}
+
+/// A host, and a port where one is named. Whether it is one is the core's to say.
+fn host(text: &str) -> Result<(String, Option<u16>), String> {
+    let of = |host: &str, port: &str| match port.parse() {
+        Ok(port) => Ok((host.to_owned(), Some(port))),
+        Err(_) => Err("a port is a number up to 65535".to_owned()),
+    };
+    match (text.strip_prefix('['), text.split_once(':')) {
+        (Some(rest), _) => match rest.split_once(']') {
+            Some((address, "")) => Ok((address.to_owned(), None)),
+            Some((address, rest)) => of(address, rest.strip_prefix(':').unwrap_or_default()),
+            None => Err("an address in brackets ends with one".to_owned()),
+        },
+        // More than one colon is an IPv6 address.
+        (None, Some((host, port))) if !port.contains(':') => of(host, port),
+        (None, _) => Ok((text.to_owned(), None)),
+    }
 }
 
 fn cost_key(text: &str) -> Result<CostKey, String> {

@@ -13,7 +13,7 @@ use wire::{
     call::{
         DeleteSecret, GrantSecret, ImportEnvFile, ListSecrets, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret,
     },
-    secret::{EnvEntry, SecretBinding, SecretText, SecretView, SecretWay, VaultPlace},
+    secret::{EnvEntry, SecretBinding, SecretPlace, SecretText, SecretView, SecretWay, VaultPlace, host_said},
 };
 
 use crate::{
@@ -47,10 +47,21 @@ pub(super) async fn secrets(connection: &Connection, secrets: Secrets, printer: 
             return Ok(Exit::Done);
         }
         Some(SecretsCommand::Rename { secret, name }) => connection.call(RenameSecret { secret, name }).await?,
-        Some(SecretsCommand::Grant { secret, agent, inject, variable }) => {
+        Some(SecretsCommand::Grant { secret, agent, inject, file, variable }) => {
             // Never injected without being asked for.
-            let way = if inject { SecretWay::Injected } else { SecretWay::Brokered };
-            connection.call(GrantSecret { secret, agent, way: Some(way), variable }).await?
+            let way = match (inject, file) {
+                (true, _) => SecretWay::Injected,
+                (false, true) => SecretWay::File,
+                (false, false) => SecretWay::Brokered,
+            };
+            let view = connection.call(GrantSecret { secret, agent, way: Some(way), variable }).await?;
+            if let (SecretWay::Brokered, SecretBinding::Host { host, port, .. }) = (way, &view.binding) {
+                let host = words::line(&host_said(host, *port));
+                printer.aside(&format!(
+                    "Berth reads what its sandboxes send to {host}. Those that run believe it from their next start on."
+                ));
+            }
+            view
         }
         Some(SecretsCommand::Revoke { secret, agent }) => connection.call(RevokeSecret { secret, agent }).await?,
     };
@@ -63,23 +74,31 @@ fn show(view: &SecretView, printer: Printer) -> io::Result<()> {
 }
 
 async fn keep(connection: &Connection, set: arguments::SetSecret, printer: Printer) -> anyhow::Result<Exit> {
-    let arguments::SetSecret { name, provider, base_url, misplaced } = set;
+    let arguments::SetSecret { name, provider, base_url, host, header, format, query, misplaced } = set;
     if !misplaced.is_empty() || name.contains('=') {
         // Not quoted: it may be a value.
         let message = "A value is never an argument: other programs can read those. Nothing was kept.";
         let hint = "Give the name alone, then type the value, or pipe it in. Replace the key if it is a real one.";
         return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint).into());
     }
-    let place = place_that_lasts(connection).await?;
+    let vault = place_that_lasts(connection).await?;
     let prompt = format!("The value of {} (it is not shown): ", words::line(&name));
     let value = tokio::task::spawn_blocking(move || value(&prompt)).await.context("the value cannot be read")??;
-    let binding = provider.map(|provider| SecretBinding::Provider { provider, base_url });
+    let place = match (header, query) {
+        (Some(name), _) => Some(SecretPlace::Header { name, format }),
+        (None, name) => name.map(|name| SecretPlace::Query { name }),
+    };
+    let binding = match (provider, host, place) {
+        (Some(provider), ..) => Some(SecretBinding::Provider { provider, base_url }),
+        (None, Some((host, port)), Some(place)) => Some(SecretBinding::Host { host, port, place }),
+        (None, ..) => None,
+    };
     let view = connection.call(SetSecret { name, value, binding }).await?;
     show(&view, printer)?;
     if view.grants.is_empty() {
         printer.aside(&format!("No agent has it yet: `berth secrets grant {} AGENT`.", words::line(&view.name)));
     }
-    note(&place, printer);
+    note(&vault, printer);
     Ok(Exit::Done)
 }
 

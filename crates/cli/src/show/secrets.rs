@@ -1,7 +1,7 @@
 //! Secrets by name. Nothing here has a value to show.
 
 use jiff::Timestamp;
-use wire::secret::{EnvEntry, SecretBinding, SecretView, SecretsView, VaultPlace};
+use wire::secret::{EnvEntry, SecretBinding, SecretView, SecretsView, VaultPlace, host_said};
 
 use super::{
     ink::{Ink, Tone},
@@ -60,6 +60,7 @@ pub(crate) fn opens(binding: &SecretBinding) -> String {
     match binding {
         SecretBinding::Provider { provider, base_url: None } => provider.word().to_owned(),
         SecretBinding::Provider { provider, base_url: Some(base_url) } => format!("{} at {base_url}", provider.word()),
+        SecretBinding::Host { host, port, place } => format!("{} ({})", host_said(host, *port), place.said()),
         SecretBinding::Unbound => "no provider".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use wire::{
     ErrorCode, ErrorView, Request,
     call::Deleted,
-    secret::{EnvEntry, Provider, SecretBinding, SecretView, SecretWay, SecretsView, VaultPlace},
+    secret::{EnvEntry, Provider, SecretBinding, SecretPlace, SecretView, SecretWay, SecretsView, VaultPlace},
 };
 
 use crate::scripted::{Berth, Ended, LOCKED, berth};
@@ -110,6 +110,47 @@ async fn what_a_secret_opens_reaches_the_call() {
 }
 
 #[tokio::test]
+async fn a_host_of_ones_own_reaches_the_call_with_its_place() {
+    let berth = Berth::start().await;
+    let header = |name: &str, format: &str| SecretPlace::Header { name: name.to_owned(), format: format.to_owned() };
+    let bound = |host: &str, port, place| SecretBinding::Host { host: host.to_owned(), port, place };
+    for (arguments, expected) in [
+        (
+            &["--host", "api.example.com", "--header", "Authorization", "--format", "token {}"][..],
+            bound("api.example.com", None, header("Authorization", "token {}")),
+        ),
+        (
+            &["--host", "api.example.com:8443", "--header", "X-Key"],
+            bound("api.example.com", Some(8443), header("X-Key", "{}")),
+        ),
+        (
+            &["--host", "[fd00::1]:8443", "--query", "key"],
+            bound("fd00::1", Some(8443), SecretPlace::Query { name: "key".to_owned() }),
+        ),
+        (
+            &["--host", "fd00::1", "--query", "key"],
+            bound("fd00::1", None, SecretPlace::Query { name: "key".to_owned() }),
+        ),
+    ] {
+        berth.fed(&[&["secrets", "set", "token"][..], arguments].concat(), "v\n").await.well();
+        assert_eq!(berth.kept().pop().unwrap().2, Some(expected), "{arguments:?}");
+    }
+    for arguments in [
+        &["--host", "api.example.com"][..],
+        &["--header", "X-Key"],
+        &["--query", "key"],
+        &["--format", "token {}"],
+        &["--host", "a.example", "--header", "X-Key", "--query", "key"],
+        &["--host", "a.example", "--header", "X-Key", "--provider", "openai"],
+        &["--host", "a.example:port", "--query", "key"],
+        &["--host", "[fd00::1", "--query", "key"],
+    ] {
+        let ended = berth.fed(&[&["secrets", "set", "token"][..], arguments].concat(), "v\n").await;
+        assert_eq!(ended.status, 2, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_would_not_outlive_the_command_is_refused_before_it_is_typed() {
     let folder = camino_tempfile::tempdir().unwrap();
     let ended = berth(folder.path(), &["secrets", "set", "KEY", "--json"], b"v\n").await;
@@ -148,12 +189,15 @@ async fn a_secret_is_injected_only_where_that_is_asked_for() {
     berth.berth(&["secrets", "rename", "KEY", "KEY2"]).await.well();
     berth.berth(&["secrets", "grant", "KEY", "coder"]).await.well();
     berth.berth(&["secrets", "grant", "KEY", "coder", "--inject", "--variable", "TOKEN"]).await.well();
+    berth.berth(&["secrets", "grant", "KEY", "coder", "--file"]).await.well();
+    assert_eq!(berth.berth(&["secrets", "grant", "KEY", "coder", "--file", "--inject"]).await.status, 2);
     berth.berth(&["secrets", "revoke", "KEY", "coder"]).await.well();
     let asked = berth.asked();
     let [
         Request::RenameSecret(rename),
         Request::GrantSecret(first),
         Request::GrantSecret(second),
+        Request::GrantSecret(third),
         Request::RevokeSecret(revoke),
     ] = asked.as_slice()
     else {
@@ -163,6 +207,7 @@ async fn a_secret_is_injected_only_where_that_is_asked_for() {
     assert_eq!((first.secret.as_str(), first.agent.as_str()), ("KEY", "coder"));
     assert_eq!((first.way, &first.variable), (Some(SecretWay::Brokered), &None));
     assert_eq!((second.way, second.variable.as_deref()), (Some(SecretWay::Injected), Some("TOKEN")));
+    assert_eq!((third.way, &third.variable), (Some(SecretWay::File), &None));
     assert_eq!((revoke.secret.as_str(), revoke.agent.as_str()), ("KEY", "coder"));
 }
 

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use gateway::price::Sale;
 use gateway::usage::{Certainty, Metered};
 use gateway::{
-    Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped, Ticket, Way,
+    Authority, Begun, CredentialMissing, Ended, Ledger, ModelCall, NamedSecret, Outcome, RefusedRequest, Stopped,
+    Ticket, Way,
 };
 use store::{NewRequest, RequestEnd, RequestEnding, RequestStart, StoreError};
 use tokio::time::{Instant, timeout_at};
@@ -230,16 +231,19 @@ impl Ledger for Books {
         }
     }
 
+    async fn authority(&self) -> Result<Arc<Authority>, CredentialMissing> {
+        let authority = self.house.access.authority(&self.house).await;
+        authority.map_err(|view| CredentialMissing { reason: view.message })
+    }
+
     async fn begin(&self, request: Begun) -> Result<Ticket, Stopped> {
         let Begun { host, port, method, path, way, secret, .. } = request;
         let asked = |kind| Asked { kind, method, host, port, path };
         match way {
             Way::Model(call) => self.begin_model(asked(RequestKind::Model), call, secret).await,
-            Way::Tunnel | Way::Forward => {
-                let kind = if way == Way::Tunnel { RequestKind::Tunnel } else { RequestKind::Http };
-                let start = RequestStart::Passed { secret: None, model: None, reserved: MicroUsd(0) };
-                self.write(&self.record(&asked(kind), start)).await
-            }
+            Way::Tunnel => self.write(&self.record(&asked(RequestKind::Tunnel), passed(secret))).await,
+            Way::Forward => self.write(&self.record(&asked(RequestKind::Http), passed(secret))).await,
+            Way::Inspected => self.write(&self.record(&asked(RequestKind::Inspected), passed(secret))).await,
         }
     }
 
@@ -283,6 +287,7 @@ impl Ledger for Books {
             return;
         }
         let (kind, usual_port) = match refused.method.as_str() {
+            _ if refused.is_inspected => (RequestKind::Inspected, 443),
             "CONNECT" => (RequestKind::Tunnel, 443),
             _ if refused.path.starts_with("/model/") => (RequestKind::Model, 443),
             _ => (RequestKind::Http, 80),
@@ -305,6 +310,11 @@ impl Ledger for Books {
             }
         });
     }
+}
+
+/// What goes through and costs nothing.
+fn passed(secret: Option<NamedSecret>) -> RequestStart {
+    RequestStart::Passed { secret: secret.map(|secret| secret.name), model: None, reserved: MicroUsd(0) }
 }
 
 /// Nothing left, so nothing is lost but a line of a list.

@@ -1,13 +1,15 @@
 //! From what a person set to what the gateway goes by. Pure.
 
 use gateway::policy::{Grant, Policy, Ports, Reach};
-use gateway::{Credential, Family, Route, Rules};
+use gateway::{Credential, Family, Inspected, Route, Rules};
 use store::GrantedSecret;
 use url::Url;
 use wire::{
     network::{GrantReach, HOSTS_MAX, HostGrant, NetworkPolicy},
-    secret::{Provider, SecretBinding, SecretWay},
+    secret::{HTTPS_PORT, Provider, SecretBinding, SecretWay},
 };
+
+use super::binding;
 
 /// What a sandbox of an agent may reach, with the secrets that the agent has.
 pub(super) fn rules_of(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Rules {
@@ -17,16 +19,18 @@ pub(super) fn rules_of(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Ru
         NetworkPolicy::Allowlist { .. } => Policy::Allowlist(grants()),
         NetworkPolicy::Open { .. } => Policy::Open(grants()),
     };
-    let routes = match network {
-        NetworkPolicy::Closed => Vec::new(),
-        NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => granted.iter().filter_map(route_of).collect(),
+    let (routes, inspected) = match network {
+        NetworkPolicy::Closed => (Vec::new(), Vec::new()),
+        NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => {
+            (granted.iter().filter_map(route_of).collect(), granted.iter().filter_map(inspected_of).collect())
+        }
     };
-    Rules { policy, routes }
+    Rules { policy, routes, inspected }
 }
 
 /// What nobody knows a rule for.
 pub(super) fn nothing() -> Rules {
-    Rules { policy: Policy::Closed, routes: Vec::new() }
+    Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() }
 }
 
 /// The route that a brokered secret opens.
@@ -40,10 +44,22 @@ fn route_of(granted: &GrantedSecret) -> Option<Route> {
         Some(base_url) => (base_of(base_url)?, Reach::Private),
         None => (Url::parse(provider.base_url()).ok()?, Reach::Public),
     };
-    let credential =
-        Credential { secret: granted.secret, name: granted.name.clone(), placeholder: granted.placeholder.clone() };
-    let route = Route::new(provider.name(), family_of(*provider), &base, reach, Some(credential));
+    let route = Route::new(provider.name(), family_of(*provider), &base, reach, Some(credential_of(granted)));
     route.inspect_err(|error| tracing::warn!(%error, secret = %granted.secret, "a secret opens no route")).ok()
+}
+
+/// The host that is read so that a brokered secret can be put into what goes there.
+fn inspected_of(granted: &GrantedSecret) -> Option<Inspected> {
+    let SecretBinding::Host { host, port, place } = &granted.binding else { return None };
+    if granted.way != SecretWay::Brokered {
+        return None;
+    }
+    let slot = binding::slot_of(place).ok()?;
+    Inspected::new(host, port.unwrap_or(HTTPS_PORT), slot, credential_of(granted)).ok()
+}
+
+fn credential_of(granted: &GrantedSecret) -> Credential {
+    Credential { secret: granted.secret, name: granted.name.clone(), placeholder: granted.placeholder.clone() }
 }
 
 fn family_of(provider: Provider) -> Family {
@@ -112,6 +128,8 @@ pub(crate) fn checked(network: NetworkPolicy) -> Result<NetworkPolicy, String> {
 
 #[cfg(test)]
 mod tests {
+    use wire::secret::SecretPlace;
+
     use super::*;
     use crate::clock::new_id;
 
@@ -128,6 +146,27 @@ mod tests {
 
     fn bound(base_url: Option<&str>) -> SecretBinding {
         SecretBinding::Provider { provider: Provider::Anthropic, base_url: base_url.map(str::to_owned) }
+    }
+
+    #[test]
+    fn only_what_is_brokered_to_a_host_has_it_inspected() {
+        let place = SecretPlace::Header { name: "Authorization".to_owned(), format: "token {}".to_owned() };
+        let bound = |place: &SecretPlace| SecretBinding::Host {
+            host: "api.example".to_owned(),
+            port: None,
+            place: place.clone(),
+        };
+        let nonsense = SecretPlace::Query { name: String::new() };
+        for (way, place, inspected) in [
+            (SecretWay::Brokered, &place, 1),
+            (SecretWay::Injected, &place, 0),
+            (SecretWay::File, &place, 0),
+            (SecretWay::Brokered, &nonsense, 0),
+        ] {
+            let rules = rules_of(&NetworkPolicy::default(), &[granted(way, bound(place))]);
+            assert_eq!((rules.inspected.len(), rules.routes.len()), (inspected, 0), "{way:?} {place:?}");
+        }
+        assert_eq!(rules_of(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, bound(&place))]), nothing());
     }
 
     fn host(host: &str) -> HostGrant {
@@ -150,7 +189,7 @@ mod tests {
     #[test]
     fn a_closed_agent_has_neither_hosts_nor_models() {
         let rules = rules_of(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, bound(None))]);
-        assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new() });
+        assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() });
     }
 
     #[test]

@@ -15,11 +15,12 @@ use wire::{
     ids::SecretId,
     secret::{
         EnvEntry, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay, SecretsView,
-        VaultPlace,
+        VaultPlace, host_said,
     },
     stream::Update,
 };
 
+use super::binding::{self, Brokered};
 use super::{env_file, placeholder};
 use crate::clock::new_id;
 use crate::house::House;
@@ -60,7 +61,7 @@ async fn keep(
     let binding = binding
         .or_else(|| known.as_ref().map(|known| known.binding.clone()))
         .unwrap_or_else(|| env_file::binding_of(&name));
-    check_binding(&binding)?;
+    let binding = binding::checked(binding)?;
     let vault = house.access.vault(house.install).await;
     let secret = match known {
         Some(known) => {
@@ -170,19 +171,16 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
     let _turn = house.access.secrets_turn.lock().await;
     let record = find(house, &call.secret).await?;
     let agent = agents::find(house, &call.agent).await?;
-    let provider = provider_of(&record.binding);
-    let way = call.way.unwrap_or(if provider.is_some() { SecretWay::Brokered } else { SecretWay::Injected });
-    if way == SecretWay::Brokered && provider.is_none() {
+    let brokered = Brokered::of(&record.binding);
+    let provider = brokered.as_ref().and_then(Brokered::provider);
+    let way = call.way.unwrap_or(if brokered.is_some() { SecretWay::Brokered } else { SecretWay::Injected });
+    if way == SecretWay::Brokered && brokered.is_none() {
         return invalid(
-            format!("The secret `{}` opens no provider that Berth knows, so it cannot be brokered.", record.name),
-            "Bind it to a provider, or inject it: then everything in the sandbox can read it.",
+            format!("The secret `{}` is bound to no provider and to no host, so it cannot be brokered.", record.name),
+            "Bind it to a provider or a host, or inject it: then everything in the sandbox can read it.",
         );
     }
-    let variable = match (&call.variable, provider) {
-        (Some(variable), _) => variable.clone(),
-        (None, Some(provider)) => provider.key_variable().to_owned(),
-        (None, None) => record.name.replace(['-', '.'], "_").to_uppercase(),
-    };
+    let variable = call.variable.clone().unwrap_or_else(|| usual_variable(&record, way, provider));
     check_variable(&variable)?;
     let has = house.store.secrets_of(agent.agent).await.map_err(|error| of_store("read the secrets", &error))?;
     let others = || has.iter().filter(|other| other.secret != record.secret);
@@ -194,11 +192,16 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
     }
     if way == SecretWay::Brokered
         && let Some(other) =
-            others().find(|other| other.way == SecretWay::Brokered && provider_of(&other.binding) == provider)
+            others().find(|other| other.way == SecretWay::Brokered && Brokered::of(&other.binding) == brokered)
     {
         return invalid(
-            format!("The agent `{}` has `{}` brokered for the same provider already.", agent.name, other.name),
-            "A sandbox has one route to each provider. Take that one from it first.",
+            format!(
+                "The agent `{}` has `{}` brokered for the same {} already.",
+                agent.name,
+                other.name,
+                if provider.is_some() { "provider" } else { "host" }
+            ),
+            "A sandbox has one secret for each. Take that one from it first.",
         );
     }
     let placeholder = placeholder::make(provider).ok_or_else(|| {
@@ -213,7 +216,12 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
         placeholder,
         granted_at: house.time.now(),
     };
-    let text = format!("The agent {} has the secret {} now ({})", agent.name, record.name, way.word().to_lowercase());
+    let mut text =
+        format!("The agent {} has the secret {} now ({})", agent.name, record.name, way.word().to_lowercase());
+    if let (SecretWay::Brokered, SecretBinding::Host { host, port, .. }) = (way, &record.binding) {
+        text.push_str(": Berth reads what its sandboxes send to ");
+        text.push_str(&host_said(host, *port));
+    }
     let granted = house.store.grant_secret(&grant, vec![EventKind::Note { text }]).await;
     granted.map_err(|error| of_store("write the grant down", &error))?;
     house.tell(Update::Secrets);
@@ -289,7 +297,7 @@ fn read_env(text: &SecretText) -> Result<Vec<env_file::Assignment>, ErrorView> {
 
 /// Another binding may take from agents what they have brokered.
 async fn refuse_lost_broker(house: &House, known: &SecretRecord, binding: &SecretBinding) -> Result<(), ErrorView> {
-    if provider_of(binding) == provider_of(&known.binding) {
+    if Brokered::of(binding) == Brokered::of(&known.binding) {
         return Ok(());
     }
     let grants = view(house, known.secret).await?.grants;
@@ -302,11 +310,13 @@ async fn refuse_lost_broker(house: &House, known: &SecretRecord, binding: &Secre
     }
 }
 
-/// Whose API a secret opens.
-pub(super) fn provider_of(binding: &SecretBinding) -> Option<Provider> {
-    match binding {
-        SecretBinding::Provider { provider, .. } => Some(*provider),
-        SecretBinding::Unbound => None,
+/// Where programs look for it, as far as one can know.
+fn usual_variable(record: &SecretRecord, way: SecretWay, provider: Option<Provider>) -> String {
+    let named = || record.name.replace(['-', '.'], "_").to_uppercase();
+    let of_value = provider.map_or_else(named, |provider| provider.key_variable().to_owned());
+    match way {
+        SecretWay::Brokered | SecretWay::Injected => of_value,
+        SecretWay::File => of_value + "_FILE",
     }
 }
 
@@ -420,18 +430,6 @@ fn check_variable(variable: &str) -> Result<(), ErrorView> {
             "Use letters, digits and `_`, beginning with a letter or `_`.",
         ),
     }
-}
-
-fn check_binding(binding: &SecretBinding) -> Result<(), ErrorView> {
-    let SecretBinding::Provider { base_url: Some(base_url), .. } = binding else { return Ok(()) };
-    if super::rules::base_of(base_url).is_some() {
-        return Ok(());
-    }
-    let shown = escape::visible(base_url.as_bytes());
-    invalid(
-        format!("`{shown}` is not the address of an API."),
-        "Give one that begins with `https://` or `http://` and has neither a name and password, nor a query, nor a fragment.",
-    )
 }
 
 fn invalid<T>(message: String, hint: &str) -> Result<T, ErrorView> {

@@ -3,6 +3,7 @@
 //! Proxies are read from variables in lower case by curl, wget and git, in upper case by others; Node reads them only where it is told
 //! to, Java not at all but for options of its own.
 
+use pipe::host::GivenFile;
 use store::GrantedSecret;
 use vault::secrecy::ExposeSecret as _;
 use wire::{
@@ -12,6 +13,7 @@ use wire::{
 };
 
 use super::secrets::of_vault;
+use super::{AUTHORITY_VARIABLES, Given};
 use crate::house::House;
 
 /// The port of loopback inside on which the guest takes connections for the gateway.
@@ -43,9 +45,6 @@ const TAKEN: [&str; 20] = [
 /// Java's virtual machine reads options from it. An image may have some of its own there.
 /// <https://docs.oracle.com/en/java/javase/21/docs/specs/jvmti.html#tooloptions>
 pub(crate) const JAVA_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
-/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
-pub(crate) const AUTHORITIES: [&str; 6] =
-    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
 /// What is reached without the gateway: the sandbox itself.
 const NOT_PROXIED: &str = "localhost,127.0.0.1,::1";
 
@@ -53,7 +52,7 @@ const NOT_PROXIED: &str = "localhost,127.0.0.1,::1";
 pub(super) fn is_taken(variable: &str) -> bool {
     let lower = variable.to_ascii_lowercase();
     TAKEN.contains(&variable)
-        || AUTHORITIES.contains(&variable)
+        || AUTHORITY_VARIABLES.contains(&variable)
         || ["BERTH_", "LD_"].iter().any(|prefix| variable.starts_with(prefix))
         || lower.ends_with("_proxy")
         || Provider::ALL.iter().any(|provider| provider.base_url_variables().contains(&variable))
@@ -82,26 +81,42 @@ pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> 
         .join(" ");
     set(JAVA_OPTIONS, &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"));
     for secret in granted.iter().filter(|secret| secret.way == SecretWay::Brokered) {
-        let SecretBinding::Provider { provider, .. } = &secret.binding else { continue };
-        set(&secret.variable, &secret.placeholder);
-        let base = format!("{proxy}/model/{}{}", provider.name(), provider.base_path());
-        for name in provider.base_url_variables() {
-            set(name, &base);
+        match &secret.binding {
+            SecretBinding::Provider { provider, .. } => {
+                set(&secret.variable, &secret.placeholder);
+                let base = format!("{proxy}/model/{}{}", provider.name(), provider.base_path());
+                for name in provider.base_url_variables() {
+                    set(name, &base);
+                }
+            }
+            SecretBinding::Host { .. } => set(&secret.variable, &secret.placeholder),
+            SecretBinding::Unbound => {}
         }
     }
     all
 }
 
-/// The values that the agent's process is given at its start. Nothing keeps them but that process.
-pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result<Vec<(String, String)>, ErrorView> {
-    let mut all = Vec::new();
-    for secret in granted.iter().filter(|secret| secret.way == SecretWay::Injected) {
+/// The values that the agent's process is given at its start, in variables and in files. Nothing keeps them but that process.
+pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result<Given, ErrorView> {
+    let mut given = Given::default();
+    for secret in granted {
+        let is_file = match secret.way {
+            SecretWay::Brokered => continue,
+            SecretWay::Injected => false,
+            SecretWay::File => true,
+        };
         let vault = house.access.vault(house.install).await;
         let value = vault.get(secret.secret).await.map_err(|error| of_vault(&secret.name, &error))?;
-        all.push((secret.variable.clone(), value.expose_secret().to_owned()));
+        let text = value.expose_secret().to_owned();
+        if is_file {
+            let variables = vec![secret.variable.clone()];
+            given.files.push(GivenFile { name: secret.name.clone(), variables, text });
+        } else {
+            given.variables.push((secret.variable.clone(), text));
+        }
         super::note_used(house, secret.secret).await;
     }
-    Ok(all)
+    Ok(given)
 }
 
 #[cfg(test)]
@@ -132,9 +147,11 @@ mod tests {
         for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             assert_eq!(value(&all, name), Some("http://127.0.0.1:7817"), "{name}");
         }
-        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Injected, Provider::Openai)]);
-        assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
-        assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
+        for way in [SecretWay::Injected, SecretWay::File] {
+            let all = of_gateway(&NetworkPolicy::default(), &[granted(way, Provider::Openai)]);
+            assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
+            assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
+        }
     }
 
     #[test]

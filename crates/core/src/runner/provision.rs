@@ -22,7 +22,7 @@ use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
 use super::attempt::Brief;
 use super::disk;
 use super::report::{Found, Report, Stage};
-use crate::access::{GATEWAY_PORT, Permit, variables};
+use crate::access::{AUTHORITY_VARIABLES, GATEWAY_PORT, Given, Permit, variables};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
@@ -414,7 +414,7 @@ fn environment(
     let mut all: std::collections::BTreeMap<String, String> =
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if authorities.is_some() {
-        all.extend(variables::AUTHORITIES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
+        all.extend(AUTHORITY_VARIABLES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
     }
     all.extend(
         image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
@@ -431,8 +431,8 @@ fn environment(
     all.into_iter().collect()
 }
 
-/// Opens the way out inside, where the agent has one, and fetches what its process finds in its environment for that.
-async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Vec<(String, String)>, Fault> {
+/// Opens the way out inside, where the agent has one, and fetches what its process is given for that.
+async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Given, Fault> {
     let permit = Permit::of(house, brief.agent).await?;
     if permit.has_gateway() {
         guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
@@ -445,7 +445,7 @@ async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Vec<(Strin
             }
         })?;
     }
-    permit.variables(house).await.map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Agent, error))
+    permit.given(house).await.map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Agent, error))
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is a part of what is started")]
@@ -455,19 +455,20 @@ async fn start_agent(
     brief: &Brief,
     argv: Vec<String>,
     image: &Image,
-    given: Vec<(String, String)>,
+    given: Given,
     process: pipe::ProcessId,
 ) -> Result<Output, Fault> {
     let start = Start {
         id: process,
         argv,
-        env: environment(brief, image, house.authorities.as_deref(), given),
+        env: environment(brief, image, house.authorities.as_deref(), given.variables),
         cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
         stdio: Stdio::Pipes,
         stdin: Stdin::Bytes(brief.prompt.clone().into_bytes()),
         keep: Keep::default(),
         wall_clock: Some(std::time::Duration::from_secs(brief.limits.wall_clock_s)),
         report: ReportFile::Wanted,
+        files: given.files,
     };
     match guest.start_attached(&start).await {
         Ok((_, output)) => Ok(output),
@@ -481,6 +482,7 @@ async fn start_agent(
                 StartError::NoSuchDirectory { .. }
                 | StartError::TooLong
                 | StartError::AlreadyEnded { .. }
+                | StartError::NoFiles
                 | StartError::SpoolUnwritable(_)
                 | StartError::Refused(_)
                 | StartError::Pipe(_) => "Retry the task.",

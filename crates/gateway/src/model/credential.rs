@@ -15,7 +15,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const BEARER: &str = "Bearer ";
 /// What stands for a key in a header that cannot carry the placeholder.
-const TAKEN_OUT: HeaderValue = HeaderValue::from_static("taken-out-by-berth");
+pub(crate) const TAKEN_OUT: HeaderValue = HeaderValue::from_static("taken-out-by-berth");
 
 /// A header in which a family's credential goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

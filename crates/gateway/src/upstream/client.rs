@@ -1,5 +1,6 @@
 //! The client of a model's host: pooled connections, each made to a checked address of one endpoint.
 
+use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,8 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Uri;
+use hyper::body::Body;
 use hyper::rt::Executor;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Dialer, UpstreamError};
 use crate::bounds::HEADERS_MAX;
+use crate::policy::Host;
 use crate::route::{Endpoint, Security};
 
 /// How long a connection is kept that nobody uses.
@@ -35,7 +38,9 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const ALIVE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Sends requests to one endpoint.
-pub(crate) type ModelClient = Client<Connector, Full<Bytes>>;
+pub(crate) type Client<Sent> = legacy::Client<Connector, Sent>;
+/// The same, of bodies that are held whole.
+pub(crate) type ModelClient = Client<Full<Bytes>>;
 
 /// Runs what hyper wants run, as the gateway's own.
 #[derive(Clone)]
@@ -64,8 +69,12 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn into_client(self) -> ModelClient {
-        Client::builder(self.owner.clone())
+    pub(crate) fn into_client<Sent>(self) -> Client<Sent>
+    where
+        Sent: Body + Send,
+        Sent::Data: Send,
+    {
+        legacy::Client::builder(self.owner.clone())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIME_MAX)
@@ -109,6 +118,18 @@ impl tower_service::Service<Uri> for Connector {
     fn call(&mut self, _uri: Uri) -> Self::Future {
         Box::pin(self.clone().connect())
     }
+}
+
+/// What a connector said, where it was one: hyper's client wraps it.
+pub(crate) fn reason_of(error: legacy::Error, host: &Host) -> UpstreamError {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(inner) = inner.downcast_ref::<UpstreamError>() {
+            return inner.again();
+        }
+        source = inner.source();
+    }
+    UpstreamError::NoReply(host.clone(), Box::new(error))
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

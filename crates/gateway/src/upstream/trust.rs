@@ -26,11 +26,7 @@ pub(crate) fn client_config(extra_pem: &[u8]) -> Result<ClientConfig, TrustError
     for certificate in CertificateDer::pem_slice_iter(extra_pem) {
         roots.add(certificate.map_err(TrustError::Unreadable)?).map_err(TrustError::Unusable)?;
     }
-    let of_host = rustls_native_certs::load_native_certs();
-    for error in &of_host.errors {
-        tracing::warn!(%error, "some of this machine's certificates cannot be read");
-    }
-    let (added, ignored) = roots.add_parsable_certificates(of_host.certs);
+    let (added, ignored) = roots.add_parsable_certificates(of_machine());
     tracing::debug!(added, ignored, "certificates of this machine");
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
@@ -38,4 +34,17 @@ pub(crate) fn client_config(extra_pem: &[u8]) -> Result<ClientConfig, TrustError
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The certificates of the authorities that this machine trusts, as DER. Reads files: not for a thread of the runtime.
+pub fn machine_trusts() -> Vec<Vec<u8>> {
+    of_machine().into_iter().map(|certificate| certificate.to_vec()).collect()
+}
+
+fn of_machine() -> Vec<CertificateDer<'static>> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "some of this machine's certificates cannot be read");
+    }
+    found.certs
 }

@@ -129,7 +129,7 @@ async fn a_change_of_rules_reaches_the_next_request_of_a_connection() {
     while !reply[..length].ends_with(b"hello") {
         length += program.read(&mut reply[length..]).await.unwrap();
     }
-    let closed = gateway::Rules { policy: Policy::Closed, routes: Vec::new() };
+    let closed = gateway::Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() };
     world.rules.send_replace(Arc::new(closed));
     program.write_all(request.as_bytes()).await.unwrap();
     let mut second = String::new();

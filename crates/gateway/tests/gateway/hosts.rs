@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -62,7 +62,7 @@ async fn one(mut stream: TcpStream, reply: Arc<[u8]>, seen: Arc<Mutex<Vec<String
 }
 
 /// One request with its body, read naively.
-pub(crate) async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut request = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&request).to_ascii_lowercase();

@@ -139,7 +139,7 @@ async fn only_inference_is_served() {
 async fn a_local_model_needs_no_credential_and_gets_none() {
     let host = Host::new(REPLY).await;
     let local = route("local", Family::OpenAi, &format!("{}/v1", host.base()), None);
-    let world = World::new(Rules { policy: Policy::Allowlist(Vec::new()), routes: vec![local] });
+    let world = World::new(Rules { policy: Policy::Allowlist(Vec::new()), routes: vec![local], inspected: Vec::new() });
     let presented = format!("Authorization: Bearer {PLACEHOLDER}\r\n");
     assert_eq!(status(&world.ask(post("/model/local/chat/completions", &presented, BODY)).await), 200);
     let seen = host.seen(1).await.remove(0);
@@ -170,7 +170,7 @@ async fn a_public_provider_that_points_inwards_gets_no_key() {
     let host = Host::new(REPLY).await;
     let base = format!("https://model.test:{}", host.port).parse().unwrap();
     let public = Route::new("provider", Family::Anthropic, &base, Reach::Public, Some(credential())).unwrap();
-    let rules = Rules { policy: Policy::Open(Vec::new()), routes: vec![public] };
+    let rules = Rules { policy: Policy::Open(Vec::new()), routes: vec![public], inspected: Vec::new() };
     let world = World::with(rules, Bounds::default(), &[("model.test", &[here()])], Vec::new());
     let reply = world.ask(post("/model/provider/v1/messages", &format!("x-api-key: {PLACEHOLDER}\r\n"), BODY)).await;
     assert!(status(&reply) == 403 && reply.contains("this machine itself"), "{reply}");

@@ -76,7 +76,7 @@ async fn a_host_may_end_before_the_program_does() {
 
 #[tokio::test]
 async fn mail_and_shells_are_refused() {
-    let world = World::new(Rules { policy: Policy::Open(Vec::new()), routes: Vec::new() });
+    let world = World::new(Rules { policy: Policy::Open(Vec::new()), routes: Vec::new(), inspected: Vec::new() });
     for port in [22, 25, 0, 8080] {
         let reply = world.ask(format!("CONNECT anything.test:{port} HTTP/1.1\r\n\r\n")).await;
         assert!(status(&reply) == 403 && reply.contains(&format!("port {port} of")), "{reply}");

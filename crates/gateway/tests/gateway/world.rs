@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway::policy::{Grant, HostRule, Policy, Ports, Reach};
 use gateway::{
-    Begun, Bounds, Credential, CredentialMissing, Ended, Family, Gateway, Ledger, Passage, RefusedRequest, Resolve,
-    Route, Rules, Settings, Stopped, Ticket,
+    Authority, Begun, Bounds, Credential, CredentialMissing, Ended, Family, Gateway, Ledger, Passage, RefusedRequest,
+    Resolve, Route, Rules, Settings, Stopped, Ticket,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
@@ -37,6 +37,7 @@ pub(crate) struct Books {
     pub(crate) written: Mutex<Written>,
     pub(crate) key: Mutex<String>,
     pub(crate) stop: Mutex<Option<Stopped>>,
+    authority: Mutex<Option<Arc<Authority>>>,
 }
 
 #[async_trait]
@@ -47,6 +48,11 @@ impl Ledger for Books {
             return Err(CredentialMissing { reason: "the keyring is locked".to_owned() });
         }
         Ok(key.into())
+    }
+
+    async fn authority(&self) -> Result<Arc<Authority>, CredentialMissing> {
+        let mut authority = self.authority.lock().unwrap();
+        Ok(authority.get_or_insert_with(|| Arc::new(Authority::generate().unwrap())).clone())
     }
 
     async fn begin(&self, request: Begun) -> Result<Ticket, Stopped> {
@@ -103,7 +109,11 @@ pub(crate) fn grant(host: &str, port: u16, reach: Reach) -> Grant {
 
 /// What allows a name to be at this machine, on a port.
 pub(crate) fn only(host: &str, port: u16) -> Rules {
-    Rules { policy: Policy::Allowlist(vec![grant(host, port, Reach::Private)]), routes: Vec::new() }
+    Rules {
+        policy: Policy::Allowlist(vec![grant(host, port, Reach::Private)]),
+        routes: Vec::new(),
+        inspected: Vec::new(),
+    }
 }
 
 pub(crate) fn credential() -> Credential {
@@ -118,7 +128,7 @@ pub(crate) fn route(name: &str, family: Family, base: &str, credential: Option<C
 /// Nothing but that one route, with a secret.
 pub(crate) fn routed(family: Family, base: &str) -> Rules {
     let route = route("provider", family, base, Some(credential()));
-    Rules { policy: Policy::Allowlist(Vec::new()), routes: vec![route] }
+    Rules { policy: Policy::Allowlist(Vec::new()), routes: vec![route], inspected: Vec::new() }
 }
 
 impl World {

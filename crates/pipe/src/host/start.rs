@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::{Guest, Output};
-use crate::limits::{ANSWER_WAIT_MAX, STDIN_BYTES_MAX};
-use crate::message::{Ask, Keep, Names, Refusal, RefusalCode, StartAsk, Started, StdinAsk, Stdio};
+use crate::limits::{ANSWER_WAIT_MAX, FILES_PROTOCOL, STDIN_BYTES_MAX};
+use crate::message::{Ask, GivenFile, Keep, Names, Refusal, RefusalCode, StartAsk, Started, StdinAsk, Stdio};
 use crate::{PipeError, PipeStream, ProcessId};
 
 /// What to start.
@@ -31,10 +31,12 @@ pub struct Start {
     pub wall_clock: Option<Duration>,
     /// Whether the process gets a file for a report.
     pub report: Report,
+    /// Files that it finds in memory; they and all else of a start fit into [`crate::limits::FRAME_FROM_HOST_BYTES_MAX`].
+    pub files: Vec<GivenFile>,
 }
 
 impl Start {
-    /// A start with pipes, an empty environment, no input, all output kept, no wall clock and no report.
+    /// A start with pipes, an empty environment, no input, all output kept, no wall clock, no report and no files.
     pub fn new<A>(id: ProcessId, argv: impl IntoIterator<Item = A>, cwd: impl Into<String>) -> Self
     where
         A: Into<String>,
@@ -49,6 +51,7 @@ impl Start {
             keep: Keep::default(),
             wall_clock: None,
             report: Report::None,
+            files: Vec::new(),
         }
     }
 }
@@ -56,7 +59,7 @@ impl Start {
 /// Secrets may stand in the environment: its names are shown, and none of its values.
 impl fmt::Debug for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, argv, env, cwd, stdio, stdin, keep, wall_clock, report } = self;
+        let Self { id, argv, env, cwd, stdio, stdin, keep, wall_clock, report, files } = self;
         f.debug_struct("Start")
             .field("id", id)
             .field("argv", argv)
@@ -67,6 +70,7 @@ impl fmt::Debug for Start {
             .field("keep", keep)
             .field("wall_clock", wall_clock)
             .field("report", report)
+            .field("files", files)
             .finish()
     }
 }
@@ -130,6 +134,9 @@ pub enum StartError {
         /// The name of the start.
         id: ProcessId,
     },
+    /// The guest is an older Berth's, which would start the process without its files.
+    #[error("the sandbox is of an older Berth, and cannot be given files")]
+    NoFiles,
     /// The spool cannot be written, so that output would be lost.
     #[error("the sandbox cannot keep the output")]
     SpoolUnwritable(#[source] Refusal),
@@ -169,6 +176,9 @@ impl Guest {
         if stdin_bytes.len() > STDIN_BYTES_MAX {
             return Err(StartError::TooLong);
         }
+        if !start.files.is_empty() && self.protocol() < FILES_PROTOCOL {
+            return Err(StartError::NoFiles);
+        }
         let ask = StartAsk {
             id: start.id,
             argv: start.argv.clone(),
@@ -179,6 +189,7 @@ impl Guest {
             keep: start.keep,
             wall_clock_ms: start.wall_clock.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             report: start.report == Report::Wanted,
+            files: start.files.clone(),
         };
         let asked = self.ask(&Ask::Start { start: ask, attach }).await;
         let mut stream = match asked {

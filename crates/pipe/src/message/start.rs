@@ -32,12 +32,33 @@ pub struct StartAsk {
     /// Give the process a file to write a report to.
     #[serde(default)]
     pub report: bool,
+    /// Files that the process finds in memory; known since protocol 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<GivenFile>,
+}
+
+/// A file that a process finds in memory, which its own user alone may read. It goes with the process.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenFile {
+    /// Its name: letters, digits, `-`, `_` and `.`, at most [`crate::limits::FILE_NAME_BYTES_MAX`] of them, the first no dot.
+    pub name: String,
+    /// The variables of the process's environment that name its path, whatever they held otherwise.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// What it holds; it may be a secret.
+    pub text: String,
+}
+
+impl fmt::Debug for GivenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenFile").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Secrets may stand in the environment: its names are shown, and none of its values.
 impl fmt::Debug for StartAsk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, argv, env, cwd, stdio, stdin, keep, wall_clock_ms, report } = self;
+        let Self { id, argv, env, cwd, stdio, stdin, keep, wall_clock_ms, report, files } = self;
         f.debug_struct("StartAsk")
             .field("id", id)
             .field("argv", argv)
@@ -48,6 +69,7 @@ impl fmt::Debug for StartAsk {
             .field("keep", keep)
             .field("wall_clock_ms", wall_clock_ms)
             .field("report", report)
+            .field("files", files)
             .finish()
     }
 }
@@ -81,6 +103,7 @@ mod tests {
             keep: Keep::default(),
             wall_clock_ms: None,
             report: false,
+            files: Vec::new(),
         };
         for shown in [
             format!("{start:?}"),

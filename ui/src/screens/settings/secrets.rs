@@ -199,7 +199,7 @@ fn row(secret: &SecretView, is_selected: bool, onclick: Callback<MouseEvent>) ->
             <button class="cell" role="gridcell" data-flex="">{ small_icon(Glyph::Key) }<b>{ say::visible(&secret.name) }</b></button>
             <span class="cell" role="gridcell" data-as="detail">
                 { draft::word(&secret.binding) }
-                if let Some(address) = draft::address(&secret.binding) { { " " }<code class="weak">{ say::visible(address) }</code> }
+                if let Some(address) = draft::address(&secret.binding) { { " " }<code class="weak">{ say::visible(&address) }</code> }
             </span>
             <span class="cell" role="gridcell" data-flex="">
                 if secret.grants.is_empty() { <span class="weak">{ "nobody" }</span> }
@@ -217,7 +217,7 @@ fn row(secret: &SecretView, is_selected: bool, onclick: Callback<MouseEvent>) ->
 pub fn way_badge(way: SecretWay) -> Html {
     let (tone, glyph) = match way {
         SecretWay::Brokered => ("done", Glyph::Lock),
-        SecretWay::Injected => ("review", Glyph::LockOpen),
+        SecretWay::Injected | SecretWay::File => ("review", Glyph::LockOpen),
     };
     html! { <span class="badge" data-tone={tone} data-test="way" data-way={way.name()}>{ icon(glyph) }{ way.word() }</span> }
 }
@@ -260,6 +260,7 @@ fn in_sandboxes(grants: &[GrantView]) -> String {
         let what = match grant.way {
             SecretWay::Brokered => "a placeholder",
             SecretWay::Injected => "the value itself",
+            SecretWay::File => "the path of a file with the value",
         };
         format!("{}: {what} in {}", say::visible(&grant.agent_name), say::visible(&grant.variable))
     });

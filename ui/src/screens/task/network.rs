@@ -291,6 +291,7 @@ fn facts(request: &RequestView, ask: Option<&Ask>, on_allow: &Callback<Ask>) -> 
             if let Some(secret) = &request.secret { <span class="weak">{ format!("The gateway put {} into it, outside of the sandbox", say::visible(secret)) }</span> }
             if let Some(usage) = &request.usage { <span class="weak">{ format!("{}: {}, {}", say::visible(&usage.model), looked::tokens_said(&usage.tokens), say::cost_of(usage)) }</span> }
             if request.outcome.reason().is_none() { <span class="weak">{ format!("{}, {} out, {} in", request.kind.word(), say::bytes(request.sent_bytes), say::bytes(request.received_bytes)) }</span> }
+            if request.kind == RequestKind::Inspected { <span class="weak">{ "Berth reads what goes there, since the agent has a secret for it" }</span> }
             if request.kind == RequestKind::Tunnel { <span class="weak">{ "What goes through a tunnel is seen by its ends alone" }</span> }
             if let Some(ask) = ask { <span class="spring"></span>{ allow_button(ask, on_allow) }{ key(ALLOW_KEY) } }
         </div>

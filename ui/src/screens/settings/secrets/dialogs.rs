@@ -9,7 +9,7 @@ use wire::{
 };
 use yew::prelude::*;
 
-use super::draft::{self, Draft, GrantDraft, Opens, losers, rename, usual_variable, way_denied};
+use super::draft::{self, Draft, GrantDraft, Opens, Part, losers, rename, usual_variable, way_denied};
 use crate::{
     backend::CallError,
     dialog::{Modal, TypedName},
@@ -68,6 +68,10 @@ pub fn SetSecretDialog(props: &SetProps) -> Html {
     let on_name = edited(|draft, name| draft.name = name);
     let on_opens = edited(|draft, name| draft.opens = Opens::from_name(&name).unwrap_or(draft.opens));
     let on_address = edited(|draft, address| draft.base_url = address);
+    let on_edit = {
+        let draft = draft.setter();
+        Callback::from(move |next: Draft| draft.set(next))
+    };
     let (title, verb) = match &props.secret {
         None => ("Add a secret".to_owned(), "Keep it"),
         Some(secret) => (format!("Replace the value of {}", say::visible(&secret.name)), "Replace"),
@@ -100,8 +104,58 @@ pub fn SetSecretDialog(props: &SetProps) -> Html {
                 </select></span>
             </label>
             if let Opens::Provider(provider) = draft.opens { { address(provider, &draft, Callback::from(move |event: InputEvent| on_address(typed(&event)))) } }
+            if draft.opens == Opens::Host { { host_fields(&draft, &on_edit) } }
             { refused(sending.refused.as_ref(), "The value was taken out of its field: type it again.") }
         </Modal>
+    }
+}
+
+/// A host of the person's own, and where it takes the secret.
+fn host_fields(draft: &Draft, on_edit: &Callback<Draft>) -> Html {
+    let edited = |edit: fn(&mut Draft, String)| {
+        let (draft, on_edit) = (draft.clone(), on_edit.clone());
+        move |text: String| {
+            let mut next = draft.clone();
+            edit(&mut next, text);
+            on_edit.emit(next);
+        }
+    };
+    let field = |label: &'static str,
+                 test: &'static str,
+                 placeholder: &'static str,
+                 value: &str,
+                 hint: &'static str,
+                 edit: fn(&mut Draft, String)| {
+        let on_text = edited(edit);
+        html! {
+            <label class="field"><span class="label">{ label }</span>
+                <span class="input"><input class="value" autocomplete="off" spellcheck="false" data-test={test} {placeholder} value={value.to_owned()}
+                    oninput={move |event: InputEvent| on_text(typed(&event))} /></span>
+                <span class="hint">{ hint }</span>
+            </label>
+        }
+    };
+    let on_part = edited(|draft, name| draft.part = Part::from_name(&name).unwrap_or(draft.part));
+    html! {
+        <>
+            { field("Host", "secret-host", "api.example.com", &draft.host,
+                "Over HTTPS, on port 443 where none is named. Berth reads what the agents that have it brokered send there",
+                |draft, host| draft.host = host) }
+            <label class="field"><span class="label">{ "It stands in" }</span>
+                <span class="input"><select class="value" data-test="secret-part" onchange={move |event: Event| on_part(chosen(&event))}>
+                    { for Part::ALL.map(|part| html! { <option key={part.name()} value={part.name()} selected={draft.part == part}>{ part.word() }</option> }) }
+                </select></span>
+            </label>
+            { match draft.part {
+                Part::Header => html! {
+                    <>
+                        { field("Header", "secret-place", "Authorization", &draft.place, "In this header alone", |draft, place| draft.place = place) }
+                        { field("Format", "secret-format", "token {}", &draft.format, "What stands in it, with {} for the secret; empty for the secret alone", |draft, format| draft.format = format) }
+                    </>
+                },
+                Part::Query => field("Parameter", "secret-place", "key", &draft.place, "In this parameter alone", |draft, place| draft.place = place),
+            } }
+        </>
     }
 }
 
@@ -119,6 +173,7 @@ fn label_of(opens: Opens, secret: Option<&SecretView>) -> String {
         (Opens::AsItIs, None) => "What its name says".to_owned(),
         (Opens::AsItIs, Some(secret)) => format!("As it is: {}", draft::word(&secret.binding)),
         (Opens::Provider(provider), _) => provider.word().to_owned(),
+        (Opens::Host, _) => "A host of your own".to_owned(),
         (Opens::Other, _) => "Something else, which cannot be brokered".to_owned(),
     }
 }
@@ -271,10 +326,10 @@ pub fn GrantSecretDialog(props: &GrantProps) -> Html {
                     { for props.agents.iter().map(|agent| html! { <option key={agent.to_string()} value={agent.clone()} selected={draft.agent == agent.as_str()}>{ agent }</option> }) }
                 </select></span>
             </label>
-            <div class="field" role="radiogroup" aria-label="How"><span class="label">{ "How" }</span>{ way(SecretWay::Brokered) }{ way(SecretWay::Injected) }</div>
+            <div class="field" role="radiogroup" aria-label="How"><span class="label">{ "How" }</span>{ for SecretWay::ALL.map(way) }</div>
             <label class="field"><span class="label">{ "Variable" }</span>
                 <span class="input"><input class="value" autocomplete="off" spellcheck="false" data-test="grant-variable" placeholder={usual_variable(secret).to_owned()} value={draft.variable.clone()} oninput={on_variable} /></span>
-                <span class="hint">{ "Where the agent's program looks for it; empty for the usual one" }</span>
+                <span class="hint">{ "Where the agent's program looks for it, or for the file's path; empty for the usual one" }</span>
             </label>
             { refused(sending.refused.as_ref(), "") }
         </Modal>

@@ -1,9 +1,14 @@
 //! What a person writes into the dialogs of a secret, and what it means. A value is in none of it: it stays in its field until it is
 //! sent. Pure.
 
+use std::borrow::Cow;
+
 use wire::{
     call::{GrantSecret, RenameSecret, SetSecret},
-    secret::{GrantView, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay},
+    secret::{
+        GrantView, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretPlace, SecretText, SecretView, SecretWay,
+        host_said,
+    },
 };
 
 use crate::say;
@@ -80,6 +85,12 @@ pub enum Problem {
         "An address begins with https:// or http:// and has a host; it holds no spaces, no name before an @, and no query"
     )]
     Address,
+    #[error("A host is one name or address, such as api.example.com, perhaps with a port; no scheme, no path, no star")]
+    Host,
+    #[error("Name the header, or the parameter, that has it: letters, digits, dashes, dots and underscores")]
+    Place,
+    #[error("A format has {{}} once, where the secret stands, as in: token {{}}")]
+    Format,
     #[error("Choose an agent")]
     NoAgent,
     #[error("A variable has letters, digits and underscores, and begins with no digit")]
@@ -96,6 +107,8 @@ pub enum Opens {
     AsItIs,
     /// A provider's inference API.
     Provider(Provider),
+    /// A host of the person's own.
+    Host,
     /// Something that Berth does not broker.
     Other,
 }
@@ -103,7 +116,7 @@ pub enum Opens {
 impl Opens {
     /// Every choice, in the order in which they are offered.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::AsItIs].into_iter().chain(Provider::ALL.map(Self::Provider)).chain([Self::Other])
+        [Self::AsItIs].into_iter().chain(Provider::ALL.map(Self::Provider)).chain([Self::Host, Self::Other])
     }
 
     /// The name in the form.
@@ -111,6 +124,7 @@ impl Opens {
         match self {
             Self::AsItIs => "as_it_is",
             Self::Provider(provider) => provider.name(),
+            Self::Host => "host",
             Self::Other => "other",
         }
     }
@@ -121,6 +135,40 @@ impl Opens {
     }
 }
 
+/// In what part of a request a host takes a secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    #[default]
+    Header,
+    Query,
+}
+
+impl Part {
+    /// Both, in the order in which they are offered.
+    pub const ALL: [Self; 2] = [Self::Header, Self::Query];
+
+    /// What a person reads.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Header => "A header",
+            Self::Query => "A parameter of the query",
+        }
+    }
+
+    /// The name in the form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Query => "query",
+        }
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+}
+
 /// A secret as it is being written, without its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
@@ -128,6 +176,14 @@ pub struct Draft {
     pub opens: Opens,
     /// Where a provider's API is, if not at its own address.
     pub base_url: String,
+    /// A host of the person's own, perhaps with a port.
+    pub host: String,
+    /// Where that host takes it.
+    pub part: Part,
+    /// The header's name, or the parameter's.
+    pub place: String,
+    /// What stands in the header; the secret alone where it is empty.
+    pub format: String,
     /// Whether something is in the field of the value.
     pub has_value: bool,
 }
@@ -167,6 +223,27 @@ impl Draft {
             Opens::Provider(provider) => {
                 let base_url = Some(base_url.to_owned()).filter(|url| !url.is_empty());
                 Ok(Some(SecretBinding::Provider { provider, base_url }))
+            }
+            Opens::Host => {
+                let (host, port) = host_of(self.host.trim()).ok_or(Problem::Host)?;
+                Ok(Some(SecretBinding::Host { host, port, place: self.place()? }))
+            }
+        }
+    }
+
+    fn place(&self) -> Result<SecretPlace, Problem> {
+        let name = self.place.trim().to_owned();
+        if !is_place(&name) {
+            return Err(Problem::Place);
+        }
+        match self.part {
+            Part::Query => Ok(SecretPlace::Query { name }),
+            Part::Header => {
+                let format = Some(self.format.trim()).filter(|format| !format.is_empty()).unwrap_or("{}").to_owned();
+                if format.matches("{}").count() != 1 {
+                    return Err(Problem::Format);
+                }
+                Ok(SecretPlace::Header { name, format })
             }
         }
     }
@@ -231,37 +308,46 @@ impl GrantDraft {
 pub fn usual_variable(secret: &SecretView) -> &str {
     match &secret.binding {
         SecretBinding::Provider { provider, .. } => provider.key_variable(),
-        SecretBinding::Unbound => &secret.name,
+        SecretBinding::Host { .. } | SecretBinding::Unbound => &secret.name,
     }
 }
 
 /// Brokered wherever that can be.
 pub const fn best_way(binding: &SecretBinding) -> SecretWay {
-    match binding {
-        SecretBinding::Provider { .. } => SecretWay::Brokered,
-        SecretBinding::Unbound => SecretWay::Injected,
-    }
+    if binding.can_be_brokered() { SecretWay::Brokered } else { SecretWay::Injected }
 }
 
 /// Why a secret cannot be had in a way.
 pub const fn way_denied(binding: &SecretBinding, way: SecretWay) -> Option<&'static str> {
-    match (binding, way) {
-        (SecretBinding::Unbound, SecretWay::Brokered) => {
-            Some("It is bound to no model API, so there is no request that it could be put into.")
+    match way {
+        SecretWay::Brokered if !binding.can_be_brokered() => {
+            Some("It is bound to no model API and to no host, so there is no request that it could be put into.")
         }
-        (SecretBinding::Unbound, SecretWay::Injected) | (SecretBinding::Provider { .. }, _) => None,
+        SecretWay::Brokered | SecretWay::Injected | SecretWay::File => None,
     }
 }
 
 /// What a way means for whoever gives a secret.
 pub fn consequence(binding: &SecretBinding, way: SecretWay) -> String {
-    match way {
-        SecretWay::Brokered => format!(
+    match (way, binding) {
+        (SecretWay::Brokered, SecretBinding::Host { host, port, place }) => {
+            let host = say::visible(&host_said(host, *port));
+            format!(
+                "The sandbox gets a placeholder. Berth reads what it sends to {host}, and puts the value there into {}, and nowhere else.",
+                say::visible(&place.said())
+            )
+        }
+        (SecretWay::Brokered, SecretBinding::Provider { .. } | SecretBinding::Unbound) => format!(
             "The sandbox gets a placeholder. The gateway puts the value into requests to {}, and nowhere else.",
-            address(binding).unwrap_or("what it is bound to")
+            address(binding).as_deref().unwrap_or("what it is bound to")
         ),
-        SecretWay::Injected => {
+        (SecretWay::Injected, _) => {
             "Everything in the sandbox can read it, and send it wherever the agent may reach.".to_owned()
+        }
+        (SecretWay::File, _) => {
+            "A file in the sandbox's memory has it, and the variable has the path. Everything in the sandbox can read it, and send it \
+             wherever the agent may reach."
+                .to_owned()
         }
     }
 }
@@ -270,14 +356,18 @@ pub fn consequence(binding: &SecretBinding, way: SecretWay) -> String {
 pub const fn word(binding: &SecretBinding) -> &'static str {
     match binding {
         SecretBinding::Provider { provider, .. } => provider.word(),
+        SecretBinding::Host { .. } => "A host",
         SecretBinding::Unbound => "Something else",
     }
 }
 
 /// Where it is used, and whether a person said so.
-pub fn address(binding: &SecretBinding) -> Option<&str> {
+pub fn address(binding: &SecretBinding) -> Option<Cow<'_, str>> {
     match binding {
-        SecretBinding::Provider { provider, base_url } => Some(base_url.as_deref().unwrap_or(provider.base_url())),
+        SecretBinding::Provider { provider, base_url } => {
+            Some(Cow::Borrowed(base_url.as_deref().unwrap_or(provider.base_url())))
+        }
+        SecretBinding::Host { host, port, .. } => Some(Cow::Owned(host_said(host, *port))),
         SecretBinding::Unbound => None,
     }
 }
@@ -302,6 +392,25 @@ pub fn is_secret_name(name: &str) -> bool {
 fn is_variable(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A host and a port, as a person writes them. The shape alone; whether it is one is the core's to say.
+fn host_of(text: &str) -> Option<(String, Option<u16>)> {
+    let port_of = |port: &str| port.parse::<u16>().ok().filter(|port| *port > 0);
+    let (host, port) = match (text.strip_prefix('['), text.matches(':').count()) {
+        (Some(rest), _) => match rest.split_once(']')? {
+            (host, "") => (host, None),
+            (host, rest) => (host, Some(port_of(rest.strip_prefix(':')?)?)),
+        },
+        (None, 1) => text.split_once(':').and_then(|(host, port)| Some((host, Some(port_of(port)?))))?,
+        (None, _) => (text, None),
+    };
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'));
+    is_host.then(|| (host.to_owned(), port))
+}
+
+fn is_place(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
 }
 
 /// The shape alone; whether it can be reached is the core's to say.
@@ -347,10 +456,48 @@ mod tests {
                 opens: Opens::Provider(Provider::Gemini),
                 base_url: address.to_owned(),
                 has_value: true,
+                ..Draft::default()
             };
             assert_eq!(draft.problem([].into_iter()), Some(Problem::Address), "{address}");
             // What is not shown is not looked at.
             assert_eq!(Draft { opens: Opens::Other, ..draft }.problem([].into_iter()), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_ones_own_is_sent_with_the_place_where_it_takes_the_secret() {
+        let draft = Draft {
+            name: "token".to_owned(),
+            opens: Opens::Host,
+            host: " api.example.com:8443 ".to_owned(),
+            place: "Authorization".to_owned(),
+            format: "token {}".to_owned(),
+            has_value: true,
+            ..Draft::default()
+        };
+        let place = SecretPlace::Header { name: "Authorization".to_owned(), format: "token {}".to_owned() };
+        let bound = SecretBinding::Host { host: "api.example.com".to_owned(), port: Some(8443), place };
+        let call = draft.call(SecretText::new("v".to_owned())).unwrap();
+        assert_eq!(call.binding, Some(bound.clone()));
+        assert!(consequence(&bound, SecretWay::Brokered).contains("Berth reads what it sends to api.example.com:8443"));
+        assert_eq!(way_denied(&bound, SecretWay::Brokered), None);
+        let query = Draft { part: Part::Query, place: "key".to_owned(), host: "[fd00::1]".to_owned(), ..draft.clone() };
+        let place = SecretPlace::Query { name: "key".to_owned() };
+        let bound = SecretBinding::Host { host: "fd00::1".to_owned(), port: None, place };
+        assert_eq!(query.call(SecretText::new("v".to_owned())).unwrap().binding, Some(bound));
+        for (host, place, format, problem) in [
+            ("https://api.example.com", "A", "{}", Problem::Host),
+            ("*.example.com", "A", "{}", Problem::Host),
+            ("api.example.com:0", "A", "{}", Problem::Host),
+            ("", "A", "{}", Problem::Host),
+            ("api.example.com", "", "{}", Problem::Place),
+            ("api.example.com", "a b", "{}", Problem::Place),
+            ("api.example.com", "A", "token", Problem::Format),
+            ("api.example.com", "A", "{} {}", Problem::Format),
+        ] {
+            let (host, place, format) = (host.to_owned(), place.to_owned(), format.to_owned());
+            let wrong = Draft { host, place, format, ..draft.clone() };
+            assert_eq!(wrong.problem([].into_iter()), Some(problem), "{wrong:?}");
         }
     }
 
@@ -368,7 +515,9 @@ mod tests {
         let bound = secret("anthropic", &[]);
         assert_eq!(way_denied(&bound.binding, SecretWay::Injected), None);
         assert_eq!(GrantDraft::of(&bound, "mason").way, SecretWay::Brokered);
-        assert!(consequence(&bound.binding, SecretWay::Injected).contains("Everything in the sandbox can read it"));
+        for way in [SecretWay::Injected, SecretWay::File] {
+            assert!(consequence(&bound.binding, way).contains("Everything in the sandbox can read it"));
+        }
         assert!(consequence(&bound.binding, SecretWay::Brokered).contains("https://api.anthropic.com"));
     }
 

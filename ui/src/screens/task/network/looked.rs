@@ -83,9 +83,9 @@ impl Ask {
 pub fn asks(requests: &[RequestView], agents: &[AgentView]) -> Vec<Ask> {
     let mut asks: Vec<Ask> = Vec::new();
     for request in requests {
-        // A route to a model is no host that one could allow: its secret decides.
+        // A route to a model is no host that one could allow, and an inspected host is allowed already: their secrets decide.
         let RequestOutcome::Refused { reason } = &request.outcome else { continue };
-        if request.kind == RequestKind::Model || policy::is_metadata(&request.host) {
+        if matches!(request.kind, RequestKind::Model | RequestKind::Inspected) || policy::is_metadata(&request.host) {
             continue;
         }
         if let Some(ask) = asks.iter_mut().find(|ask| ask.is_about(request)) {
@@ -180,6 +180,7 @@ pub fn port_said(request: &RequestView) -> String {
     let is_usual = match request.kind {
         RequestKind::Model => true,
         RequestKind::Http => request.port == 80,
+        RequestKind::Inspected => request.port == 443,
         RequestKind::Tunnel => false,
     };
     if is_usual { String::new() } else { format!(":{}", request.port) }
