@@ -13,12 +13,14 @@ use wire::{
 pub(super) fn rules_of(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Rules {
     let grants = || network.hosts().iter().filter_map(grant_of).collect();
     let policy = match network {
-        NetworkPolicy::Closed => Policy::Closed,
+        // What is past the gateway is nothing of the gateway's: a sandbox that was made before its agent's policy became that one has
+        // neither.
+        NetworkPolicy::Closed | NetworkPolicy::Bridge => Policy::Closed,
         NetworkPolicy::Allowlist { .. } => Policy::Allowlist(grants()),
         NetworkPolicy::Open { .. } => Policy::Open(grants()),
     };
     let routes = match network {
-        NetworkPolicy::Closed => Vec::new(),
+        NetworkPolicy::Closed | NetworkPolicy::Bridge => Vec::new(),
         NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => granted.iter().filter_map(route_of).collect(),
     };
     Rules { policy, routes }
@@ -105,6 +107,7 @@ pub(crate) fn checked(network: NetworkPolicy) -> Result<NetworkPolicy, String> {
     };
     Ok(match network {
         NetworkPolicy::Closed => NetworkPolicy::Closed,
+        NetworkPolicy::Bridge => NetworkPolicy::Bridge,
         NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: tidy(hosts)? },
         NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: tidy(hosts)? },
     })
@@ -148,9 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_agent_has_neither_hosts_nor_models() {
-        let rules = rules_of(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, bound(None))]);
-        assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new() });
+    fn an_agent_without_a_gateway_has_neither_hosts_nor_models() {
+        for without_gateway in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
+            let rules = rules_of(&without_gateway, &[granted(SecretWay::Brokered, bound(None))]);
+            assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new() });
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use wire::{
     stream::Update,
 };
 
-use super::{env_file, placeholder};
+use super::{bridge, env_file, placeholder};
 use crate::clock::new_id;
 use crate::house::House;
 use crate::{agents, escape, faults};
@@ -160,6 +160,9 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
             format!("The secret `{}` opens no provider that Berth knows, so it cannot be brokered.", record.name),
             "Bind it to a provider, or inject it: then everything in the sandbox can read it.",
         );
+    }
+    if way == SecretWay::Brokered {
+        bridge::refuse(&agent.name, &agent.network, &record.name)?;
     }
     let variable = match (&call.variable, provider) {
         (Some(variable), _) => variable.clone(),
