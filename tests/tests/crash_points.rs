@@ -604,8 +604,9 @@ async fn a_kill_at_the_effects_between_them_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_a_person_decides_or_something_ends_loses_nothing() {
-    let is_elsewhere =
-        |scene| matches!(scene, Scene::Whole | Scene::Paused | Scene::Deaf | Scene::Built | Scene::Adapted);
+    let is_elsewhere = |scene| {
+        matches!(scene, Scene::Whole | Scene::Paused | Scene::Deaf | Scene::Built | Scene::Adapted | Scene::Bridged)
+    };
     survives_all(|_, scene| !is_elsewhere(scene)).await;
 }
 
@@ -617,4 +618,9 @@ async fn a_kill_around_the_end_of_a_paused_sandbox_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_an_image_is_made_loses_nothing() {
     survives_all(|_, scene| matches!(scene, Scene::Built | Scene::Adapted)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_around_the_network_of_a_sandbox_leaves_none_behind() {
+    survives_all(|_, scene| scene == Scene::Bridged).await;
 }
