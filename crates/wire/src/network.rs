@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cost::UsageView,
     ids::{AgentId, RunId, SandboxId, StepId, TaskId},
+    view::SandboxView,
 };
 
 /// What a person gives up with [`NetworkPolicy::Bridge`], wherever that is to be known: where it is chosen, on the agent, on the task.
@@ -78,6 +79,13 @@ impl NetworkPolicy {
             Self::Closed | Self::Bridge => &[],
             Self::Allowlist { hosts } | Self::Open { hosts } => hosts,
         }
+    }
+}
+
+impl SandboxView {
+    /// Whether it is on a network of its own, past the gateway. What its agent's policy says by now may be another.
+    pub fn has_network_card(&self) -> bool {
+        self.network == NetworkPolicy::Bridge.name()
     }
 }
 

@@ -308,13 +308,6 @@ pub struct SandboxView {
     pub connected: bool,
 }
 
-impl SandboxView {
-    /// Whether it is on a network of its own, past the gateway. What its agent's policy says by now may be another.
-    pub fn has_network_card(&self) -> bool {
-        self.network == NetworkPolicy::Bridge.name()
-    }
-}
-
 /// A file that a step left, changed or took away in its workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultView {
