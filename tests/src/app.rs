@@ -403,22 +403,26 @@ impl TestApp {
         self.install().map(|install| self.docker.objects(Kind::Volume, install)).unwrap_or_default()
     }
 
-    /// What is in the engine and serves one sandbox only: it has to go with it.
-    pub fn of_sandboxes(&self) -> Vec<String> {
-        let volumes = self.volumes();
-        let spools = volumes.iter().filter(|volume| !matches!(docker::role(volume), "home" | "guest"));
-        let describe = |object: &Value| format!("{} {}", docker::role(object), docker::name(object));
-        self.containers().iter().map(describe).chain(spools.map(describe)).chain(self.unused()).collect()
+    /// The networks of this install, as `docker inspect` shows them.
+    pub fn networks(&self) -> Vec<Value> {
+        self.install().map(|install| self.docker.objects(Kind::Network, install)).unwrap_or_default()
     }
 
-    /// Networks, which nothing makes yet, and images without a name, which a build leaves that was not finished.
-    fn unused(&self) -> Vec<String> {
+    /// What is in the engine and serves one sandbox only: it has to go with it.
+    pub fn of_sandboxes(&self) -> Vec<String> {
+        let is_of_one = |volume: &Value| !matches!(docker::role(volume), "home" | "guest");
+        let spools: Vec<_> = self.volumes().into_iter().filter(is_of_one).collect();
+        let describe = |object: &Value| format!("{} {}", docker::role(object), docker::name(object));
+        let objects = [self.containers(), self.networks(), spools].concat();
+        objects.iter().map(describe).chain(self.nameless()).collect()
+    }
+
+    /// Images without a name, which a build leaves that was not finished.
+    fn nameless(&self) -> Vec<String> {
         let Some(install) = self.install() else { return Vec::new() };
-        let networks = self.docker.objects(Kind::Network, install);
         let label = format!("label=berth.install={install}");
         let images = self.docker.run(&["image", "ls", "--quiet", "--filter", "dangling=true", "--filter", &label]);
-        let images = images.lines().map(|id| format!("nameless image {id}"));
-        networks.iter().map(|network| format!("network {}", docker::name(network))).chain(images).collect()
+        images.lines().map(|id| format!("nameless image {id}")).collect()
     }
 
     /// Waits until nothing of any sandbox is left in the engine.

@@ -102,7 +102,8 @@ impl Docker {
                 let objects: Vec<Value> = serde_json::from_str(&json).expect("docker inspect writes JSON");
                 objects.into_iter().next()
             }
-            Err(error) if error.to_lowercase().contains("no such") => None,
+            // Of a network the engine says it in other words than of all else.
+            Err(error) if ["no such", "not found"].iter().any(|gone| error.to_lowercase().contains(gone)) => None,
             Err(error) => panic!("docker {} inspect {id}: {error}", kind.name()),
         }
     }

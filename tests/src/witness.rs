@@ -59,6 +59,9 @@ pub struct Sighting {
     pub install: String,
     /// Whether its label says that it deviates because a test wants it to.
     pub is_on_purpose: bool,
+    /// Whether it has a network card.
+    #[serde(default)]
+    pub has_network: bool,
     /// Where it deviates.
     pub deviations: Vec<String>,
 }
@@ -71,7 +74,9 @@ impl Sighting {
         let role = text(&labels["berth.role"]);
         let is_berths = !labels["berth.install"].is_null();
         // What never runs needs no read-only root, which would refuse the archives that it is there for (0004).
-        let declared = Declared { is_never_started: role == "filler", ..Declared::default() };
+        // What its agent's policy is nobody knows here: if it is on a network, then on its own.
+        let has_network = raw["HostConfig"]["NetworkMode"] != "none";
+        let declared = Declared { is_never_started: role == "filler", has_network, ..Declared::default() };
         let deviations = if is_berths {
             violations_of(raw, &declared)
         } else {
@@ -83,6 +88,7 @@ impl Sighting {
             role: if role.is_empty() { "none".to_owned() } else { role },
             install: text(&labels["berth.install"]),
             is_on_purpose: labels["berth.run"] == ON_PURPOSE,
+            has_network,
             deviations,
         }
     }
@@ -135,6 +141,8 @@ impl fmt::Display for Report {
         }
         let roles: Vec<String> = by_role.iter().map(|(role, count)| format!("{count} {role}")).collect();
         write!(f, "{} containers were made: {}", self.seen.len(), roles.join(", "))?;
+        let bridged = plain.iter().filter(|sighting| sighting.has_network).count();
+        write!(f, "; {bridged} on a network of their own")?;
         writeln!(f, "; {} that a test wanted otherwise, and said so", on_purpose.len())?;
         for complaint in self.complaints() {
             writeln!(f, "deviation: {complaint}")?;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use wire::{
     Phase,
     call::{ListResults, ListTasks},
+    network::BRIDGE_GIVES_UP,
 };
 
 /// Opens the interface as the one who was given the link.
@@ -391,4 +392,30 @@ async fn a_page_whose_app_is_away_says_so_and_keeps_what_was_known() {
         assert!(page.has("[data-test='screen-tasks']").await, "what was known stays to be read");
     };
     page.test("away", body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_network_of_its_own_gives_up_is_said_where_it_is_chosen_and_on_the_task() {
+    let (app, browser) = started().await;
+    let body = async |page: &Page| {
+        enter(page, app.link()).await;
+        page.click("Agents").await;
+        page.press("agent-edit").await;
+        page.press("choose-bridge").await;
+        let meaning = page.element("[data-test='policy-meaning']").await.text().await.unwrap();
+        assert_eq!(meaning, BRIDGE_GIVES_UP);
+        assert!(!page.has("[data-test='host-name']").await, "it has no list");
+        page.press("save-agent").await;
+        until("the agent to say it", SEEN_TIME_MAX, async || {
+            let said = page.element("[data-test='agent-reach']").await.text().await.ok()?;
+            (said == BRIDGE_GIVES_UP).then_some(())
+        })
+        .await;
+        queue_and_watch(page, &sample::script(&["true"])).await;
+        page.phase_within(RUN_TIME_MAX, Phase::Completed).await;
+        assert_eq!(page.element("[data-test='network-gives-up']").await.text().await.unwrap(), BRIDGE_GIVES_UP);
+        page.press("tab-network").await;
+        page.element("[data-test='network-unseen']").await;
+    };
+    browser.page(Scheme::Light).await.test("bridge", body).await;
 }

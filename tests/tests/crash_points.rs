@@ -29,7 +29,8 @@ use nix::{
 };
 use wire::{
     Action, ErrorCode, Hold, LimitsPatch, Phase,
-    call::{Act, CancelRun, CreateAgent, CreateTask, ListTasks, ShowRun, ShowTask, TaskCreated},
+    call::{Act, CancelRun, CreateAgent, CreateTask, ListTasks, ShowRun, ShowTask, TaskCreated, UpdateAgent},
+    network::NetworkPolicy,
     task::{Attachment, AttachmentContent, Launch, NewTask, ReviewGate},
     view::{RunView, StepView},
 };
@@ -66,6 +67,8 @@ enum Scene {
     Built,
     /// An image of a person's own needs a line for the sandbox's user.
     Adapted,
+    /// The sandbox is on a network of its own.
+    Bridged,
 }
 
 impl Scene {
@@ -86,6 +89,7 @@ impl Scene {
             "container-kill" => Self::Deaf,
             "image-build" => Self::Built,
             "image-fill" | "image-commit" => Self::Adapted,
+            "network-create" | "network-remove" => Self::Bridged,
             _ => Self::Whole,
         }
     }
@@ -226,6 +230,7 @@ impl Matrix {
             Scene::Deaf => self.survives_deafness(fault).await,
             Scene::Built => self.survives_build(fault).await,
             Scene::Adapted => self.survives_adaption(fault).await,
+            Scene::Bridged => self.survives_bridge(fault).await,
         }
         self.app.is_swept().await;
         truth::attachments_have_tasks(&self.app).await;
@@ -472,6 +477,19 @@ impl Matrix {
         truth::is_accounted_for(&self.app, &view, 1).await;
     }
 
+    async fn survives_bridge(&mut self, fault: &str) {
+        let agent = self.agent(ReviewGate::Skip).await;
+        let network = Some(NetworkPolicy::Bridge);
+        self.app.call(UpdateAgent { agent: agent.clone(), network, ..UpdateAgent::default() }).await.unwrap();
+        self.arm(fault).await;
+        let task = NewTask { agent: Some(agent), ..new_task(fault, truth::WITNESS) };
+        let (created, since) = self.hands_in(fault, task).await;
+        let view = self.recovers(fault, &created, Phase::Completed, since).await;
+        assert!(view.steps[0].sandbox.as_ref().unwrap().has_network_card(), "{fault}: {view:#?}");
+        truth::is_complete(&self.app, &view, 1).await;
+        truth::is_accounted_for(&self.app, &view, 1).await;
+    }
+
     /// Waits until the app speaks with the guest of an agent at work, or is dead.
     async fn takes_over(&mut self, created: &TaskCreated) {
         until("the sandbox to be taken over", RUN_TIME_MAX, async || {
@@ -586,8 +604,9 @@ async fn a_kill_at_the_effects_between_them_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_a_person_decides_or_something_ends_loses_nothing() {
-    let is_elsewhere =
-        |scene| matches!(scene, Scene::Whole | Scene::Paused | Scene::Deaf | Scene::Built | Scene::Adapted);
+    let is_elsewhere = |scene| {
+        matches!(scene, Scene::Whole | Scene::Paused | Scene::Deaf | Scene::Built | Scene::Adapted | Scene::Bridged)
+    };
     survives_all(|_, scene| !is_elsewhere(scene)).await;
 }
 
@@ -599,4 +618,9 @@ async fn a_kill_around_the_end_of_a_paused_sandbox_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_while_an_image_is_made_loses_nothing() {
     survives_all(|_, scene| matches!(scene, Scene::Built | Scene::Adapted)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_around_the_network_of_a_sandbox_leaves_none_behind() {
+    survives_all(|_, scene| scene == Scene::Bridged).await;
 }

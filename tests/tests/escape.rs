@@ -1,20 +1,36 @@
 //! The escape kit: what a program tries that wants out of its sandbox another way than it may. It is run inside a sandbox of each
-//! policy, against a server of this machine that must never be connected to.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, and so do its helpers")]
+//! policy, against a server of this machine that must never be connected to; but for `bridge`, which gives that up and not everything.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and so do its helpers; what a policy gives up is printed"
+)]
 
-use std::{collections::BTreeMap, io::ErrorKind, net::TcpListener};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::{TcpListener, TcpStream},
+};
 
-use berth_tests::{TestApp, app::RUN_TIME_MAX, until};
+use berth_tests::{
+    TestApp,
+    app::RUN_TIME_MAX,
+    docker::{label, role},
+    sample, until,
+};
+use engine::contract::hardening::{Declared, violations_of};
 use wire::{
     Phase,
-    call::{CreateTask, ShowRun, UpdateAgent},
+    call::{ChangeQueue, CreateTask, DuplicateAgent, ShowRun, UpdateAgent},
     network::NetworkPolicy,
+    queue::Slots,
     task::NewTask,
 };
 
 /// Tries everything once, and prints a line for each try: its name, and what came of it. `OUTSIDE` and `API` are ports of this machine.
 const KIT: &str = r"
-import os, socket, threading, time
+import errno, os, socket, threading, time
 
 PROXY = ('127.0.0.1', 7817)
 
@@ -52,7 +68,19 @@ def get(url):
 def connect(authority):
     return proxied(('CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n' % (authority, authority)).encode())
 
+def gateway():
+    for line in open('/proc/net/route').read().splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == '00000000':
+            return socket.inet_ntoa(bytes.fromhex(fields[2])[::-1])
+    raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
 tell('direct address', lambda: tcp('1.1.1.1', 443))
+tell('this machine by the gateway', lambda: tcp(gateway(), OUTSIDE))
+tell('the app by the gateway', lambda: tcp(gateway(), API))
+tell('another sandbox', lambda: tcp(NEIGHBOUR, 8000))
+tell('another sandbox over UDP', lambda: udp(NEIGHBOUR, 8000))
+tell('its own name', lambda: socket.getaddrinfo(socket.gethostname(), 80) and 'found')
 tell('direct, the host as Docker has it', lambda: tcp('172.17.0.1', OUTSIDE))
 tell('direct metadata', lambda: tcp('169.254.169.254', 80))
 tell('direct IPv6', lambda: tcp('2606:4700:4700::1111', 443, socket.AF_INET6))
@@ -112,16 +140,35 @@ tell('after the crowd', lambda: get('http://127.0.0.1:%d/' % OUTSIDE))
 print('KIT DONE', flush=True)
 ";
 
-/// Runs the kit in a sandbox of that policy: what came of each try.
-async fn tried(policy: NetworkPolicy) -> BTreeMap<String, String> {
+/// What came of each try.
+type Tried = BTreeMap<String, String>;
+
+/// Runs the kit in a sandbox of that policy, from which nothing reaches this machine.
+async fn tried(policy: NetworkPolicy) -> Tried {
     let outside = TcpListener::bind("0.0.0.0:0").unwrap();
     outside.set_nonblocking(true).unwrap();
     let app = TestApp::start().await;
+    let tried = tried_in(&app, policy, &outside, "127.0.0.9").await;
+    let came = outside.accept();
+    assert!(
+        matches!(&came, Err(error) if error.kind() == ErrorKind::WouldBlock),
+        "it was reached: {came:?}\n{tried:#?}"
+    );
+    tried
+}
+
+async fn set_policy(app: &TestApp, policy: NetworkPolicy) {
     let change = UpdateAgent { agent: "script".to_owned(), network: Some(policy), ..UpdateAgent::default() };
     app.call(change).await.unwrap();
+}
+
+/// Runs the kit in a sandbox of that policy, with that address for another sandbox.
+async fn tried_in(app: &TestApp, policy: NetworkPolicy, outside: &TcpListener, neighbour: &str) -> Tried {
+    set_policy(app, policy).await;
     let api = url::Url::parse(app.link()).unwrap().port().unwrap();
-    let ports = format!("OUTSIDE = {}\nAPI = {api}\n", outside.local_addr().unwrap().port());
-    let prompt = format!("```python\n{ports}{KIT}\n```\n");
+    let outside = outside.local_addr().unwrap().port();
+    let facts = format!("OUTSIDE = {outside}\nAPI = {api}\nNEIGHBOUR = '{neighbour}'\n");
+    let prompt = format!("```python\n{facts}{KIT}\n```\n");
     let task = NewTask { prompt, ..NewTask::default() };
     let created = app.call(CreateTask { task }).await.unwrap();
     let workspace = app.leaves_file(&created, "crowd").await;
@@ -137,11 +184,6 @@ async fn tried(policy: NetworkPolicy) -> BTreeMap<String, String> {
     let printed = app.run(["logs", &run]).await.good().text();
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("KIT DONE"), "{printed}");
-    let came = outside.accept();
-    assert!(
-        matches!(&came, Err(error) if error.kind() == ErrorKind::WouldBlock),
-        "it was reached: {came:?}\n{printed}"
-    );
     let tries = printed.lines().filter_map(|line| line.trim_start().strip_prefix("TRY ")?.split_once(": "));
     tries.map(|(name, came)| (name.to_owned(), came.to_owned())).collect()
 }
@@ -179,4 +221,72 @@ async fn nothing_of_this_machine_is_reached_from_an_open_sandbox() {
     for name in ["proxy to 127.0.0.1", "tunnel to 169.254.169.254", "tunnel to port 25", "tunnel to the app"] {
         assert!(tried[name].contains(" 403 "), "{name}: {tried:#?}");
     }
+}
+
+/// Serves on every address that it has until it is let go.
+const NEIGHBOUR: &str = r"
+import os, socket, time
+server = socket.create_server(('0.0.0.0', 8000))
+open('serves', 'w').close()
+while not os.path.exists('go'):
+    time.sleep(0.05)
+";
+
+/// What a sandbox on a network of its own gives up is not asserted, since it is this machine's network that decides, but printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_network_of_its_own_a_sandbox_reaches_neither_berth_nor_another_sandbox() {
+    let outside = TcpListener::bind("0.0.0.0:0").unwrap();
+    outside.set_nonblocking(true).unwrap();
+    let app = TestApp::start().await;
+    set_policy(&app, NetworkPolicy::Bridge).await;
+    // Another agent: one home is used by one sandbox at a time.
+    let duplicate = DuplicateAgent { agent: "script".to_owned(), name: "neighbour".to_owned() };
+    app.call(duplicate).await.unwrap();
+    app.call(ChangeQueue { slots: Some(Slots::Fixed { count: 2 }), ..ChangeQueue::default() }).await.unwrap();
+    let prompt = format!("```python\n{NEIGHBOUR}\n```\n");
+    let task = NewTask { prompt, agent: Some("neighbour".to_owned()), ..NewTask::default() };
+    let neighbour = app.call(CreateTask { task }).await.unwrap();
+    let workspace = app.leaves_file(&neighbour, "serves").await;
+
+    let networks = app.networks();
+    let containers = app.containers();
+    let [network] = networks.as_slice() else { panic!("one network for one sandbox: {networks:#?}") };
+    let container = containers.iter().find(|container| role(container) == "sandbox").unwrap();
+    assert_eq!((network["Driver"].as_str(), network["EnableIPv6"].as_bool()), (Some("bridge"), Some(false)));
+    assert_eq!((role(network), label(network, "berth.sandbox")), ("network", label(container, "berth.sandbox")));
+    let name = network["Name"].as_str().unwrap();
+    let declared = Declared { has_network: true, ..Declared::default() };
+    assert_eq!(violations_of(container, &declared), Vec::<String>::new(), "hardened as every other");
+    let address = container["NetworkSettings"]["Networks"][name]["IPAddress"].as_str().unwrap().to_owned();
+    assert!(TcpStream::connect((address.as_str(), 8000)).is_ok(), "it serves, and this machine is on its network");
+
+    let tried = tried_in(&app, NetworkPolicy::Bridge, &outside, &address).await;
+    until("the kit's network to go", RUN_TIME_MAX, async || (app.networks().len() == 1).then_some(())).await;
+    assert!(TcpStream::connect((address.as_str(), 8000)).is_ok(), "it served all along");
+    for (name, came) in &tried {
+        // There is no gateway, no address of IPv6, and no capability that could make up for it.
+        let goes_nowhere = ["proxy to", "tunnel to", "a crowd", "raw socket", "another sandbox", "the app"];
+        let is_held = goes_nowhere.iter().any(|what| name.starts_with(what)) || name.contains("IPv6");
+        assert!(!is_held || came.starts_with("blocked: "), "{name}: {came}\n{tried:#?}");
+    }
+    assert_eq!(
+        tried["this machine by its loopback"], "blocked: Connection refused",
+        "its loopback is the sandbox's own"
+    );
+    assert_eq!(tried["its own name"], "found");
+    let given_up = [
+        "direct address",
+        "this machine by the gateway",
+        "direct, the host as Docker has it",
+        "direct metadata",
+        "UDP",
+        "DNS to a server",
+        "a name",
+    ];
+    for name in given_up {
+        println!("given up: {name}: {}", tried[name]);
+    }
+    sample::write(&workspace, "go", "");
+    app.reaches(&neighbour, Phase::Completed).await;
+    app.is_swept().await;
 }

@@ -16,7 +16,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use engine::contract::hardening::ON_PURPOSE;
 use wire::{
     ErrorCode, Phase,
-    call::{Doctor, ListEvents, ListResults, ReadResult, ShowRun, Status, TaskCreated},
+    call::{Doctor, ListEvents, ListResults, ReadResult, ShowRun, Status, TaskCreated, UpdateAgent},
+    network::NetworkPolicy,
     upkeep::{
         Finding, MarkSeen, Mended, Outcome, PlanReclaim, Reclaim, Remedy, RetentionRules, SetRetention, ShowRetention,
         Sight, Thing,
@@ -355,6 +356,8 @@ async fn the_doctor_explains_every_leftover_and_mends_only_what_it_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_berths_things_are_counted_and_never_touched_though_it_is_dead() {
     let mut dead = TestApp::start().await;
+    let network = Some(NetworkPolicy::Bridge);
+    dead.call(UpdateAgent { agent: "script".to_owned(), network, ..UpdateAgent::default() }).await.unwrap();
     let created =
         dead.create(&sample::script(&["echo at work > at-work", "while [ ! -e go ]; do sleep 0.05; done"])).await;
     let workspace = dead.leaves_file(&created, "at-work").await;
@@ -364,8 +367,11 @@ async fn another_berths_things_are_counted_and_never_touched_though_it_is_dead()
     let old_image = make_old_image(&dead_install);
     dead.kill().await;
     let names = |app: &TestApp| {
-        let mut names: Vec<_> =
-            app.containers().iter().chain(&app.volumes()).map(|object| docker::name(object).to_owned()).collect();
+        let mut names: Vec<_> = [app.containers(), app.volumes(), app.networks()]
+            .concat()
+            .iter()
+            .map(|object| docker::name(object).to_owned())
+            .collect();
         names.sort();
         names
     };
@@ -378,7 +384,7 @@ async fn another_berths_things_are_counted_and_never_touched_though_it_is_dead()
     };
     let report: DoctorReport = alive(&["doctor", "--json"]).await.good().json();
     let other = report.others.iter().find(|other| other.install == dead_install).unwrap();
-    assert_eq!((other.containers, other.running, other.images), (1, 1, 1), "{other:?}");
+    assert_eq!((other.containers, other.running, other.networks, other.images), (1, 1, 1, 1), "{other:?}");
     assert!(other.volumes >= 3, "guest, old guest, home, spool: {other:?}");
     assert_eq!(report.findings, [], "nothing of it is ours");
     alive(&["doctor", "--mend", "--yes"]).await.good();

@@ -1,7 +1,7 @@
 //! What a network policy means, in words, and what a person writes into its list. Pure; what is let through is the core's to say.
 
 use wire::{
-    network::{GrantReach, HostGrant, NetworkPolicy},
+    network::{BRIDGE_GIVES_UP, GrantReach, HostGrant, NetworkPolicy},
     secret::{SecretBinding, SecretWay, host_said},
     view::AgentView,
 };
@@ -19,11 +19,12 @@ pub enum Mode {
     Closed,
     Allowlist,
     Open,
+    Bridge,
 }
 
 impl Mode {
     /// Every mode, from the narrowest.
-    pub const ALL: [Self; 3] = [Self::Closed, Self::Allowlist, Self::Open];
+    pub const ALL: [Self; 4] = [Self::Closed, Self::Allowlist, Self::Open, Self::Bridge];
 
     /// The mode of a policy.
     pub const fn of(policy: &NetworkPolicy) -> Self {
@@ -31,15 +32,25 @@ impl Mode {
             NetworkPolicy::Closed => Self::Closed,
             NetworkPolicy::Allowlist { .. } => Self::Allowlist,
             NetworkPolicy::Open { .. } => Self::Open,
+            NetworkPolicy::Bridge => Self::Bridge,
         }
     }
 
-    /// The policy of this mode with that list; a closed one has none.
+    /// The policy of this mode with that list, where it has one.
     pub fn with(self, hosts: Vec<HostGrant>) -> NetworkPolicy {
         match self {
             Self::Closed => NetworkPolicy::Closed,
             Self::Allowlist => NetworkPolicy::Allowlist { hosts },
             Self::Open => NetworkPolicy::Open { hosts },
+            Self::Bridge => NetworkPolicy::Bridge,
+        }
+    }
+
+    /// Whether it has a list: where nothing gets out, and where everything does, there is nothing to list.
+    pub const fn has_list(self) -> bool {
+        match self {
+            Self::Closed | Self::Bridge => false,
+            Self::Allowlist | Self::Open => true,
         }
     }
 
@@ -53,6 +64,7 @@ impl Mode {
             Self::Open => {
                 "Any public host gets through on the ports 80 and 443. Private addresses are refused, but for those below."
             }
+            Self::Bridge => BRIDGE_GIVES_UP,
         }
     }
 }
@@ -115,6 +127,9 @@ pub fn reach_of(agent: &AgentView) -> String {
     listed.extend(agent.network.hosts().iter().map(said));
     match (Mode::of(&agent.network), listed.is_empty()) {
         (Mode::Closed, _) => format!("{name} is closed: it reaches nothing, and no model either."),
+        (Mode::Bridge, _) => {
+            format!("{name} is on a network of its own: it reaches everything, and nothing of it is seen here.")
+        }
         (Mode::Allowlist, true) => {
             format!("{name} may reach nothing yet: its list is empty, and no secret is brokered to it.")
         }
@@ -275,6 +290,7 @@ mod tests {
         // A closed one has no gateway, whatever was brokered to it.
         assert!(reach_of(&agent(&serde_json::json!({"mode": "closed"}), &brokered)).contains("reaches nothing"));
         assert!(reach_of(&agent(&serde_json::json!({"mode": "open"}), &none)).contains("any public host"));
+        assert!(reach_of(&agent(&serde_json::json!({"mode": "bridge"}), &none)).contains("reaches everything"));
     }
 
     #[test]
@@ -283,6 +299,9 @@ mod tests {
         for mode in Mode::ALL {
             assert_eq!(Mode::of(&mode.with(hosts.clone())), mode);
         }
-        assert_eq!(Mode::Closed.with(hosts).hosts(), []);
+        for mode in [Mode::Closed, Mode::Bridge] {
+            assert_eq!(mode.with(hosts.clone()).hosts(), []);
+            assert!(!mode.has_list());
+        }
     }
 }

@@ -15,6 +15,7 @@ mod attend;
 mod authority;
 mod binding;
 mod books;
+pub(crate) mod bridge;
 pub(crate) mod budgets;
 pub(crate) mod costs;
 mod env_file;
@@ -48,6 +49,7 @@ use wire::{
 use crate::blocking;
 use crate::house::House;
 use crate::runner::handle::Away;
+use crate::sandbox::Card;
 
 pub(crate) use attend::{Attending, attend};
 pub(crate) use authority::AUTHORITY_VARIABLES;
@@ -164,10 +166,30 @@ impl Permit {
         Ok(Self { network, granted })
     }
 
+    /// As it holds in a sandbox that was made under the policy of that name. A card is neither put into a sandbox nor taken out of it:
+    /// one that has none gets no network when its agent's policy becomes `bridge`, and nothing holds back one that has, so that
+    /// a gateway would only seem to.
+    pub(crate) fn within(self, made_under: &str) -> Self {
+        let network = match (Card::of(made_under), self.network) {
+            (Card::Bridge, _) => NetworkPolicy::Bridge,
+            (Card::None, NetworkPolicy::Bridge) => NetworkPolicy::Closed,
+            (Card::None, network) => network,
+        };
+        Self { network, ..self }
+    }
+
+    /// Why no agent can be started so: what is brokered to it would be of no use, and it would find that out only by failing.
+    ///
+    /// # Errors
+    /// A secret that is brokered to an agent on a network of its own.
+    pub(crate) fn check(&self, agent: &str) -> Result<(), ErrorView> {
+        bridge::refuse_granted(agent, &self.network, &self.granted)
+    }
+
     /// Whether there is a gateway at all.
     pub(crate) fn has_gateway(&self) -> bool {
         match self.network {
-            NetworkPolicy::Closed => false,
+            NetworkPolicy::Closed | NetworkPolicy::Bridge => false,
             NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => true,
         }
     }

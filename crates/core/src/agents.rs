@@ -152,7 +152,7 @@ pub(crate) async fn update(house: &Arc<House>, call: UpdateAgent) -> Result<Agen
     if is_renamed && let Some(reason) = denied(house, &record, AgentAction::Rename) {
         return Err(ErrorView::new(ErrorCode::NotNow, reason).hint("Make a duplicate with the other name."));
     }
-    let old_name = record.name.clone();
+    let (old_name, before) = (record.name.clone(), record.network.clone());
     let change = AgentChange {
         name: call.name.unwrap_or(record.name),
         image: call.image.unwrap_or(record.image),
@@ -168,6 +168,11 @@ pub(crate) async fn update(house: &Arc<House>, call: UpdateAgent) -> Result<Agen
         },
     };
     check(&change)?;
+    if change.network != before {
+        let granted = house.store.secrets_of(record.agent).await;
+        let granted = granted.map_err(|error| of_store("read the agent's secrets", &error))?;
+        access::bridge::refuse_granted(&old_name, &change.network, &granted)?;
+    }
     let text = if is_renamed {
         format!("The agent {old_name} is called {} now", change.name)
     } else {

@@ -178,11 +178,12 @@ fn leftover_check(findings: &[Finding]) -> CheckView {
 fn others_check(others: &[OtherInstall]) -> Option<CheckView> {
     let sum = |of: fn(&OtherInstall) -> u64| others.iter().map(of).sum::<u64>();
     let message = format!(
-        "{} on this engine with {} containers ({} running), {} volumes and {} images. They are never touched.",
+        "{} on this engine with {} containers ({} running), {} volumes, {} networks and {} images. They are never touched.",
         if others.len() == 1 { "Another Berth is".to_owned() } else { format!("{} other Berths are", others.len()) },
         sum(|other| other.containers),
         sum(|other| other.running),
         sum(|other| other.volumes),
+        sum(|other| other.networks),
         sum(|other| other.images),
     );
     let hint = "Each has a data folder of its own: its own `berth doctor` looks after them. A `berth bench` that was killed \

@@ -92,6 +92,8 @@ points! {
     SpoolCreate = "spool-create",
     /// A spool is given to the sandbox's user.
     SpoolOwn = "spool-own",
+    /// The sandbox's network is made.
+    NetworkCreate = "network-create",
     /// The sandbox's container is made.
     ContainerCreate = "container-create",
     /// Its first process's input and output are opened.
@@ -136,6 +138,8 @@ points! {
     RemovalBegin = "removal-begin",
     /// The sandbox's container is taken away.
     ContainerRemove = "container-remove",
+    /// Its network is taken away, if it had one.
+    NetworkRemove = "network-remove",
     /// Its spool is taken away.
     SpoolRemove = "spool-remove",
     /// It is written down that the sandbox is gone.

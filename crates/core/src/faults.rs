@@ -22,6 +22,13 @@ pub(crate) fn of_engine(error: &EngineError) -> ErrorView {
         ErrorKind::Gone => ErrorView::new(ErrorCode::EngineFailed, format!("The engine does not have it: {}.", words(error)))
             .hint("Something outside Berth may have removed it. Retry the task.")
             .detail(detail),
+        ErrorKind::Exhausted => ErrorView::new(
+            ErrorCode::EngineFailed,
+            format!("The engine has no more addresses for networks, so the sandbox cannot get one of its own: {}.", words(error)),
+        )
+        .hint("`docker network ls` shows who has them; `docker network prune` gives back those of networks on which nothing runs. \
+               Then retry the task. `default-address-pools` in the engine's settings gives it more.")
+        .detail(detail),
         ErrorKind::Denied | ErrorKind::Conflict => {
             ErrorView::new(ErrorCode::EngineFailed, format!("The engine refused: {}.", words(error)))
                 .hint("`berth doctor` looks at the engine; Retry runs the task again.")

@@ -1,9 +1,9 @@
 //! The container of a step: how it is made, found again, opened and taken away.
 //!
 //! ```text
-//! volumes ─▶ created ─▶ home laid out, spool given to its owner ─▶ attached ─▶ started ─▶ pipe
-//!               ▲                                                                          │
-//!               └── found by name after a restart: created, running (exec), or ended ◀─────┘
+//! volumes, perhaps a network ─▶ created ─▶ home laid out, spool given to its owner ─▶ attached ─▶ started ─▶ pipe
+//!                                  ▲                                                                          │
+//!                                  └── found by name after a restart: created, running (exec), or ended ◀─────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -12,14 +12,15 @@ use std::time::Duration;
 use camino::Utf8Path;
 use engine::{
     Container, ContainerId, ContainerName, ContainerSpec, ContainerState, Diagnostics, Duplex, Engine, EngineError,
-    EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, Ownership, Role, RootFilesystem,
-    Seccomp, Tmpfs, VolumeName,
+    EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, NetworkName, Ownership, Role,
+    RootFilesystem, Seccomp, Tmpfs, VolumeName,
     archive::ArchiveBody,
     spec::{Access, FirstUse, HostFolder, LoopbackV6},
 };
 use wire::{
     Limits,
     ids::{AgentId, InstallId, RunId, SandboxId},
+    network::NetworkPolicy,
 };
 
 use crate::{
@@ -59,6 +60,23 @@ pub(crate) struct Plan {
     pub(crate) workspace: HostFolder,
     pub(crate) limits: Limits,
     pub(crate) owner: Owner,
+    pub(crate) card: Card,
+}
+
+/// Whether a sandbox has a network card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Card {
+    /// It has none: the pipe is its only way in or out.
+    None,
+    /// It is on a network of its own.
+    Bridge,
+}
+
+impl Card {
+    /// Of a sandbox that was made under the policy of that name.
+    pub(crate) fn of(policy: &str) -> Self {
+        if policy == NetworkPolicy::Bridge.name() { Self::Bridge } else { Self::None }
+    }
 }
 
 /// A way to talk to the guest.
@@ -75,6 +93,11 @@ pub(crate) fn container_name(sandbox: SandboxId) -> ContainerName {
 /// The name of the volume in which a sandbox's guest keeps output.
 pub(crate) fn spool_name(sandbox: SandboxId) -> VolumeName {
     VolumeName::parse(format!("berth-spool-{sandbox}")).expect("invariant: hex digits and dashes are a name")
+}
+
+/// The name of the network that a sandbox may have.
+fn network_name(sandbox: SandboxId) -> NetworkName {
+    NetworkName::of_sandbox(&sandbox.to_string()).expect("invariant: hex digits and dashes are a name")
 }
 
 impl Plan {
@@ -120,7 +143,10 @@ impl Plan {
                 pids: self.limits.pids.max(Limits::PIDS_MIN),
                 shm_bytes: SHM_BYTES.min(memory_bytes / 4),
             },
-            network: Network::None { loopback_v6: loopback_v6() },
+            network: match self.card {
+                Card::None => Network::None { loopback_v6: loopback_v6() },
+                Card::Bridge => Network::OfSandbox { loopback_v6: loopback_v6() },
+            },
             log: Log::None,
             root_filesystem: RootFilesystem::ReadOnly,
             seccomp: Seccomp::EngineDefault,
@@ -128,12 +154,13 @@ impl Plan {
         }
     }
 
-    /// Makes the volumes and the container, or finds what an earlier try has made. The container does not run yet, unless
+    /// Makes the volumes, the network and the container, or finds what an earlier try has made. The container does not run yet, unless
     /// the earlier try had come that far.
     pub(crate) async fn make(&self, engine: &dyn Engine, facts: &EngineFacts) -> Result<Container, EngineError> {
         let spec = self.spec(facts);
         let (spool, ownership) = (spool_name(self.sandbox), self.ownership(Role::Spool));
         around(Point::SpoolCreate, engine.create_volume(&spool, &ownership)).await?;
+        self.make_network(engine).await?;
         let (owned, created) =
             tokio::join!(self.own_spool(engine), around(Point::ContainerCreate, create_or_find(engine, &spec)));
         owned?;
@@ -141,6 +168,17 @@ impl Plan {
         engine.inspect(&id).await?.ok_or_else(|| {
             EngineError::new(ErrorKind::Gone, format!("create container {id}"), "it vanished as soon as it was made")
         })
+    }
+
+    /// Makes the network, where the sandbox has one. To be done before the sandbox starts: what its container was made for may be gone.
+    pub(crate) async fn make_network(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+        match self.card {
+            Card::None => Ok(()),
+            Card::Bridge => {
+                let ownership = self.ownership(Role::Network);
+                around(Point::NetworkCreate, engine.create_network(&ownership)).await.map(drop)
+            }
+        }
     }
 
     /// Gives the volume in which the guest keeps output to the sandbox's user: through a container that never runs, since an engine
@@ -221,22 +259,30 @@ pub(crate) async fn connect(engine: &dyn Engine, container: &ContainerId) -> Res
     Ok(Opened { duplex: exec.duplex, diagnostics: exec.diagnostics })
 }
 
-/// Takes away a sandbox: its container, and the volume that only it had. May happen twice.
+/// Takes away a sandbox: its container, and the network and the volume that only it had. May happen twice.
 pub(crate) async fn remove(engine: &dyn Engine, sandbox: SandboxId) -> Result<(), EngineError> {
     around(Point::ContainerRemove, engine.remove(&container_name(sandbox).into())).await?;
     // One that was left where the making was given up half-way: it would hold on to the volume.
     engine.remove(&filler_name(&spool_name(sandbox)).into()).await?;
+    // Looked for whatever the sandbox was made with: nobody else is ever on it.
+    around(Point::NetworkRemove, remove_network(engine, &network_name(sandbox))).await?;
     around(Point::SpoolRemove, remove_volume(engine, &spool_name(sandbox))).await
+}
+
+/// Removes a network that something may be leaving just now.
+async fn remove_network(engine: &dyn Engine, network: &NetworkName) -> Result<(), EngineError> {
+    let_go_of(|| engine.remove_network(network)).await
 }
 
 /// Removes a volume that something may be letting go of just now.
 pub(crate) async fn remove_volume(engine: &dyn Engine, volume: &VolumeName) -> Result<(), EngineError> {
+    let_go_of(|| engine.remove_volume(volume)).await
+}
+
+async fn let_go_of<F: Future<Output = Result<(), EngineError>>>(remove: impl FnMut() -> F) -> Result<(), EngineError> {
     use backon::{ExponentialBuilder, Retryable as _};
     let bounded = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(REMOVE_TRIES);
-    (|| engine.remove_volume(volume))
-        .retry(bounded)
-        .when(|error: &EngineError| error.kind() == ErrorKind::Conflict)
-        .await
+    remove.retry(bounded).when(|error: &EngineError| error.kind() == ErrorKind::Conflict).await
 }
 
 /// How a container ended, in words: what is known, never a guess.

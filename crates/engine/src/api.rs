@@ -2,7 +2,8 @@
 //!
 //! Every call is bounded in time, except those whose whole point is to last (`wait`, `events`, an open [`Duplex`](crate::Duplex)),
 //! which end when their future or stream is dropped. Every call that changes something may be made twice: the second time it
-//! finds its work done and says so with success where that is the same outcome (`create_volume`, `start`, `remove`), or with
+//! finds its work done and says so with success where that is the same outcome (`create_volume`, `create_network`, `start`,
+//! `remove`), or with
 //! [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where it may not be (`create`).
 
 use std::time::Duration;
@@ -14,9 +15,9 @@ use tokio::sync::mpsc;
 
 use crate::archive::{ArchiveBody, ArchiveStream};
 use crate::{
-    Attached, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState, EngineFacts, Event, Exec, ExecId,
-    ExecSpec, ExecState, Image, ImageId, ImageRef, ImportRequest, LabelFilter, Ownership, Progress, Result, Stats,
-    Volume, VolumeName,
+    Attached, BridgeNetwork, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState, EngineFacts, Event,
+    Exec, ExecId, ExecSpec, ExecState, Image, ImageId, ImageRef, ImportRequest, LabelFilter, NetworkName, Ownership,
+    Progress, Result, Stats, Volume, VolumeName,
 };
 
 /// A container engine. Held as `Arc<dyn Engine>`.
@@ -65,9 +66,20 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes a volume and what is in it. Absent is success; in use is a [`Conflict`](crate::ErrorKind::Conflict).
     async fn remove_volume(&self, name: &VolumeName) -> Result<()>;
 
+    /// Makes the network of the sandbox that `ownership` names, or finds the one that is there: of two that were made at once the older
+    /// stays. One with another owner is a [`Conflict`](crate::ErrorKind::Conflict); [`Exhausted`](crate::ErrorKind::Exhausted) where
+    /// the engine has no addresses left to give to one, [`Denied`](crate::ErrorKind::Denied) where no sandbox is named.
+    async fn create_network(&self, ownership: &Ownership) -> Result<BridgeNetwork>;
+
+    /// The networks that carry all labels of `filter`.
+    async fn networks(&self, filter: &LabelFilter) -> Result<Vec<BridgeNetwork>>;
+
+    /// Removes a network. Absent is success; one with a running container on it is a [`Conflict`](crate::ErrorKind::Conflict).
+    async fn remove_network(&self, name: &NetworkName) -> Result<()>;
+
     /// Makes a container that does not run yet. [`Conflict`](crate::ErrorKind::Conflict) where the name is taken,
-    /// [`Gone`](crate::ErrorKind::Gone) where the image is missing, [`Denied`](crate::ErrorKind::Denied) where the
-    /// specification breaks a rule of [`ContainerSpec::check`].
+    /// [`Gone`](crate::ErrorKind::Gone) where the image, a volume or its sandbox's network is missing,
+    /// [`Denied`](crate::ErrorKind::Denied) where the specification breaks a rule of [`ContainerSpec::check`].
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId>;
 
     /// Starts a container; one that runs already is success. A program that cannot be executed is

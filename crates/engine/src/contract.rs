@@ -117,11 +117,27 @@ impl Subject {
         name
     }
 
+    /// Whose what serves the sandbox of that name alone is: networks are named after sandboxes, so each check needs its own.
+    pub fn ownership_of(&self, sandbox: &str, role: Role) -> Ownership {
+        Ownership { sandbox: Some(sandbox.to_owned()), ..self.ownership(role) }
+    }
+
+    /// A hardened container of that sandbox that runs `argv` on the sandbox's network, which is for the caller to make.
+    pub fn spec_on_network(&self, sandbox: &str, argv: &[&str]) -> ContainerSpec {
+        ContainerSpec {
+            ownership: self.ownership_of(sandbox, Role::Sandbox),
+            network: Network::OfSandbox { loopback_v6: LoopbackV6::On },
+            ..self.spec(argv)
+        }
+    }
+
     /// A container of this check, created, and hardened or the check fails.
     pub async fn create(&self, spec: &ContainerSpec) -> ContainerId {
         let id = self.engine.create(spec).await.unwrap();
         let raw = self.engine.raw_inspect(&id).await.unwrap();
-        assert_eq!(hardening::violations(&raw), Vec::<String>::new(), "{raw:#}");
+        let has_network = matches!(spec.network, Network::OfSandbox { .. });
+        let declared = hardening::Declared { has_network, ..hardening::Declared::default() };
+        assert_eq!(hardening::violations_of(&raw, &declared), Vec::<String>::new(), "{raw:#}");
         id
     }
 
@@ -162,6 +178,9 @@ pub async fn remove_everything(engine: &dyn Engine, install: &str) -> Vec<String
     for container in engine.containers(&filter).await.unwrap_or_default() {
         note(engine.remove(&container.id).await);
     }
+    for network in engine.networks(&filter).await.unwrap_or_default() {
+        note(engine.remove_network(&network.name).await);
+    }
     for volume in engine.volumes(&filter).await.unwrap_or_default() {
         note(engine.remove_volume(&volume.name).await);
     }
@@ -190,7 +209,7 @@ pub fn base_image_tar(busybox: &[u8]) -> Bytes {
     let mut tar = Tar::default().file("bin/busybox", 0o755, 0, busybox);
     for name in [
         "sh", "true", "cat", "sleep", "id", "ls", "stat", "tail", "nc", "hostname", "nslookup", "ping", "dd", "grep",
-        "echo", "wget",
+        "echo", "wget", "sed",
     ] {
         tar = tar.link(&format!("bin/{name}"), "/bin/busybox");
     }
@@ -282,6 +301,13 @@ macro_rules! contract_tests {
             volumes::an_empty_volume_takes_nothing_from_a_hostile_image,
             volumes::a_volume_may_start_as_a_copy_of_the_image,
             volumes::a_volume_that_the_image_declares_has_an_owner_and_goes_with_its_container,
+            networks::a_network_is_made_once_and_found_by_its_labels,
+            networks::those_who_make_one_at_once_make_one,
+            networks::a_network_of_another_owner_is_a_conflict_and_nobody_elses_is_made,
+            networks::a_network_in_use_is_a_conflict_and_an_absent_one_removed,
+            networks::a_container_is_on_the_network_of_its_own_sandbox_and_no_other,
+            networks::a_missing_network_is_gone_and_is_not_made,
+            networks::a_container_whose_network_went_does_not_start,
             containers::a_created_container_is_inspected_listed_and_removed_twice,
             containers::every_kind_of_container_is_hardened,
             containers::a_name_is_taken_once,

@@ -7,6 +7,7 @@
 mod call;
 mod create;
 mod images;
+mod networks;
 mod read;
 mod streams;
 
@@ -28,9 +29,10 @@ use crate::archive::{ArchiveBody, ArchiveStream};
 use crate::facts::API_VERSION_MIN;
 use crate::find::{Candidates, Endpoint, Found};
 use crate::{
-    ApiVersion, Attached, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState, Diagnostics, Engine,
-    EngineError, EngineFacts, ErrorKind, Event, Exec, ExecId, ExecSpec, ExecState, Image, ImageId, ImageRef,
-    ImportRequest, LabelFilter, Ownership, Progress, Result, Signal, Stats, Terminal, Volume, VolumeName,
+    ApiVersion, Attached, BridgeNetwork, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState,
+    Diagnostics, Engine, EngineError, EngineFacts, ErrorKind, Event, Exec, ExecId, ExecSpec, ExecState, Image, ImageId,
+    ImageRef, ImportRequest, LabelFilter, NetworkName, Ownership, Progress, Result, Signal, Stats, Terminal, Volume,
+    VolumeName,
 };
 
 /// Bound on asking whether anything answers.
@@ -244,6 +246,18 @@ impl Engine for DockerEngine {
         optional(idempotent(doing, HEAVY_BOUND, call).await).map(drop)
     }
 
+    async fn create_network(&self, ownership: &Ownership) -> Result<BridgeNetwork> {
+        networks::create(&self.docker, ownership).await
+    }
+
+    async fn networks(&self, filter: &LabelFilter) -> Result<Vec<BridgeNetwork>> {
+        networks::list(&self.docker, filter).await
+    }
+
+    async fn remove_network(&self, name: &NetworkName) -> Result<()> {
+        networks::remove(&self.docker, name).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         spec.check()?;
         let doing = || format!("create container {}", spec.name);
@@ -252,7 +266,8 @@ impl Engine for DockerEngine {
             let gone = || EngineError::new(ErrorKind::Gone, doing(), format!("the engine has no volume {name}"));
             self.volume(name).await?.ok_or_else(gone)
         }));
-        let (image, _) = futures::try_join!(self.image(&spec.image), volumes)?;
+        let network = networks::check(&self.docker, spec);
+        let (image, _, ()) = futures::try_join!(self.image(&spec.image), volumes, network)?;
         let Some(image) = image else {
             return Err(EngineError::new(ErrorKind::Gone, doing(), format!("the engine has no image {}", spec.image)));
         };

@@ -1,6 +1,7 @@
 //! What went wrong, sorted by what to do about it.
 //!
-//! The sorting is by HTTP status and by transport failure, never by the wording of a message: wordings differ between engines.
+//! The sorting is by HTTP status and by transport failure, and by what was asked for, never by the wording of a message: wordings
+//! differ between engines.
 
 use std::error::Error as StdError;
 
@@ -29,6 +30,8 @@ pub enum ErrorKind {
     Conflict,
     /// The request itself is refused: repeating it unchanged is pointless.
     Denied,
+    /// The engine has given out all that it has of something (addresses for networks): wait until some is given back, or give it more.
+    Exhausted,
     /// Nothing answers: hold until an engine is there.
     Unreachable,
     /// The engine is older than what Berth speaks.

@@ -1,6 +1,6 @@
 //! The labels that say whose an object is.
 //!
-//! Every container, volume and image that Berth makes carries all five, so that after any restart what an engine has can be
+//! Every container, volume, network and image that Berth makes carries all five, so that after any restart what an engine has can be
 //! compared with what the store knows, and nothing without an owner stays.
 
 use std::collections::BTreeMap;
@@ -52,9 +52,11 @@ pub enum Role {
     Adapted,
     /// A container in which nothing but the guest runs, to show what a home holds.
     Reader,
+    /// The network of a sandbox.
+    Network,
 }
 
-const ROLES: [Role; 9] = [
+const ROLES: [Role; 10] = [
     Role::Sandbox,
     Role::Filler,
     Role::Guest,
@@ -64,6 +66,7 @@ const ROLES: [Role; 9] = [
     Role::Image,
     Role::Adapted,
     Role::Reader,
+    Role::Network,
 ];
 
 impl Role {
@@ -79,6 +82,7 @@ impl Role {
             Self::Image => "image",
             Self::Adapted => "adapted",
             Self::Reader => "reader",
+            Self::Network => "network",
         }
     }
 

@@ -1,4 +1,4 @@
-//! Containers, volumes and images in our own words.
+//! Containers, volumes, networks and images in our own words.
 //!
 //! [`Engine`] is the trait, [`docker::DockerEngine`] drives any Docker-compatible engine (API 1.41 and newer), and the scripted
 //! fake in `testkit` is the same in memory; the `contract` feature holds the suite of facts that both pass.
@@ -18,6 +18,7 @@ pub mod find;
 pub mod image;
 pub mod labels;
 pub mod names;
+pub mod network;
 pub mod spec;
 pub mod stream;
 pub mod volume;
@@ -30,7 +31,8 @@ pub use error::{EngineError, ErrorKind, Result};
 pub use facts::{ApiVersion, CgroupVersion, EngineFacts, Product};
 pub use image::{BuildRequest, Image, ImportRequest, Progress};
 pub use labels::{LabelFilter, Ownership, Role};
-pub use names::{ContainerId, ContainerName, ExecId, ImageId, ImageRef, VolumeName};
+pub use names::{ContainerId, ContainerName, ExecId, ImageId, ImageRef, NetworkName, VolumeName};
+pub use network::BridgeNetwork;
 pub use spec::{ContainerSpec, Identity, Limits, Log, Mount, Network, RootFilesystem, Seccomp, Tmpfs};
 pub use stream::{Attached, Diagnostics, Duplex, Exec};
 pub use volume::Volume;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Longest accepted name of a container or a volume, in bytes.
+/// Longest accepted name of a container, a volume or a network, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Longest accepted image reference, in bytes.
 const REFERENCE_BYTES_MAX: usize = 512;
@@ -66,6 +66,10 @@ name!(
     VolumeName, is_name, "a volume's name (letters, digits, `_`, `.`, `-`, starting with a letter or digit)"
 );
 name!(
+    /// A network's name.
+    NetworkName, is_name, "a network's name (letters, digits, `_`, `.`, `-`, starting with a letter or digit)"
+);
+name!(
     /// The id of an exec.
     ExecId, is_name, "the id of an exec"
 );
@@ -81,6 +85,14 @@ name!(
 impl From<ContainerName> for ContainerId {
     fn from(name: ContainerName) -> Self {
         Self(name.0)
+    }
+}
+
+impl NetworkName {
+    /// The name of the one network that a sandbox may have. `None` where that is no name.
+    pub fn of_sandbox(sandbox: &str) -> Option<Self> {
+        // A sandbox without an id would share its network with every other of that kind.
+        (!sandbox.is_empty()).then(|| Self::parse(format!("berth-net-{sandbox}")).ok()).flatten()
     }
 }
 
@@ -130,9 +142,18 @@ mod tests {
         for text in ["", "../x", "a/b", "a?force=1", "a#b", "a%2f", "-a", ".", "..", "a b", "a\n", "ä"] {
             assert!(ContainerName::parse(text).is_err(), "{text:?}");
             assert!(VolumeName::parse(text).is_err(), "{text:?}");
+            assert!(NetworkName::parse(text).is_err(), "{text:?}");
         }
         assert!(ContainerName::parse("x".repeat(NAME_BYTES_MAX + 1)).is_err());
         assert!(ContainerName::parse("berth-0193_a.b").is_ok());
+    }
+
+    #[test]
+    fn a_network_is_named_after_its_sandbox_and_after_nothing_else() {
+        assert_eq!(NetworkName::of_sandbox("0193").unwrap().as_str(), "berth-net-0193");
+        for nothing in ["", "a/b", "a b"] {
+            assert_eq!(NetworkName::of_sandbox(nothing), None, "{nothing:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 pub use self::host_folder::{HostFolder, HostRules, RefusedFolder};
-use crate::{ContainerName, EngineError, ErrorKind, ImageRef, Ownership, Result, VolumeName};
+use crate::{ContainerName, EngineError, ErrorKind, ImageRef, NetworkName, Ownership, Result, Role, VolumeName};
 
 /// The capabilities that root inside gets, and no other: enough to install packages.
 pub const ROOT_INSIDE_CAPABILITIES: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"];
@@ -195,9 +195,15 @@ pub enum Network {
         /// Whether `::1` answers.
         loopback_v6: LoopbackV6,
     },
+    /// The network of the sandbox that its [`Ownership`] names, which exists and which nobody else is on. Through it a container
+    /// reaches whatever this machine reaches, and what this machine offers to its networks.
+    OfSandbox {
+        /// Whether `::1` answers.
+        loopback_v6: LoopbackV6,
+    },
 }
 
-/// IPv6 on the loopback of a container without a network.
+/// IPv6 on the loopback of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoopbackV6 {
     /// On, by sysctl. Otherwise `::1` is refused although `/etc/hosts` names it.
@@ -241,7 +247,8 @@ pub enum Seccomp {
 
 impl ContainerSpec {
     /// Checks what types alone cannot hold: every path inside is absolute and used once, limits are above the least, the program
-    /// is named, root inside has no workspace on the host, and the workspace still is the folder that was checked.
+    /// is named, root inside has no workspace on the host, the workspace still is the folder that was checked, and whoever is on the
+    /// network of a sandbox is one.
     ///
     /// # Errors
     /// [`ErrorKind::Denied`] with what is wrong.
@@ -274,8 +281,23 @@ impl ContainerSpec {
         if !is_plain_absolute(&self.working_dir) {
             return denied(format!("the working directory {:?} is not a plain absolute path", self.working_dir));
         }
+        self.network_name()?;
         self.check_targets()?;
         self.check_workspaces()
+    }
+
+    /// The network that must exist: the one of its own sandbox. `None` where it is on none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] where it is to be on one, and is no sandbox.
+    pub fn network_name(&self) -> Result<Option<NetworkName>> {
+        let Network::OfSandbox { .. } = self.network else { return Ok(None) };
+        let sandbox = self.ownership.sandbox.as_deref().filter(|_| self.ownership.role == Role::Sandbox);
+        let name = sandbox.and_then(NetworkName::of_sandbox);
+        name.map(Some).ok_or_else(|| {
+            let detail = "only a sandbox has a network, and only its own";
+            EngineError::new(ErrorKind::Denied, format!("create container {}", self.name), detail)
+        })
     }
 
     fn check_targets(&self) -> Result<()> {

@@ -116,6 +116,29 @@ async fn there_is_no_network_but_loopback_which_has_ipv6_and_knows_the_host_name
 }
 
 #[tokio::test]
+async fn on_the_network_of_its_sandbox_there_is_one_card_without_ipv6_and_no_privilege_more() {
+    run(Subject::of_this_machine().await, async |subject: &Subject| {
+        let sandbox = unique("sandbox");
+        subject.engine.create_network(&subject.ownership_of(&sandbox, Role::Network)).await.unwrap();
+        let script = "grep : /proc/net/dev; sed 's/^/v6 /' /proc/net/if_inet6; cat /proc/net/route /etc/resolv.conf /etc/hosts \
+                      /proc/self/status; (echo answered | nc -l -p 7000 >/dev/null) & \
+                      for n in 1 2 3 4 5 6 7 8 9 10; do nc -w 1 ::1 7000 </dev/null && break; sleep 0.1; done";
+        let (said, _) = says(subject, &subject.spec_on_network(&sandbox, &["sh", "-c", script])).await;
+        let has = |words: &[&str]| said.lines().any(|line| line.split_whitespace().eq(words.iter().copied()));
+        let cards = said.lines().filter(|line| line.trim_start().starts_with("eth")).filter(|line| line.contains(':'));
+        assert_eq!(cards.count(), 1, "{said}");
+        let v6: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("v6 ")).collect();
+        assert!(v6.len() == 1 && v6[0].starts_with("00000000000000000000000000000001 01"), "only ::1: {said}");
+        assert!(said.contains("answered"), "::1 does not answer: {said}");
+        assert!(said.lines().any(|line| line.split_whitespace().take(2).eq(["eth0", "00000000"])), "no route: {said}");
+        assert!(has(&["nameserver", "127.0.0.11"]), "names are the engine's to resolve: {said}");
+        assert!(said.lines().any(|line| line.split_whitespace().nth(1) == Some("sandbox")), "its own name: {said}");
+        assert!(has(&["CapBnd:", "0000000000000000"]) && has(&["NoNewPrivs:", "1"]), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn running_out_of_memory_is_told_by_the_kernels_word() {
     run(Subject::of_this_machine().await, async |subject: &Subject| {
         let mut spec = subject.spec(&["tail", "/dev/zero"]);

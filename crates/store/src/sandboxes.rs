@@ -221,15 +221,34 @@ impl Store {
             .bind(column::from_time(at))
             .execute(&mut *transaction)
             .await?;
-        let step: Option<String> =
-            sqlx::query_scalar("SELECT step FROM placements WHERE sandbox = ?1 ORDER BY placed_at DESC LIMIT 1")
-                .bind(sandbox.to_string())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let scope = match step {
-            Some(step) => scope_of(&mut transaction, column::id("placements", &step)?).await?,
-            None => EventScope::default(),
-        };
+        let scope = scope_of_sandbox(&mut transaction, sandbox).await?;
+        let events = events::insert(&mut transaction, scope, at, events).await?;
+        transaction.commit().await?;
+        Ok(events)
+    }
+
+    /// Writes down under which network policy a sandbox will be made whose container is not there yet, with what happened, as events of
+    /// the step that was placed in it last.
+    ///
+    /// [`StoreError::NotFound`] where none is being made: one that is there stays what it was made as.
+    pub async fn set_sandbox_network(
+        &self,
+        sandbox: SandboxId,
+        network: &str,
+        events: Vec<EventKind>,
+        at: Timestamp,
+    ) -> Result<Vec<EventView>, StoreError> {
+        let mut transaction = self.write().await?;
+        let updated = sqlx::query("UPDATE sandboxes SET network = ?2 WHERE id = ?1 AND stage = ?3")
+            .bind(sandbox.to_string())
+            .bind(network)
+            .bind(SandboxStage::Making.name())
+            .execute(&mut *transaction)
+            .await?;
+        if updated.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: "sandbox in the making", key: sandbox.to_string() });
+        }
+        let scope = scope_of_sandbox(&mut transaction, sandbox).await?;
         let events = events::insert(&mut transaction, scope, at, events).await?;
         transaction.commit().await?;
         Ok(events)
@@ -290,6 +309,22 @@ async fn insert_placement(transaction: &mut Transaction<'_, Sqlite>, placement: 
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// What belongs to a sandbox belongs to the step that was placed in it last.
+async fn scope_of_sandbox(
+    transaction: &mut Transaction<'_, Sqlite>,
+    sandbox: SandboxId,
+) -> Result<EventScope, StoreError> {
+    let step: Option<String> =
+        sqlx::query_scalar("SELECT step FROM placements WHERE sandbox = ?1 ORDER BY placed_at DESC LIMIT 1")
+            .bind(sandbox.to_string())
+            .fetch_optional(&mut **transaction)
+            .await?;
+    match step {
+        Some(step) => scope_of(transaction, column::id("placements", &step)?).await,
+        None => Ok(EventScope::default()),
+    }
 }
 
 async fn scope_of(transaction: &mut Transaction<'_, Sqlite>, step: StepId) -> Result<EventScope, StoreError> {

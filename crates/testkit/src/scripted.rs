@@ -22,9 +22,9 @@ use camino::Utf8Path;
 use engine::archive::{ArchiveBody, ArchiveStream};
 use engine::contract::hardening;
 use engine::{
-    Attached, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState, Engine, EngineError, EngineFacts,
-    ErrorKind, Event, Exec, ExecId, ExecSpec, ExecState, Exit, Image, ImageId, ImageRef, ImportRequest, LabelFilter,
-    Ownership, Progress, Result, Signal, Stats, Volume, VolumeName,
+    Attached, BridgeNetwork, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState, Engine, EngineError,
+    EngineFacts, ErrorKind, Event, Exec, ExecId, ExecSpec, ExecState, Exit, Image, ImageId, ImageRef, ImportRequest,
+    LabelFilter, NetworkName, Ownership, Progress, Result, Signal, Stats, Volume, VolumeName,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -83,7 +83,7 @@ impl Default for ScriptedEngine {
 }
 
 impl ScriptedEngine {
-    /// An engine with no images, volumes or containers.
+    /// An engine with no images, volumes, networks or containers.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
@@ -142,6 +142,11 @@ impl ScriptedEngine {
     /// What it says about itself from now on.
     pub fn set_facts(&self, facts: EngineFacts) {
         self.shared.world().facts = facts;
+    }
+
+    /// No networks go onto it beyond that number, as where the addresses that it gives to them are few.
+    pub fn set_networks_max(&self, networks_max: usize) {
+        self.shared.world().networks_max = networks_max;
     }
 
     /// What is wrong, by DESIGN §7, with any container that was ever made here and declares nothing.
@@ -254,6 +259,19 @@ impl Engine for ScriptedEngine {
 
     async fn remove_volume(&self, name: &VolumeName) -> Result<()> {
         self.on_world(Op::RemoveVolume, name.as_str(), |world| world.remove_volume(name)).await
+    }
+
+    async fn create_network(&self, ownership: &Ownership) -> Result<BridgeNetwork> {
+        let about = ownership.sandbox.as_deref().unwrap_or_default();
+        self.on_world(Op::CreateNetwork, about, |world| world.create_network(ownership)).await
+    }
+
+    async fn networks(&self, filter: &LabelFilter) -> Result<Vec<BridgeNetwork>> {
+        self.on_world(Op::Networks, "", |world| Ok(world.networks(filter))).await
+    }
+
+    async fn remove_network(&self, name: &NetworkName) -> Result<()> {
+        self.on_world(Op::RemoveNetwork, name.as_str(), |world| world.remove_network(name)).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {

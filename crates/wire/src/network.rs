@@ -1,7 +1,7 @@
 //! What an agent may reach, and what its sandboxes asked for.
 //!
 //! Nothing gets out of a sandbox but through the gateway, so a policy is the whole of what it may reach, and the requests are all
-//! that it tried.
+//! that it tried. [`NetworkPolicy::Bridge`] alone is none of that: it gives the sandbox a network card.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cost::UsageView,
     ids::{AgentId, RunId, SandboxId, StepId, TaskId},
+    view::SandboxView,
 };
+
+/// What a person gives up with [`NetworkPolicy::Bridge`], wherever that is to be known: where it is chosen, on the agent, on the task.
+pub const BRIDGE_GIVES_UP: &str = "A real network of the sandbox's own. From it everything can be reached that this machine reaches: the \
+     internet, private networks, a cloud's metadata, and whatever this machine serves on more than its loopback. Nothing is checked, \
+     brokered or metered there: no request is listed, no cost is counted, no budget holds, and a key has to be inside. Other \
+     sandboxes and Berth itself stay out of reach. A sandbox keeps the network that it was made with until its next attempt.";
+
+/// The same in a line, for a sandbox that is on such a network.
+pub const BRIDGE_IN_SHORT: &str = "A network of its own: nothing is checked, brokered or metered there.";
 
 /// Most hosts that one agent's list holds.
 pub const HOSTS_MAX: usize = 256;
@@ -32,6 +42,8 @@ pub enum NetworkPolicy {
         #[serde(default)]
         hosts: Vec<HostGrant>,
     },
+    /// A real network of the sandbox's own, past the gateway: see [`BRIDGE_GIVES_UP`].
+    Bridge,
 }
 
 impl Default for NetworkPolicy {
@@ -47,6 +59,7 @@ impl NetworkPolicy {
             Self::Closed => "Closed",
             Self::Allowlist { .. } => "Allowlist",
             Self::Open { .. } => "Open",
+            Self::Bridge => "Bridge",
         }
     }
 
@@ -56,15 +69,23 @@ impl NetworkPolicy {
             Self::Closed => "closed",
             Self::Allowlist { .. } => "allowlist",
             Self::Open { .. } => "open",
+            Self::Bridge => "bridge",
         }
     }
 
     /// What a person listed.
     pub fn hosts(&self) -> &[HostGrant] {
         match self {
-            Self::Closed => &[],
+            Self::Closed | Self::Bridge => &[],
             Self::Allowlist { hosts } | Self::Open { hosts } => hosts,
         }
+    }
+}
+
+impl SandboxView {
+    /// Whether it is on a network of its own, past the gateway. What its agent's policy says by now may be another.
+    pub fn has_network_card(&self) -> bool {
+        self.network == NetworkPolicy::Bridge.name()
     }
 }
 
@@ -253,7 +274,8 @@ mod tests {
         for outcome in outcomes {
             assert_eq!(serde_json::to_value(&outcome).unwrap()["type"], outcome.name());
         }
-        for policy in [NetworkPolicy::Closed, NetworkPolicy::default(), NetworkPolicy::Open { hosts: Vec::new() }] {
+        let open = NetworkPolicy::Open { hosts: Vec::new() };
+        for policy in [NetworkPolicy::Closed, NetworkPolicy::default(), open, NetworkPolicy::Bridge] {
             assert_eq!(serde_json::to_value(&policy).unwrap()["mode"], policy.name());
         }
     }

@@ -60,6 +60,8 @@ pub enum Thing {
     Container,
     /// A volume.
     Volume,
+    /// A network.
+    Network,
     /// An image.
     Image,
     /// A folder in the data folder.
@@ -78,6 +80,7 @@ impl Thing {
         match self {
             Self::Container => "container",
             Self::Volume => "volume",
+            Self::Network => "network",
             Self::Image => "image",
             Self::Folder => "folder",
             Self::File => "file",
@@ -110,6 +113,9 @@ pub struct OtherInstall {
     pub containers: u64,
     /// Volumes.
     pub volumes: u64,
+    /// Networks.
+    #[serde(default)]
+    pub networks: u64,
     /// Images.
     pub images: u64,
 }

@@ -16,7 +16,7 @@ use web_sys::HtmlElement;
 use wire::{
     Phase,
     call::ShowTask,
-    view::{RunView, StepView, TaskView},
+    view::{RunView, SandboxView, StepView, TaskView},
 };
 use yew::prelude::*;
 use yew_router::prelude::*;
@@ -244,7 +244,10 @@ fn Panes(props: &PanesProps) -> Html {
                 TaskTab::Overview => html! { <Overview view={props.view.clone()} run={run.clone()} step={step.clone()} /> },
                 TaskTab::Terminal => Html::default(),
                 TaskTab::Results => html! { <Results key={run.summary.run.to_string()} {task} run={run.clone()} /> },
-                TaskTab::Network => html! { <Network {task} agent={step.agent.clone()} /> },
+                TaskTab::Network => {
+                    let has_card = step.sandbox.as_ref().is_some_and(SandboxView::has_network_card);
+                    html! { <Network {task} agent={step.agent.clone()} {has_card} /> }
+                }
                 TaskTab::Log => html! { <Log {task} /> },
             } }
         </div>

@@ -68,7 +68,7 @@ pub(crate) struct EditAgent {
     /// The colour of its plate
     #[arg(long, value_parser = colour)]
     pub(crate) colour: Option<AgentColour>,
-    /// What its sandboxes may reach; `closed` forgets the list of hosts
+    /// What its sandboxes may reach; `closed` and `bridge` forget the list of hosts
     #[arg(long, value_name = "MODE")]
     pub(crate) network: Option<NetworkMode>,
     /// Put a host onto its list, as example.com, *.example.com or example.com:8443; can be given more than once
@@ -94,6 +94,8 @@ pub(crate) enum NetworkMode {
     Allowlist,
     /// Any public host on the ports 80 and 443, and the hosts on its list
     Open,
+    /// Everything that this machine reaches: a real network, where nothing is checked, brokered or metered
+    Bridge,
 }
 
 /// A host as it is typed, perhaps with a port.

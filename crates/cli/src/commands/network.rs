@@ -63,12 +63,23 @@ pub(super) async fn changed(connection: &Connection, edit: &EditAgent) -> anyhow
     }
     let before = agent(connection, name).await?.network;
     let reach = if *private { GrantReach::Private } else { GrantReach::Public };
-    let is_closed = match network {
-        Some(mode) => *mode == NetworkMode::Closed,
-        None => before == NetworkPolicy::Closed,
+    let mode = network.unwrap_or(match before {
+        NetworkPolicy::Closed => NetworkMode::Closed,
+        NetworkPolicy::Allowlist { .. } => NetworkMode::Allowlist,
+        NetworkPolicy::Open { .. } => NetworkMode::Open,
+        NetworkPolicy::Bridge => NetworkMode::Bridge,
+    });
+    let listless = match mode {
+        NetworkMode::Closed => Some(NetworkPolicy::Closed),
+        NetworkMode::Bridge => Some(NetworkPolicy::Bridge),
+        NetworkMode::Allowlist | NetworkMode::Open => None,
     };
-    if is_closed && !(allow.is_empty() && disallow.is_empty()) {
-        let message = format!("An agent whose network is closed, as that of `{name}`, has no list of hosts.");
+    if let Some(listless) = listless {
+        if allow.is_empty() && disallow.is_empty() {
+            return Ok(Some(listless));
+        }
+        let word = listless.word().to_lowercase();
+        let message = format!("An agent whose network is `{word}`, as that of `{name}`, has no list of hosts.");
         let hint = "Give --network allowlist too; that holds from its next attempt on.";
         return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint).into());
     }
@@ -85,14 +96,9 @@ pub(super) async fn changed(connection: &Connection, edit: &EditAgent) -> anyhow
         hosts.retain(|grant| !is_same(grant, new));
         hosts.push(HostGrant { host: new.host.clone(), port: new.port, reach });
     }
-    let is_open = match network {
-        Some(mode) => *mode == NetworkMode::Open,
-        None => matches!(before, NetworkPolicy::Open { .. }),
-    };
-    Ok(Some(match (is_closed, is_open) {
-        (true, _) => NetworkPolicy::Closed,
-        (false, true) => NetworkPolicy::Open { hosts },
-        (false, false) => NetworkPolicy::Allowlist { hosts },
+    Ok(Some(match mode {
+        NetworkMode::Open => NetworkPolicy::Open { hosts },
+        NetworkMode::Allowlist | NetworkMode::Closed | NetworkMode::Bridge => NetworkPolicy::Allowlist { hosts },
     }))
 }
 

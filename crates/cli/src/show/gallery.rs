@@ -1,6 +1,7 @@
 //! Agents, images, and what the doctor found.
 
 use wire::{
+    network::{BRIDGE_GIVES_UP, NetworkPolicy},
     task::ReviewGate,
     view::{AgentView, DoctorReport, ImageState, ImageView, Verdict},
 };
@@ -42,6 +43,9 @@ pub(crate) fn agents(agents: &[AgentView], ink: Ink) -> String {
 /// An agent, and below its line each host and each secret.
 pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
     let mut text = agents(std::slice::from_ref(agent), ink);
+    if agent.network == NetworkPolicy::Bridge {
+        put!(text, "  {} {BRIDGE_GIVES_UP}", ink.paint(Tone::Attention, "bridge:"));
+    }
     for grant in agent.network.hosts() {
         put!(text, "  {} {}", ink.paint(Tone::Faint, "may reach"), line(&host(grant)));
     }

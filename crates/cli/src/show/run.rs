@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use wire::{
     Action, Phase,
     cost::Spent,
-    view::{RunSummary, RunView, StepView},
+    network::BRIDGE_IN_SHORT,
+    view::{RunSummary, RunView, SandboxView, StepView},
 };
 
 use super::{
@@ -32,6 +33,10 @@ pub(crate) fn run(view: &RunView, spent: Option<&Spent>, now: Timestamp, ink: In
     }
     if let Some(spent) = spent {
         fact("Cost", &spent.to_string());
+    }
+    let mut sandboxes = view.steps.iter().filter_map(|step| step.sandbox.as_ref());
+    if sandboxes.any(SandboxView::has_network_card) {
+        fact("Network", &ink.paint(Tone::Attention, BRIDGE_IN_SHORT));
     }
     for step in view.steps.iter().filter(|step| step.wait.is_some() && step.holds.is_empty()) {
         fact("Waits", &line(&step.wait.as_ref().map_or_else(String::new, wire::queue::Wait::sentence)));

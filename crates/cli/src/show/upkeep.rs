@@ -29,10 +29,10 @@ pub(crate) fn findings(text: &mut String, findings: &[Finding], others: &[OtherI
     }
     if !others.is_empty() {
         put!(text, "\nOther Berths on this engine");
-        for OtherInstall { install, running, containers, volumes, images } in others {
+        for OtherInstall { install, running, containers, volumes, networks, images } in others {
             put!(
                 text,
-                "  {}  {containers} containers ({running} running), {volumes} volumes, {images} images",
+                "  {}  {containers} containers ({running} running), {volumes} volumes, {networks} networks, {images} images",
                 line(install)
             );
         }

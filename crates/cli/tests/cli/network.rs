@@ -6,8 +6,11 @@ use wire::{
     MicroUsd, Request,
     cost::{TokenCounts, UsageView},
     ids::SandboxId,
-    network::{GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
-    view::AgentView,
+    network::{
+        BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome,
+        RequestView,
+    },
+    view::{AgentView, SandboxView},
 };
 
 use crate::scripted::{Berth, run_id, step_id, task_id};
@@ -111,6 +114,7 @@ async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
         .await
         .well();
     berth.berth(&["agents", "edit", "script", "--network", "closed"]).await.well();
+    berth.berth(&["agents", "edit", "script", "--network", "bridge"]).await.well();
     let private = |host, port| grant(host, port, GrantReach::Private);
     let further = vec![
         public("old.org", Some(80)),
@@ -125,6 +129,7 @@ async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
             NetworkPolicy::Open { hosts: listed },
             NetworkPolicy::Open { hosts: further },
             NetworkPolicy::Closed,
+            NetworkPolicy::Bridge,
         ]
     );
 }
@@ -132,19 +137,45 @@ async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
 #[tokio::test]
 async fn what_cannot_be_done_to_a_list_is_refused() {
     let berth = Berth::start().await;
-    for arguments in [["--disallow", "example.com"].as_slice(), &["--network", "closed", "--allow", "example.com"]] {
+    for arguments in [
+        ["--disallow", "example.com"].as_slice(),
+        &["--network", "closed", "--allow", "example.com"],
+        &["--network", "bridge", "--allow", "example.com"],
+    ] {
         let ended = berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await;
         assert_eq!(ended.status, 1, "{arguments:?}");
         assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
     }
-    *berth.script.network.lock().unwrap() = NetworkPolicy::Closed;
-    assert_eq!(berth.berth(&["agents", "edit", "script", "--allow", "example.com"]).await.status, 1);
+    for listless in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
+        *berth.script.network.lock().unwrap() = listless;
+        assert_eq!(berth.berth(&["agents", "edit", "script", "--allow", "example.com"]).await.status, 1);
+    }
     assert_eq!(berth.berth(&["agents", "edit", "nobody", "--allow", "example.com"]).await.status, 1);
-    for arguments in [["--private"].as_slice(), &["--allow", "https://example.com"], &["--network", "bridge"]] {
+    for arguments in [["--private"].as_slice(), &["--allow", "https://example.com"], &["--network", "host"]] {
         let ended = berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await;
         assert_eq!(ended.status, 2, "{arguments:?}");
     }
     assert_eq!(policies(&berth), []);
+}
+
+#[tokio::test]
+async fn what_a_bridge_gives_up_is_said_where_it_is_chosen_and_on_the_run() {
+    let berth = Berth::start().await;
+    let ended = berth.berth(&["agents", "edit", "script", "--network", "bridge"]).await.well();
+    assert!(ended.text().contains(BRIDGE_GIVES_UP), "{}", ended.text());
+    assert!(berth.berth(&["agents", "show", "script"]).await.well().text().contains(BRIDGE_GIVES_UP));
+    for (network, is_said) in [(NetworkPolicy::default(), false), (NetworkPolicy::Bridge, true)] {
+        *berth.script.sandbox.lock().unwrap() = Some(SandboxView {
+            sandbox: "0195510f-5a00-7000-8000-000000000006".parse().unwrap(),
+            container: "berth-1".to_owned(),
+            created_at: berth.script.at,
+            network: network.name().to_owned(),
+            user: "1000:1000".to_owned(),
+            connected: true,
+        });
+        let shown = berth.berth(&["show", "12"]).await.well().text().to_owned();
+        assert_eq!(shown.contains(BRIDGE_IN_SHORT), is_said, "{shown}");
+    }
 }
 
 #[tokio::test]

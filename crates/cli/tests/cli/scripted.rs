@@ -28,7 +28,7 @@ use wire::{
     upkeep::{Finding, Mended, Outcome, ReclaimPlan, RetentionRules, RetentionView, Seen},
     view::{
         AgentView, CheckView, DoctorReport, ImageState, ImageView, PhaseSpan, ResultChange, ResultList, ResultView,
-        RunSummary, RunView, StepView, TaskList, TaskRow, Verdict,
+        RunSummary, RunView, SandboxView, StepView, TaskList, TaskRow, Verdict,
     },
 };
 
@@ -59,6 +59,8 @@ pub(crate) struct Script {
     pub(crate) place: Mutex<VaultPlace>,
     /// What the one agent may reach.
     pub(crate) network: Mutex<NetworkPolicy>,
+    /// The sandbox of the run's one step.
+    pub(crate) sandbox: Mutex<Option<SandboxView>>,
     /// What the run asked of the network, oldest first.
     pub(crate) requests: Mutex<Vec<RequestView>>,
     /// What was asked, `Hello` aside.
@@ -111,6 +113,7 @@ impl Berth {
             }),
             place: Mutex::new(VaultPlace::Keyring),
             network: Mutex::default(),
+            sandbox: Mutex::default(),
             requests: Mutex::default(),
             asked: Mutex::default(),
             tickets: Mutex::default(),
@@ -341,7 +344,7 @@ impl Script {
             held_since: None,
             timeline: vec![PhaseSpan { phase: Phase::Queued, attempt: 1, entered_at: self.at, left_at: Some(self.at) }],
             progress: None,
-            sandbox: None,
+            sandbox: self.sandbox.lock().unwrap().clone(),
             workspace: Some("/data/workspaces/0195510f".to_owned()),
             limits: Limits::default(),
             output_bytes: if phase == Phase::Queued { 0 } else { 6 },

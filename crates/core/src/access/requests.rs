@@ -40,6 +40,12 @@ pub(crate) async fn allow(house: &std::sync::Arc<House>, call: AllowHost) -> Res
             return Err(ErrorView::new(ErrorCode::NotNow, format!("The agent `{}` has no gateway.", agent.name))
                 .hint("Change its network from closed to allowlist first; that holds from its next attempt on."));
         }
+        NetworkPolicy::Bridge => {
+            let message = format!("The agent `{}` is on a network of its own, where nothing is refused.", agent.name);
+            return Err(ErrorView::new(ErrorCode::NotNow, message).hint(
+                "There is nothing to allow. Change its network from bridge to allowlist for a list; that holds from its next attempt on.",
+            ));
+        }
         NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: with(hosts) },
         NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: with(hosts) },
     };

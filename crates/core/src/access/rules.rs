@@ -15,12 +15,14 @@ use super::binding;
 pub(super) fn rules_of(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Rules {
     let grants = || network.hosts().iter().filter_map(grant_of).collect();
     let policy = match network {
-        NetworkPolicy::Closed => Policy::Closed,
+        // What is past the gateway is nothing of the gateway's: a sandbox that was made before its agent's policy became that one has
+        // neither.
+        NetworkPolicy::Closed | NetworkPolicy::Bridge => Policy::Closed,
         NetworkPolicy::Allowlist { .. } => Policy::Allowlist(grants()),
         NetworkPolicy::Open { .. } => Policy::Open(grants()),
     };
     let (routes, inspected) = match network {
-        NetworkPolicy::Closed => (Vec::new(), Vec::new()),
+        NetworkPolicy::Closed | NetworkPolicy::Bridge => (Vec::new(), Vec::new()),
         NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => {
             (granted.iter().filter_map(route_of).collect(), granted.iter().filter_map(inspected_of).collect())
         }
@@ -121,6 +123,7 @@ pub(crate) fn checked(network: NetworkPolicy) -> Result<NetworkPolicy, String> {
     };
     Ok(match network {
         NetworkPolicy::Closed => NetworkPolicy::Closed,
+        NetworkPolicy::Bridge => NetworkPolicy::Bridge,
         NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: tidy(hosts)? },
         NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: tidy(hosts)? },
     })
@@ -187,9 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_agent_has_neither_hosts_nor_models() {
-        let rules = rules_of(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, bound(None))]);
-        assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() });
+    fn an_agent_without_a_gateway_has_neither_hosts_nor_models() {
+        for without_gateway in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
+            let rules = rules_of(&without_gateway, &[granted(SecretWay::Brokered, bound(None))]);
+            assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() });
+        }
     }
 
     #[test]

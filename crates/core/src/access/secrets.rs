@@ -21,7 +21,7 @@ use wire::{
 };
 
 use super::binding::{self, Brokered};
-use super::{env_file, placeholder};
+use super::{bridge, env_file, placeholder};
 use crate::clock::new_id;
 use crate::house::House;
 use crate::{agents, escape, faults};
@@ -179,6 +179,9 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
             format!("The secret `{}` is bound to no provider and to no host, so it cannot be brokered.", record.name),
             "Bind it to a provider or a host, or inject it: then everything in the sandbox can read it.",
         );
+    }
+    if way == SecretWay::Brokered {
+        bridge::refuse(&agent.name, &agent.network, &record.name)?;
     }
     let variable = call.variable.clone().unwrap_or_else(|| usual_variable(&record, way, provider));
     check_variable(&variable)?;

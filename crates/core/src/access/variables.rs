@@ -61,7 +61,7 @@ pub(super) fn is_taken(variable: &str) -> bool {
 /// How a program inside reaches the gateway, where there is one.
 pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Vec<(String, String)> {
     match network {
-        NetworkPolicy::Closed => return Vec::new(),
+        NetworkPolicy::Closed | NetworkPolicy::Bridge => return Vec::new(),
         NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => {}
     }
     let proxy = format!("http://127.0.0.1:{GATEWAY_PORT}");
@@ -171,6 +171,8 @@ mod tests {
 
     #[test]
     fn without_a_gateway_nothing_points_to_one() {
-        assert_eq!(of_gateway(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, Provider::Anthropic)]), []);
+        for network in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
+            assert_eq!(of_gateway(&network, &[granted(SecretWay::Brokered, Provider::Anthropic)]), []);
+        }
     }
 }

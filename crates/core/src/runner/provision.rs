@@ -17,7 +17,7 @@ use pipe::{
 use store::{Placement, SandboxRecord, SandboxStage, StoreError};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
-use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, task::Launch};
+use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, network::BRIDGE_IN_SHORT, task::Launch};
 
 use super::attempt::Brief;
 use super::disk;
@@ -133,9 +133,16 @@ pub(crate) async fn provision(
 
     tell(Stage::Workspace).await;
     let home = ensure_home(&house, &up, &brief, &image).await?;
-    let placement = match placement {
-        Some(placement) => placement,
-        None => place(&house, &brief, &image).await?,
+    let (placement, made_under) = match (placement, &found) {
+        (None, _) => place(&house, &brief, &image).await?,
+        (Some(placement), None) => {
+            let made_under = judged_anew(&house, &brief, placement.sandbox).await?;
+            (placement, made_under)
+        }
+        (Some(placement), Some(_)) => {
+            let made_under = house.store.sandbox(placement.sandbox).await?.network;
+            (placement, made_under)
+        }
     };
     let workspace = prepare_workspace(&house, &brief, placement.sandbox).await?;
 
@@ -156,11 +163,13 @@ pub(crate) async fn provision(
         workspace: folder,
         limits: brief.limits,
         owner: house.owner,
+        card: sandbox::Card::of(&made_under),
     };
     let container = match found {
         Some(container) => {
             if container.state == ContainerState::Created {
-                // Whoever made it may not have come that far.
+                // Whoever made it may not have come that far, and somebody may have taken away what nothing ran on.
+                plan.make_network(engine).await?;
                 plan.own_spool(engine).await?;
             }
             container
@@ -180,7 +189,7 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
-    let given = given(&house, &brief, &guest).await?;
+    let given = given(&house, &brief, &made_under, &guest).await?;
     let home_bytes = disk::home_bytes(&guest).await;
     let starting = start_agent(&house, &guest, &brief, launch, &image, given, process);
     let output = Some(around(Point::AgentStart, starting).await?);
@@ -270,8 +279,10 @@ async fn ensure_home(house: &Arc<House>, up: &Up, brief: &Brief, image: &Image) 
     })
 }
 
-/// Writes down which sandbox is about to be made.
-async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement, Fault> {
+/// Writes down which sandbox is about to be made, and under which policy: it is given back by its name.
+async fn place(house: &House, brief: &Brief, image: &Image) -> Result<(Placement, String), Fault> {
+    let permit = Permit::of(house, brief.agent).await?;
+    permit.check(&brief.agent_name).map_err(unstartable)?;
     let sandbox: SandboxId = new_id();
     let now = house.time.now();
     // Another attempt goes on in the folder of the one before.
@@ -284,7 +295,7 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement,
         container: sandbox::container_name(sandbox).as_str().to_owned(),
         image_id: image.id.as_str().to_owned(),
         folder,
-        network: Permit::of(house, brief.agent).await?.name().to_owned(),
+        network: permit.name().to_owned(),
         user: house.owner.identity().to_string(),
         stage: SandboxStage::Making,
         created_at: now,
@@ -298,9 +309,36 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement,
         process: new_id(),
         placed_at: now,
     };
-    let noting = house.store.create_sandbox(&record, &placement, vec![EventKind::SandboxCreated { sandbox }]);
+    let mut events = vec![EventKind::SandboxCreated { sandbox }];
+    events.extend(of_card(&record.network));
+    let noting = house.store.create_sandbox(&record, &placement, events);
     around(Point::SandboxRecord, noting).await?;
-    Ok(placement)
+    Ok((placement, record.network))
+}
+
+/// The policy of a sandbox of which there is no container yet, by its name: an earlier try may have been long ago, and a person may have
+/// changed their mind since.
+async fn judged_anew(house: &House, brief: &Brief, sandbox: SandboxId) -> Result<String, Fault> {
+    let noted = house.store.sandbox(sandbox).await?.network;
+    let permit = Permit::of(house, brief.agent).await?;
+    permit.check(&brief.agent_name).map_err(unstartable)?;
+    if noted != permit.name() {
+        let events = of_card(permit.name()).into_iter().collect();
+        house.store.set_sandbox_network(sandbox, permit.name(), events, house.time.now()).await?;
+    }
+    Ok(permit.name().to_owned())
+}
+
+/// What is told of a sandbox that has a network card.
+fn of_card(made_under: &str) -> Option<EventKind> {
+    match sandbox::Card::of(made_under) {
+        sandbox::Card::None => None,
+        sandbox::Card::Bridge => Some(EventKind::Note { text: BRIDGE_IN_SHORT.to_owned() }),
+    }
+}
+
+fn unstartable(error: ErrorView) -> Fault {
+    Fault::Failed(lifecycle::ProvisionFailure::Agent, error)
 }
 
 async fn prepare_workspace(house: &House, brief: &Brief, sandbox: SandboxId) -> Result<Workspace, Fault> {
@@ -432,8 +470,9 @@ fn environment(
 }
 
 /// Opens the way out inside, where the agent has one, and fetches what its process is given for that.
-async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Given, Fault> {
-    let permit = Permit::of(house, brief.agent).await?;
+async fn given(house: &House, brief: &Brief, made_under: &str, guest: &Guest) -> Result<Given, Fault> {
+    let permit = Permit::of(house, brief.agent).await?.within(made_under);
+    permit.check(&brief.agent_name).map_err(unstartable)?;
     if permit.has_gateway() {
         guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
             CallError::Pipe(error) => Fault::Pipe(error),
@@ -445,7 +484,7 @@ async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Given, Fau
             }
         })?;
     }
-    permit.given(house).await.map_err(|error| Fault::Failed(lifecycle::ProvisionFailure::Agent, error))
+    permit.given(house).await.map_err(unstartable)
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is a part of what is started")]

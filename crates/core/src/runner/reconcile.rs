@@ -2,7 +2,7 @@
 //! touched.
 //!
 //! Ownership is decided by labels alone. A sandbox belongs to a step that is not over, whose actor finds it by itself; any other
-//! is taken away, with the spool that only it had. A home goes only where it is written down
+//! is taken away, with the spool and the network that only it had. A home goes only where it is written down
 //! that another has taken its place, or that a person let it go: what is in it cannot be made again.
 
 use std::collections::HashSet;
@@ -55,6 +55,8 @@ pub(crate) struct Leftovers {
     pub(crate) sandboxes: Vec<SandboxId>,
     /// Spools without a sandbox.
     pub(crate) spools: Vec<engine::VolumeName>,
+    /// Networks without one.
+    pub(crate) networks: Vec<engine::NetworkName>,
 }
 
 /// Looks for leftovers, and changes nothing.
@@ -63,6 +65,7 @@ pub(crate) async fn leftovers(house: &House, up: &Up) -> Result<Leftovers, Engin
     // The engine first: what is made afterwards is in the store by then, and so is not taken for a leftover.
     let containers = up.engine.containers(&LabelFilter::install(&install).role(Role::Sandbox)).await?;
     let spools = up.engine.volumes(&LabelFilter::install(&install).role(Role::Spool)).await?;
+    let networks = up.engine.networks(&LabelFilter::install(&install).role(Role::Network)).await?;
     let Some(needed) = needed(house).await else { return Ok(Leftovers::default()) };
     let sandbox_of = |ownership: Option<engine::Ownership>| {
         ownership.and_then(|ownership| ownership.sandbox).and_then(|sandbox| sandbox.parse::<SandboxId>().ok())
@@ -75,7 +78,12 @@ pub(crate) async fn leftovers(house: &House, up: &Up) -> Result<Leftovers, Engin
         .filter(|volume| sandbox_of(volume.ownership()).is_some_and(|sandbox| unneeded(&sandbox)))
         .map(|volume| volume.name)
         .collect();
-    Ok(Leftovers { sandboxes, spools })
+    let networks = networks
+        .into_iter()
+        .filter(|network| sandbox_of(network.ownership()).is_some_and(|sandbox| unneeded(&sandbox)))
+        .map(|network| network.name)
+        .collect();
+    Ok(Leftovers { sandboxes, spools, networks })
 }
 
 /// The sandboxes that are in the store as not removed; `None` where the store does not say.
@@ -91,7 +99,7 @@ async fn needed(house: &House) -> Option<HashSet<SandboxId>> {
 
 async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
     finish_ended(house).await;
-    let Leftovers { sandboxes, spools } = leftovers(house, up).await?;
+    let Leftovers { sandboxes, spools, networks } = leftovers(house, up).await?;
     for sandbox in sandboxes {
         info!(%sandbox, "taking away a sandbox that nobody knows");
         match sandbox::remove(up.engine.as_ref(), sandbox).await {
@@ -107,6 +115,14 @@ async fn compare(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
         match up.engine.remove_volume(&spool).await {
             Ok(()) => info!(%spool, "took away a spool without a sandbox"),
             // Its container is being made or taken away just now.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for network in networks {
+        match up.engine.remove_network(&network).await {
+            Ok(()) => info!(%network, "took away a network without a sandbox"),
+            // Its container is being made or taken away just now, or somebody put one of theirs onto it.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use engine::{
-    Container, ContainerName, EngineError, ErrorKind, Image, ImageRef, LabelFilter, Ownership, Role, Volume, VolumeName,
+    BridgeNetwork, Container, ContainerName, EngineError, ErrorKind, Image, ImageRef, LabelFilter, NetworkName,
+    Ownership, Role, Volume, VolumeName,
 };
 use wire::{
     ids::{AgentId, SandboxId},
@@ -32,8 +33,9 @@ pub(super) async fn look(house: &Arc<House>, up: &Up) -> Result<Found, EngineErr
     // The engine first: what is made afterwards is in the store by then, and so is not taken for a leftover.
     let containers = engine.containers(&all).await?;
     let volumes = engine.volumes(&all).await?;
+    let networks = engine.networks(&all).await?;
     let images = engine.images(&all).await?;
-    let others = others(house, &containers, &volumes, &images);
+    let others = others(house, &containers, &volumes, &networks, &images);
 
     let needed = Needed::read(house, up).await?;
     let own = house.install.to_string();
@@ -44,6 +46,9 @@ pub(super) async fn look(house: &Arc<House>, up: &Up) -> Result<Found, EngineErr
     }
     for volume in volumes.iter().filter(|volume| is_own(&volume.labels)) {
         findings.extend(of_volume(&needed, volume));
+    }
+    for network in networks.iter().filter(|network| is_own(&network.labels)) {
+        findings.extend(of_network(&needed, network));
     }
     let own_images: Vec<_> = images.iter().filter(|image| is_own(&image.labels)).collect();
     let is_adapted = |image: &Image| image.ownership().is_some_and(|ownership| ownership.role == Role::Adapted);
@@ -119,7 +124,7 @@ fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
         Role::Sandbox if sandbox_of(&ownership).is_some_and(|sandbox| needed.is_over(&sandbox)) => Some(finding(
             "The sandbox of a step that is over: the app ended, or the engine did not answer, before it was taken away.",
             Remedy::Remove,
-            "It is ended and removed, with the volume that only it had. What it printed is kept.",
+            "It is ended and removed, with the volume and the network that only it had. What it printed is kept.",
         )),
         Role::Filler if !needed.is_filling => Some(finding(
             "Through it a volume was filled; it never ran. The app ended before it was taken away.",
@@ -132,11 +137,13 @@ fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
             "It is ended and removed. The home stays.",
         )),
         Role::Sandbox | Role::Filler | Role::Reader => None,
-        Role::Guest | Role::Home | Role::Spool | Role::Workspace | Role::Image | Role::Adapted => Some(finding(
-            "It is labelled as something that is no container of this version of Berth.",
-            Remedy::Leave,
-            "It stays. `docker rm` takes it away, if you know what it is.",
-        )),
+        Role::Guest | Role::Home | Role::Spool | Role::Workspace | Role::Image | Role::Adapted | Role::Network => {
+            Some(finding(
+                "It is labelled as something that is no container of this version of Berth.",
+                Remedy::Leave,
+                "It stays. `docker rm` takes it away, if you know what it is.",
+            ))
+        }
     }
 }
 
@@ -179,10 +186,51 @@ fn of_volume(needed: &Needed, volume: &Volume) -> Option<Finding> {
             ))
         }
         Role::Spool | Role::Guest | Role::Home | Role::Workspace => None,
-        Role::Sandbox | Role::Filler | Role::Reader | Role::Image | Role::Adapted => Some(finding(
+        Role::Sandbox | Role::Filler | Role::Reader | Role::Image | Role::Adapted | Role::Network => Some(finding(
             "It is labelled as something that is no volume of this version of Berth.",
             Remedy::Leave,
             "It stays. `docker volume rm` takes it away, if you know what is in it.",
+        )),
+    }
+}
+
+fn of_network(needed: &Needed, network: &BridgeNetwork) -> Option<Finding> {
+    let finding = |why: &str, remedy, then: &str| Finding {
+        key: format!("network:{}", network.name),
+        thing: Thing::Network,
+        name: network.name.to_string(),
+        why: why.to_owned(),
+        remedy,
+        then: then.to_owned(),
+        size_bytes: None,
+        run: None,
+    };
+    let Some(ownership) = network.ownership() else {
+        return Some(finding(
+            "It carries this Berth's label, but not the others that this version knows: a newer Berth may have made it.",
+            Remedy::Leave,
+            "It stays. `docker network rm` takes it away, if you know what it is.",
+        ));
+    };
+    match ownership.role {
+        Role::Network if sandbox_of(&ownership).is_some_and(|sandbox| needed.is_over(&sandbox)) => Some(finding(
+            "A sandbox was on it that is gone: the app ended, or the engine did not answer, before it was taken away.",
+            Remedy::Remove,
+            "It is removed, unless something runs on it.",
+        )),
+        Role::Network => None,
+        Role::Sandbox
+        | Role::Filler
+        | Role::Reader
+        | Role::Guest
+        | Role::Home
+        | Role::Spool
+        | Role::Workspace
+        | Role::Image
+        | Role::Adapted => Some(finding(
+            "It is labelled as something that is no network of this version of Berth.",
+            Remedy::Leave,
+            "It stays. `docker network rm` takes it away, if you know what it is.",
         )),
     }
 }
@@ -228,12 +276,25 @@ async fn of_image(house: &House, bases: &[Image], image: &Image) -> Option<Findi
             let has_base = bases.iter().any(is_base);
             (!has_base).then(|| finding("Made of an image that the engine no longer has.".to_owned()))
         }
-        Role::Sandbox | Role::Filler | Role::Reader | Role::Guest | Role::Home | Role::Spool | Role::Workspace => None,
+        Role::Sandbox
+        | Role::Filler
+        | Role::Reader
+        | Role::Guest
+        | Role::Home
+        | Role::Spool
+        | Role::Workspace
+        | Role::Network => None,
     }
 }
 
 /// What belongs to other installations.
-fn others(house: &House, containers: &[Container], volumes: &[Volume], images: &[Image]) -> Vec<OtherInstall> {
+fn others(
+    house: &House,
+    containers: &[Container],
+    volumes: &[Volume],
+    networks: &[BridgeNetwork],
+    images: &[Image],
+) -> Vec<OtherInstall> {
     let own = house.install.to_string();
     let mut others: BTreeMap<String, OtherInstall> = BTreeMap::new();
     let mut count = |labels: &BTreeMap<String, String>, count: fn(&mut OtherInstall)| {
@@ -243,6 +304,7 @@ fn others(house: &House, containers: &[Container], volumes: &[Volume], images: &
             running: 0,
             containers: 0,
             volumes: 0,
+            networks: 0,
             images: 0,
         });
         count(other);
@@ -255,6 +317,9 @@ fn others(house: &House, containers: &[Container], volumes: &[Volume], images: &
     }
     for volume in volumes {
         count(&volume.labels, |other| other.volumes += 1);
+    }
+    for network in networks {
+        count(&network.labels, |other| other.networks += 1);
     }
     for image in images {
         count(&image.labels, |other| other.images += 1);
@@ -281,6 +346,10 @@ pub(super) async fn mend(house: &House, up: &Up, kind: &str, name: &str) -> (Out
         "volume" => match VolumeName::parse(name) {
             Ok(volume) => engine.remove_volume(&volume).await,
             Err(_) => return (Outcome::Failed, "Its name is none of a volume.".to_owned()),
+        },
+        "network" => match NetworkName::parse(name) {
+            Ok(network) => engine.remove_network(&network).await,
+            Err(_) => return (Outcome::Failed, "Its name is none of a network.".to_owned()),
         },
         "image" => match ImageRef::parse(name) {
             Ok(image) => engine.remove_image(&image).await,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use engine::ErrorKind;
 use futures::StreamExt;
 use testkit::{Fault, Gate, Op, until};
-use wire::{EventKind, Phase, call::TaskCreated, view::StepView};
+use wire::{EventKind, Phase, call::TaskCreated, network::NetworkPolicy, view::StepView};
 
 use crate::guest::{Guest, Misdeed};
 use crate::lost::dies_with_spool;
@@ -37,6 +37,8 @@ enum Life {
     Cancelled,
     /// The same with a guest that does not end its agent.
     Killed,
+    /// Its sandbox is on a network of its own.
+    Bridged,
     /// Its image is one of the Gallery, whose base is nowhere to be had.
     Gallery,
     /// The base is there, and the build fails: the script knows no such instructions.
@@ -79,6 +81,7 @@ impl Life {
             Self::Dies => op == Op::GetArchive,
             Self::Cancelled => matches!(op, Op::Inspect | Op::Remove | Op::RemoveVolume),
             Self::Killed => op == Op::Kill,
+            Self::Bridged => matches!(op, Op::CreateNetwork | Op::RemoveNetwork | Op::Create | Op::Start),
             Self::Gallery => matches!(op, Op::Image | Op::Pull),
             Self::Build => matches!(op, Op::Build | Op::Images),
         }
@@ -87,7 +90,7 @@ impl Life {
     /// How it ends where nothing worse than a moment's fault happens.
     fn usual_end(self) -> Phase {
         match self {
-            Self::Whole | Self::Adopted | Self::Dies => Phase::Completed,
+            Self::Whole | Self::Adopted | Self::Dies | Self::Bridged => Phase::Completed,
             Self::Cancelled | Self::Killed => Phase::Cancelled,
             Self::Gallery | Self::Build => Phase::Failed,
         }
@@ -123,6 +126,11 @@ async fn live(life: Life, cell: Option<&Cell>) -> Lived {
     };
     let task = match life {
         Life::Whole => {
+            arm(&scene);
+            scene.task("Work").await
+        }
+        Life::Bridged => {
+            scene.set_network(NetworkPolicy::Bridge).await.unwrap();
             arm(&scene);
             scene.task("Work").await
         }
@@ -176,7 +184,7 @@ async fn follow(scene: &Scene, task: &TaskCreated, life: Life, cell: Option<&Cel
     let mut stalled_at: Option<Instant> = None;
     until(&format!("an end of {cell:?}"), END_BOUND, async || {
         let step = scene.step(task).await;
-        let guest = scene.guests.all().pop().filter(|_| matches!(life, Life::Whole | Life::Adopted));
+        let guest = scene.guests.all().pop().filter(|_| matches!(life, Life::Whole | Life::Adopted | Life::Bridged));
         if let Some(guest) = guest {
             if life == Life::Adopted || is_cut {
                 if !is_done {
@@ -262,11 +270,12 @@ async fn each(kinds: &[Life], meets: &[Meets], ended: impl Fn(&Cell, &Lived)) {
 }
 
 /// Every life in which a call may be got over.
-const ALL: [Life; 7] =
-    [Life::Whole, Life::Adopted, Life::Dies, Life::Cancelled, Life::Killed, Life::Gallery, Life::Build];
+const ALL: [Life; 8] =
+    [Life::Whole, Life::Adopted, Life::Dies, Life::Cancelled, Life::Killed, Life::Bridged, Life::Gallery, Life::Build];
 
 /// The same without that which has a test of its own.
-const REFUSED: [Life; 6] = [Life::Whole, Life::Dies, Life::Cancelled, Life::Killed, Life::Gallery, Life::Build];
+const REFUSED: [Life; 7] =
+    [Life::Whole, Life::Dies, Life::Cancelled, Life::Killed, Life::Bridged, Life::Gallery, Life::Build];
 
 fn ends_as_usual(cell: &Cell, lived: &Lived) {
     assert_eq!(lived.step.phase, cell.life.usual_end(), "{cell:?}: {:?}", lived.step.error);
@@ -295,10 +304,14 @@ async fn any_call_that_stalls_for_a_while_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_call_that_stalls_for_good_keeps_nobody_from_cancelling() {
-    each(&[Life::Whole, Life::Adopted, Life::Gallery, Life::Build], &[Meets::StallsUntilCancelled], |cell, lived| {
-        let is_failure = lived.step.phase == Phase::Failed;
-        assert!(!is_failure || cell.life.usual_end() == Phase::Failed, "{cell:?}: {:?}", lived.step.error);
-    })
+    each(
+        &[Life::Whole, Life::Adopted, Life::Bridged, Life::Gallery, Life::Build],
+        &[Meets::StallsUntilCancelled],
+        |cell, lived| {
+            let is_failure = lived.step.phase == Phase::Failed;
+            assert!(!is_failure || cell.life.usual_end() == Phase::Failed, "{cell:?}: {:?}", lived.step.error);
+        },
+    )
     .await;
 }
 

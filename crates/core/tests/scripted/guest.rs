@@ -230,6 +230,7 @@ struct State {
     is_silent: bool,
     home_bytes: u64,
     is_shut: bool,
+    has_way_out: bool,
 }
 
 /// What was started.
@@ -274,6 +275,11 @@ impl Guest {
     /// The id of the agent's process.
     pub(crate) fn process(&self) -> Option<ProcessId> {
         self.inner.state.borrow().last
+    }
+
+    /// Whether it was told to let programs out to the gateway.
+    pub(crate) fn has_way_out(&self) -> bool {
+        self.inner.state.borrow().has_way_out
     }
 
     fn change(&self, change: impl FnOnce(&mut Agent)) {
@@ -409,7 +415,10 @@ impl Guest {
                 let bytes = self.inner.state.borrow().home_bytes;
                 done(stream, DiskUse { bytes, is_whole: true }).await
             }
-            Ask::WayOut { .. } => done(stream, ()).await,
+            Ask::WayOut { .. } => {
+                self.inner.state.send_modify(|state| state.has_way_out = true);
+                done(stream, ()).await
+            }
             Ask::Control
             | Ask::AcknowledgeExit { .. }
             | Ask::Stdin { .. }

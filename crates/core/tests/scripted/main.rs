@@ -11,6 +11,7 @@
 
 mod adapted;
 mod away;
+mod bridge;
 mod chance;
 mod faults;
 mod guest;

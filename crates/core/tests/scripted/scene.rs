@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use berth_core::{Api, App, Clock, Config, Connected, Connector, HostTrust, KeyringUse, Stream, SystemClock};
 use camino_tempfile::Utf8TempDir;
+use engine::contract::hardening::{Declared, violations_of};
 use engine::{Engine, ImageRef, ImportRequest, LabelFilter, Ownership, Role, archive::empty_image_tar};
 use futures::FutureExt;
 use testkit::{ScriptedEngine, until};
 use wire::{
     Action, ErrorView, EventKind, LimitsPatch, Phase,
-    call::{Act, CancelRun, CreateAgent, CreateTask, ListEvents, ShowRun, TaskCreated},
+    call::{Act, CancelRun, CreateAgent, CreateTask, ListEvents, ShowRun, TaskCreated, UpdateAgent},
     ids::StepId,
+    network::NetworkPolicy,
     stream::{StreamTarget, TerminalInput, TerminalOutput},
     task::{Launch, NewTask, ReviewGate},
     view::{RunView, StepView},
@@ -89,6 +91,10 @@ impl Stage {
             self.engine.volumes(&any().role(Role::Spool)).await.is_ok_and(|volumes| volumes.is_empty())
         })
         .await;
+        until("no network is left", BOUND, async || {
+            self.engine.networks(&any()).await.is_ok_and(|networks| networks.is_empty())
+        })
+        .await;
     }
 }
 
@@ -122,6 +128,12 @@ impl Scene {
             review,
         };
         self.api().call(create).await.unwrap();
+    }
+
+    /// The agent `own` gets another network policy.
+    pub(crate) async fn set_network(&self, network: NetworkPolicy) -> Result<(), ErrorView> {
+        let change = UpdateAgent { agent: "own".to_owned(), network: Some(network), ..UpdateAgent::default() };
+        self.api().call(change).await.map(drop)
     }
 
     pub(crate) fn api(&self) -> Api {
@@ -220,7 +232,9 @@ impl Scene {
         let container = self.step(task).await.sandbox.unwrap().container;
         let found = self.engine.inspect(&container.parse_id()).await.unwrap().unwrap();
         let shown = self.engine.raw_inspect(&found.id).await.unwrap();
-        assert_eq!(engine::contract::hardening::violations(&shown), [""; 0]);
+        let has_network = self.step(task).await.sandbox.is_some_and(|sandbox| sandbox.has_network_card());
+        let declared = Declared { has_network, ..Declared::default() };
+        assert_eq!(violations_of(&shown, &declared), [""; 0]);
         let guest = self.guests.of(&found.id);
         assert!(guest.agent().is_some(), "the agent was started");
         guest

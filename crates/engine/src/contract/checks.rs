@@ -4,6 +4,7 @@ pub mod containers;
 pub mod facts;
 pub mod files;
 pub mod images;
+pub mod networks;
 pub mod streams;
 pub mod volumes;
 

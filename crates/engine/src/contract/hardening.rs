@@ -3,9 +3,10 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::Volume;
 use crate::labels::{AGENT, INSTALL, ROLE, RUN, SANDBOX};
+use crate::network::DRIVER;
 use crate::spec::ROOT_INSIDE_CAPABILITIES;
+use crate::{BridgeNetwork, NetworkName, Role, Volume};
 
 /// Where a workspace is mounted; the only place where a host folder may be.
 const WORKSPACE_TARGET: &str = "/workspace";
@@ -16,6 +17,7 @@ const FORBIDDEN_SOURCES: [&str; 6] = ["/proc", "/sys", "/dev", "/etc", "/run", "
 
 /// What a container declares beyond the rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a deviation of its own, and any of them go together")]
 pub struct Declared {
     /// Its image declares why the root file system is writable.
     pub writable_root: bool,
@@ -24,6 +26,8 @@ pub struct Declared {
     /// It is made only so that archives go through it, and never started: they go through its root, which a read-only one would
     /// refuse, and nothing runs in it that could write anywhere.
     pub is_never_started: bool,
+    /// Its agent's policy is `bridge`: it is a sandbox on the network of its own, and on no other.
+    pub has_network: bool,
     /// SHA-256, in hex, of the one seccomp profile that it may have instead of the default.
     pub seccomp_sha256: Option<String>,
 }
@@ -47,7 +51,7 @@ pub fn violations_of(raw: &Value, declared: &Declared) -> Vec<String> {
     limits(&mut wrong, host);
     file_systems(&mut wrong, host, declared);
     mounts(&mut wrong, raw, declared);
-    network(&mut wrong, host);
+    network(&mut wrong, raw, declared);
     upkeep(&mut wrong, host, config);
     wrong.found
 }
@@ -62,6 +66,20 @@ pub fn volume_violations(volume: &Volume) -> Vec<String> {
     for label in [INSTALL, SANDBOX, RUN, AGENT, ROLE] {
         wrong.unless(volume.labels.contains_key(label), || format!("volume {} has no label {label}", volume.name));
     }
+    wrong.found
+}
+
+/// What is wrong with a network: anybody's, or one on which IPv6 goes past what a host's rules say of IPv4.
+pub fn network_violations(network: &BridgeNetwork) -> Vec<String> {
+    let mut wrong = Wrong { found: Vec::new() };
+    let BridgeNetwork { name, labels, driver, has_ipv6 } = network;
+    wrong.unless(driver == DRIVER, || format!("network {name} is made by {driver:?}"));
+    wrong.unless(!has_ipv6, || format!("network {name} has IPv6"));
+    for label in [INSTALL, SANDBOX, RUN, AGENT, ROLE] {
+        wrong.unless(labels.contains_key(label), || format!("network {name} has no label {label}"));
+    }
+    let own = labels.get(SANDBOX).and_then(|sandbox| NetworkName::of_sandbox(sandbox));
+    wrong.unless(own.as_ref() == Some(name), || format!("network {name} is not named after its sandbox"));
     wrong.found
 }
 
@@ -221,9 +239,17 @@ fn mounts(wrong: &mut Wrong, raw: &Value, declared: &Declared) {
     }
 }
 
-fn network(wrong: &mut Wrong, host: &Value) {
+fn network(wrong: &mut Wrong, raw: &Value, declared: &Declared) {
+    let (host, labels) = (&raw["HostConfig"], &raw["Config"]["Labels"]);
     let mode = host["NetworkMode"].as_str().unwrap_or_default();
-    wrong.unless(mode == "none", || format!("NetworkMode is {mode:?}"));
+    let is_sandbox = labels[ROLE] == Role::Sandbox.as_str();
+    let own = labels[SANDBOX].as_str().filter(|_| is_sandbox).and_then(NetworkName::of_sandbox);
+    let expected = if declared.has_network { own.as_ref().map_or("", NetworkName::as_str) } else { "none" };
+    wrong.unless(mode == expected, || format!("NetworkMode is {mode:?}"));
+    // What was asked for, and what it was put on since.
+    for (name, _) in raw["NetworkSettings"]["Networks"].as_object().into_iter().flatten() {
+        wrong.unless(name == expected, || format!("it is on the network {name:?}"));
+    }
     wrong.nothing(host, "PublishAllPorts");
     wrong.nothing(host, "PortBindings");
     wrong.nothing(host, "Links");

@@ -61,11 +61,14 @@ fn host_config(spec: &ContainerSpec, image: &Image, labels: &HashMap<String, Str
         Identity::User { .. } => Vec::new(),
         Identity::RootInside => ROOT_INSIDE_CAPABILITIES.map(str::to_owned).to_vec(),
     };
-    let (network_mode, sysctls, extra_hosts) = match spec.network {
+    let (Network::None { loopback_v6 } | Network::OfSandbox { loopback_v6 }) = spec.network;
+    let (network_mode, sysctls, extra_hosts) = if let Some(name) = spec.network_name()? {
+        // Of loopback alone: `all` would give the network card an address of IPv6 too, at which this machine is a neighbour.
+        (name.to_string(), loopback_sysctls(loopback_v6, &["lo"]), Vec::new())
+    } else {
         // Without a network the engine writes the host name into no file.
-        Network::None { loopback_v6 } => {
-            ("none", loopback_sysctls(loopback_v6), vec![format!("{}:127.0.0.1", spec.hostname)])
-        }
+        let extra_hosts = vec![format!("{}:127.0.0.1", spec.hostname)];
+        ("none".to_owned(), loopback_sysctls(loopback_v6, &["all", "lo"]), extra_hosts)
     };
     let memory = signed(spec.limits.memory_bytes);
     let mut mounts: Vec<models::Mount> = spec.mounts.iter().map(mount).collect();
@@ -77,7 +80,7 @@ fn host_config(spec: &ContainerSpec, image: &Image, labels: &HashMap<String, Str
         pids_limit: Some(i64::from(spec.limits.pids)),
         shm_size: Some(signed(spec.limits.shm_bytes)),
         log_config: Some(log_config(spec.log)),
-        network_mode: Some(network_mode.into()),
+        network_mode: Some(network_mode),
         sysctls: Some(sysctls),
         extra_hosts: Some(extra_hosts),
         mounts: Some(mounts),
@@ -97,10 +100,10 @@ fn host_config(spec: &ContainerSpec, image: &Image, labels: &HashMap<String, Str
     })
 }
 
-fn loopback_sysctls(loopback_v6: LoopbackV6) -> HashMap<String, String> {
+fn loopback_sysctls(loopback_v6: LoopbackV6, interfaces: &[&str]) -> HashMap<String, String> {
     match loopback_v6 {
-        LoopbackV6::On => ["all", "lo"]
-            .into_iter()
+        LoopbackV6::On => interfaces
+            .iter()
             .map(|interface| (format!("net.ipv6.conf.{interface}.disable_ipv6"), "0".to_owned()))
             .collect(),
         LoopbackV6::Engine => HashMap::new(),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::container::EventObject;
 use crate::{
-    ApiVersion, CgroupVersion, Container, ContainerId, ContainerState, EngineError, EngineFacts, ErrorKind, Event,
-    Exit, Image, ImageId, Product, Result, Stats, Volume, VolumeName,
+    ApiVersion, BridgeNetwork, CgroupVersion, Container, ContainerId, ContainerState, EngineError, EngineFacts,
+    ErrorKind, Event, Exit, Image, ImageId, NetworkName, Product, Result, Stats, Volume, VolumeName,
 };
 
 /// What engines write for "never".
@@ -102,6 +102,16 @@ pub(super) fn volume(volume: models::Volume) -> Result<Volume> {
         labels: sorted_labels(Some(volume.labels)),
         driver: volume.driver,
         options: sorted_labels(Some(volume.options)),
+    })
+}
+
+/// `None` where it has a name that none of Berth's has.
+pub(super) fn network(network: models::Network) -> Option<BridgeNetwork> {
+    Some(BridgeNetwork {
+        name: NetworkName::parse(network.name.unwrap_or_default()).ok()?,
+        labels: sorted_labels(network.labels),
+        driver: network.driver.unwrap_or_default(),
+        has_ipv6: network.enable_ipv6.unwrap_or(false),
     })
 }
 

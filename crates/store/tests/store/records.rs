@@ -130,7 +130,14 @@ async fn a_sandbox_is_live_until_all_of_it_is_gone() {
 
     let again = Placement { attempt: 2, subpath: "two".to_owned(), process: id(), placed_at: at(3), ..placement };
     fixture.store.place(&again, Vec::new()).await.unwrap();
+    let told = vec![EventKind::Note { text: "on a network".to_owned() }];
+    let events = fixture.store.set_sandbox_network(sandbox.sandbox, "bridge", told, at(3)).await.unwrap();
+    assert_eq!(events[0].step, Some(step));
+    assert_eq!(fixture.store.sandbox(sandbox.sandbox).await.unwrap().network, "bridge");
     fixture.store.set_sandbox_stage(sandbox.sandbox, SandboxStage::Ready, Vec::new(), at(4)).await.unwrap();
+    let late = fixture.store.set_sandbox_network(sandbox.sandbox, "closed", Vec::new(), at(4)).await.unwrap_err();
+    assert!(matches!(late, StoreError::NotFound { what: "sandbox in the making", .. }), "it is there by now");
+    assert_eq!(fixture.store.sandbox(sandbox.sandbox).await.unwrap().network, "bridge");
     let live = fixture.store.live_sandboxes().await.unwrap();
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].sandbox.stage, live[0].placement.as_ref()), (SandboxStage::Ready, Some(&again)));

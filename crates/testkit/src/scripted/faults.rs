@@ -26,6 +26,9 @@ pub enum Op {
     Volume,
     Volumes,
     RemoveVolume,
+    CreateNetwork,
+    Networks,
+    RemoveNetwork,
     Create,
     Start,
     Kill,
@@ -48,7 +51,7 @@ pub enum Op {
 
 impl Op {
     /// Every call of the trait.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::Ping,
         Self::Facts,
         Self::Image,
@@ -62,6 +65,9 @@ impl Op {
         Self::Volume,
         Self::Volumes,
         Self::RemoveVolume,
+        Self::CreateNetwork,
+        Self::Networks,
+        Self::RemoveNetwork,
         Self::Create,
         Self::Start,
         Self::Kill,

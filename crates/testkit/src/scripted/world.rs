@@ -1,14 +1,15 @@
-//! What the scripted engine has: images, volumes, containers, and the order in which things happened.
+//! What the scripted engine has: images, volumes, networks, containers, and the order in which things happened.
 
 mod containers;
+mod networks;
 mod stdio;
 
 use std::collections::BTreeMap;
 
 use engine::facts::API_VERSION_MIN;
 use engine::{
-    CgroupVersion, EngineError, EngineFacts, ErrorKind, Event, EventObject, Image, ImageId, ImageRef, LabelFilter,
-    Ownership, Product, Result, Volume, VolumeName,
+    BridgeNetwork, CgroupVersion, EngineError, EngineFacts, ErrorKind, Event, EventObject, Image, ImageId, ImageRef,
+    LabelFilter, Ownership, Product, Result, Volume, VolumeName,
 };
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,8 @@ pub(super) use self::containers::StoredContainer;
 use self::containers::StoredExec;
 use super::files::Tree;
 
+/// How many networks moby has addresses for where nothing else is configured: 15 of 172.17.0.0/12 and 16 of 192.168.0.0/16.
+const NETWORKS_MAX: usize = 31;
 /// How many events a slow reader may be behind.
 const EVENTS_MAX: usize = 1024;
 
@@ -32,6 +35,8 @@ pub(super) struct World {
     images: BTreeMap<String, StoredImage>,
     tags: BTreeMap<String, String>,
     volumes: BTreeMap<String, StoredVolume>,
+    networks: BTreeMap<String, BridgeNetwork>,
+    pub(super) networks_max: usize,
     containers: BTreeMap<String, StoredContainer>,
     execs: BTreeMap<String, StoredExec>,
     count: u32,
@@ -57,6 +62,8 @@ impl Default for World {
             images: BTreeMap::new(),
             tags: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            networks_max: NETWORKS_MAX,
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
             count: 0,

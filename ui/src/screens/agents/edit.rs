@@ -102,7 +102,7 @@ impl Draft {
         }
         let minutes = number(&self.minutes).ok_or(Problem::Minutes)?;
         let memory_mib = number(&self.memory_mib).ok_or(Problem::Memory)?;
-        if self.has_line && self.mode != Mode::Closed {
+        if self.has_line && self.mode.has_list() {
             return Err(Problem::Line);
         }
         let network = self.mode.with((*self.hosts).clone());
@@ -177,8 +177,10 @@ mod tests {
         // A host that was written and not added would be lost without a word.
         let written = Draft { has_line: true, ..listed };
         assert_eq!(written.change(&agent), Err(Problem::Line));
-        let closed = Draft { mode: Mode::Closed, ..written }.change(&agent).unwrap();
-        assert_eq!(closed.network, Some(NetworkPolicy::Closed));
+        for (mode, policy) in [(Mode::Closed, NetworkPolicy::Closed), (Mode::Bridge, NetworkPolicy::Bridge)] {
+            let listless = Draft { mode, ..written.clone() }.change(&agent).unwrap();
+            assert_eq!(listless.network, Some(policy));
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn mode_badge(mode: Mode) -> Html {
     let (tone, glyph) = match mode {
         Mode::Closed => ("idle", Glyph::Lock),
         Mode::Allowlist => ("done", Glyph::Shield),
-        Mode::Open => ("review", Glyph::Triangle),
+        Mode::Open | Mode::Bridge => ("review", Glyph::Triangle),
     };
     html! { <span class="badge" data-tone={tone} data-test="policy">{ icon(glyph) }{ mode.with(Vec::new()).word() }</span> }
 }
@@ -128,7 +128,7 @@ pub fn EditNetwork(props: &NetworkProps) -> Html {
             <span class="label">{ "Network policy" }</span>
             { segmented("Network policy", options, props.mode, &props.on_mode) }
             <span class="hint" data-test="policy-meaning">{ props.mode.meaning() }</span>
-            if props.mode != Mode::Closed {
+            if props.mode.has_list() {
                 <ul class="hosts" data-test="host-list">
                     { for hosts.iter().enumerate().map(|(at, grant)| {
                         let (hosts, on_hosts) = (hosts.clone(), props.on_hosts.clone());

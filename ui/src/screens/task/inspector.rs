@@ -7,6 +7,7 @@ use web_sys::HtmlSelectElement;
 use wire::{
     Phase, Priority,
     call::SetPriority,
+    network::BRIDGE_GIVES_UP,
     queue::Wait,
     task::ReviewGate,
     view::{RunView, SandboxView, StepView},
@@ -138,12 +139,13 @@ struct SandboxProps {
 fn Sandbox(props: &SandboxProps) -> Html {
     let zone_s = use_moment().zone_s;
     let sandbox = &props.sandbox;
-    let has_card = sandbox.network == "bridge";
+    let has_card = sandbox.has_network_card();
     let is_root = sandbox.user == "0" || sandbox.user.starts_with("0:");
     html! {
         <section class="section" data-test="sandbox">
             <h3 class="title">{ "Sandbox" }<span class="spring"></span><span class="now">{ format!("since {}", say::clock_s(sandbox.created_at, zone_s)) }</span></h3>
             { promise(!has_card, if has_card { "A network of its own" } else { "No network card" }, &sandbox.network) }
+            if has_card { <p class="small weak" data-test="network-gives-up">{ BRIDGE_GIVES_UP }</p> }
             { promise(!is_root, if is_root { "Root inside" } else { "Not root, no capabilities" }, &sandbox.user) }
             { promise(true, "Sees one folder of yours", "/workspace") }
             if props.is_live { { promise(sandbox.connected, if sandbox.connected { "Connected" } else { "Not connected now" }, "the pipe") } }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use wire::{
     call::ListRequests,
     ids::TaskId,
-    network::{RequestKind, RequestOutcome, RequestView},
+    network::{BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, RequestKind, RequestOutcome, RequestView},
     view::AgentView,
 };
 use yew::prelude::*;
@@ -46,6 +46,8 @@ pub struct NetworkProps {
     pub task: TaskId,
     /// The agent of the step in sight, by name.
     pub agent: AttrValue,
+    /// Whether the sandbox in sight is on a network of its own, of which nothing is seen here.
+    pub has_card: bool,
 }
 
 /// The tab.
@@ -64,6 +66,12 @@ pub fn Network(props: &NetworkProps) -> Html {
         Look::Broken(error) => {
             html! { <Broken what="The requests" error={error.clone()} on_retry={desk.refresh.clone()} /> }
         }
+        Look::Known(requests) if requests.is_empty() && props.has_card => html! {
+            <div class="empty" data-test="network-unseen">
+                <h2>{ "Nothing of it is seen here" }</h2>
+                <p>{ BRIDGE_GIVES_UP }</p>
+            </div>
+        },
         Look::Known(requests) if requests.is_empty() => {
             let agent = agents.iter().find(|agent| agent.name == props.agent.as_str());
             html! {
@@ -77,7 +85,7 @@ pub fn Network(props: &NetworkProps) -> Html {
             Some(requests) => {
                 let limit = limit.clone();
                 let on_more = Callback::from(move |()| limit.set((*limit + PAGE_REQUESTS).min(REQUESTS_MAX)));
-                html! { <Requests requests={requests.clone()} {agents} {on_more} /> }
+                html! { <Requests requests={requests.clone()} {agents} has_card={props.has_card} {on_more} /> }
             }
             None => Html::default(),
         },
@@ -89,6 +97,7 @@ struct RequestsProps {
     /// Newest first.
     requests: Rc<Vec<RequestView>>,
     agents: Rc<Vec<AgentView>>,
+    has_card: bool,
     on_more: Callback<()>,
 }
 
@@ -145,6 +154,7 @@ fn Requests(props: &RequestsProps) -> Html {
     let has_more = requests.len() % PAGE_REQUESTS as usize == 0;
     html! {
         <div class="net" data-test="network">
+            if props.has_card { <p class="preview-note" data-test="network-unseen">{ BRIDGE_IN_SHORT }{ " These are requests of earlier sandboxes." }</p> }
             if !askable.is_empty() { { asks_of(&askable, &on_allow) } }
             <div class="net-bar">
                 { segmented("Which requests", filters, *filter, &on_filter) }{ key(FILTER_KEY) }

@@ -9,8 +9,8 @@ use super::*;
 use crate::contract::inspect_json;
 use crate::spec::{Access, FirstUse, LoopbackV6};
 use crate::{
-    ContainerName, ContainerSpec, Identity, Image, ImageId, ImageRef, Limits, Log, Mount, Network, Ownership, Role,
-    RootFilesystem, Seccomp, Tmpfs, VolumeName,
+    ContainerName, ContainerSpec, ErrorKind, Identity, Image, ImageId, ImageRef, Limits, Log, Mount, Network,
+    Ownership, Role, RootFilesystem, Seccomp, Tmpfs, VolumeName,
 };
 
 fn spec() -> ContainerSpec {
@@ -87,6 +87,8 @@ fn each_rule_finds_its_own_breach() {
         ("/HostConfig/Sysctls", json!({ "net.ipv4.ip_unprivileged_port_start": "0" })),
         ("/HostConfig/NetworkMode", json!("bridge")),
         ("/HostConfig/NetworkMode", json!("host")),
+        ("/HostConfig/NetworkMode", json!("berth-net-one")),
+        ("/NetworkSettings", json!({ "Networks": { "none": {}, "bridge": {} } })),
         ("/HostConfig/PublishAllPorts", json!(true)),
         ("/HostConfig/PortBindings", json!({ "80/tcp": [{ "HostPort": "0" }] })),
         ("/HostConfig/Links", json!(["other"])),
@@ -132,6 +134,57 @@ fn each_rule_finds_its_own_breach() {
 fn set(raw: &mut Value, pointer: &str, value: Value) {
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     raw.pointer_mut(parent).unwrap()[field.replace("~1", "/")] = value;
+}
+
+#[test]
+fn a_declared_network_is_the_sandboxs_own_and_the_only_one() {
+    let mut spec = spec();
+    spec.network = Network::OfSandbox { loopback_v6: LoopbackV6::On };
+    assert_eq!(inspect_json(&spec, &image()).unwrap_err().kind(), ErrorKind::Denied, "it names no sandbox");
+    spec.ownership.sandbox = Some("one".into());
+    let mut raw = inspect_json(&spec, &image()).unwrap();
+    let declared = Declared { has_network: true, ..Declared::default() };
+    assert_eq!(violations(&raw), ["NetworkMode is \"berth-net-one\""]);
+    assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
+    assert_eq!(violations_of(&good(), &declared).len(), 1, "what is declared is there");
+    raw["NetworkSettings"] = json!({ "Networks": { "berth-net-one": {} } });
+    assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
+    for (pointer, value) in [
+        ("/HostConfig/NetworkMode", json!("bridge")),
+        ("/HostConfig/NetworkMode", json!("host")),
+        ("/HostConfig/NetworkMode", json!("berth-net-two")),
+        ("/HostConfig/NetworkMode", json!("container:berth-net-one")),
+        ("/NetworkSettings/Networks/bridge", json!({})),
+        ("/Config/Labels/berth.sandbox", json!("")),
+        ("/Config/Labels/berth.role", json!("filler")),
+        ("/HostConfig/PortBindings", json!({ "80/tcp": [{ "HostPort": "0" }] })),
+        ("/HostConfig/Sysctls", json!({ "net.ipv6.conf.eth0.disable_ipv6": "0" })),
+    ] {
+        let mut spoilt = raw.clone();
+        set(&mut spoilt, pointer, value.clone());
+        assert!(!violations_of(&spoilt, &declared).is_empty(), "{pointer} = {value}");
+    }
+}
+
+#[test]
+fn a_network_is_named_after_its_sandbox_and_has_no_ipv6() {
+    let mut ownership = Ownership::of_install("install", Role::Network);
+    ownership.sandbox = Some("one".into());
+    let good = BridgeNetwork {
+        name: NetworkName::of_sandbox("one").unwrap(),
+        labels: ownership.labels(),
+        driver: "bridge".into(),
+        has_ipv6: false,
+    };
+    assert_eq!(network_violations(&good), Vec::<String>::new());
+    for spoilt in [
+        BridgeNetwork { name: NetworkName::of_sandbox("two").unwrap(), ..good.clone() },
+        BridgeNetwork { driver: "macvlan".into(), ..good.clone() },
+        BridgeNetwork { has_ipv6: true, ..good.clone() },
+        BridgeNetwork { labels: BTreeMap::new(), ..good.clone() },
+    ] {
+        assert!(!network_violations(&spoilt).is_empty(), "{spoilt:?}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use engine::contract::inspect_json;
 use engine::spec::{Access, FirstUse};
 use engine::{
     Attached, Container, ContainerId, ContainerSpec, ContainerState, Diagnostics, EngineError, ErrorKind, EventObject,
-    Exec, ExecId, ExecSpec, ExecState, Exit, ImageId, ImageRef, LabelFilter, Mount, Ownership, Result, Signal, Stats,
-    Volume, VolumeName,
+    Exec, ExecId, ExecSpec, ExecState, Exit, ImageId, ImageRef, LabelFilter, Mount, NetworkName, Ownership, Result,
+    Signal, Stats, Volume, VolumeName,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -81,6 +81,11 @@ impl StoredContainer {
         self.image.image.id.as_str()
     }
 
+    /// Whether it runs on that network.
+    pub(super) fn is_on(&self, network: &NetworkName) -> bool {
+        self.state.is_alive() && self.spec.network_name().is_ok_and(|name| name.as_ref() == Some(network))
+    }
+
     pub(super) fn mounts_volume(&self, name: &str) -> bool {
         self.mounted.iter().any(|(_, mounted, _)| mounted == name)
     }
@@ -151,6 +156,7 @@ impl World {
                 return refused(ErrorKind::Gone, doing, format!("the engine has no volume {name}"));
             }
         }
+        self.check_network(spec)?;
         if self.key(&spec.name.clone().into()).is_ok() {
             return refused(ErrorKind::Conflict, doing, "the name is taken");
         }
@@ -229,10 +235,12 @@ impl World {
     /// What is to run; `None` where it runs already.
     pub(in crate::scripted) fn start(&mut self, id: &ContainerId, programs: &Programs) -> Result<Option<Launch>> {
         let now = self.moment();
-        let container = self.container_mut(id)?;
+        let container = self.container(id)?;
         if container.state.is_alive() {
             return Ok(None);
         }
+        self.check_network(&container.spec)?;
+        let container = self.container_mut(id)?;
         let name = container.spec.argv.first().cloned().unwrap_or_default();
         let Some(program) = programs.find(&name) else {
             let error = format!("exec: {name:?}: executable file not found in $PATH");
