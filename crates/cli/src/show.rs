@@ -23,6 +23,7 @@ pub(crate) mod gallery;
 pub(crate) mod homes;
 pub(crate) mod ink;
 pub(crate) mod network;
+pub(crate) mod projects;
 pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod run;

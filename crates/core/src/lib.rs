@@ -38,6 +38,7 @@ mod line;
 pub mod log;
 mod output;
 mod owner;
+mod projects;
 mod queue;
 mod results;
 mod retention;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sqlx::{Executor, FromRow, Sqlite};
 use wire::{
     cost::{CostKey, Spent, TokenCounts},
-    ids::{AgentId, RunId},
+    ids::{AgentId, ProjectId, RunId},
     money::MicroUsd,
 };
 
@@ -33,8 +33,8 @@ pub enum CostScope {
     },
     /// That of a project's tasks.
     Project {
-        /// The project's name.
-        project: String,
+        /// The project.
+        project: ProjectId,
         /// From when on.
         since: Timestamp,
     },
@@ -83,8 +83,8 @@ pub struct CostSum {
     /// The agent's, project's or model's name, the title of the run's task, or the day as `2026-11-21`; `None` for no project, and
     /// for a model whose name is not known.
     pub label: Option<String>,
-    /// When the agent was removed: another may have its name.
-    pub agent_removed_at: Option<Timestamp>,
+    /// When the agent or the project was removed: another may have its name.
+    pub removed_at: Option<Timestamp>,
     /// The latest run in it.
     pub run: RunId,
     /// That run's task, by number.
@@ -134,7 +134,7 @@ struct RunSpentRow {
 #[derive(FromRow)]
 struct SumRow {
     label: Option<String>,
-    agent_removed_at: Option<i64>,
+    removed_at: Option<i64>,
     run: String,
     task: i64,
     #[sqlx(flatten)]
@@ -146,7 +146,7 @@ impl SumRow {
     fn into_record(self) -> Result<CostSum, StoreError> {
         Ok(CostSum {
             label: self.label,
-            agent_removed_at: column::time_or_none("agents", self.agent_removed_at)?,
+            removed_at: column::time_or_none(TABLE, self.removed_at)?,
             run: column::id(TABLE, &self.run)?,
             task: self.task,
             spent: self.spent.into_spent()?,
@@ -246,7 +246,7 @@ macro_rules! select_spent {
 
 const SPENT_IN_RUN: &str = concat!("SELECT ", sums!(), " FROM usage_runs WHERE run = ?1");
 const SPENT_BY_AGENT: &str = select_spent!("agent = ?7");
-const SPENT_IN_PROJECT: &str = select_spent!("project = (SELECT id FROM projects WHERE name = ?7)");
+const SPENT_IN_PROJECT: &str = select_spent!("project = ?7");
 const SPENT: &str = select_spent!("?7 IS NULL");
 const SPENT_IN_RUNS: &str =
     concat!("SELECT run, ", sums!(), " FROM usage_runs WHERE run IN (SELECT value FROM json_each(?1)) GROUP BY run");
@@ -269,7 +269,7 @@ macro_rules! select_lines {
             $label,
             " AS label, ",
             $removed,
-            " AS agent_removed_at, shown.run, tasks.number AS task, amount_micro_usd, requests, unpriced, at_least,
+            " AS removed_at, shown.run, tasks.number AS task, amount_micro_usd, requests, unpriced, at_least,
               input, cache_read, cache_write, output, reasoning, lines_total
               FROM shown JOIN runs ON runs.id = shown.run JOIN tasks ON tasks.id = runs.task ",
             $join,
@@ -310,7 +310,7 @@ const LINES_BY_PROJECT: &str = select_dearest!(
     "project, run",
     "coalesce(project, ''), run",
     "projects.name",
-    "NULL",
+    "projects.removed_at",
     "LEFT JOIN projects ON projects.id = shown.key"
 );
 const LINES_BY_MODEL: &str =
@@ -346,9 +346,8 @@ macro_rules! select_reserved {
 
 const RESERVED_IN_RUN: &str = select_reserved!("run = ?1");
 const RESERVED_BY_AGENT: &str = select_reserved!("agent = ?1");
-const RESERVED_IN_PROJECT: &str = select_reserved!(
-    "(SELECT projects.name FROM tasks JOIN projects ON projects.id = tasks.project WHERE tasks.id = requests.task) = ?1"
-);
+const RESERVED_IN_PROJECT: &str =
+    select_reserved!("(SELECT tasks.project FROM tasks WHERE tasks.id = requests.task) = ?1");
 const RESERVED: &str = select_reserved!("?1 IS NULL");
 
 /// What is held back for requests that were not counted whole and that a condition lets through.
@@ -363,7 +362,7 @@ macro_rules! select_withheld {
 
 const WITHHELD_IN_RUN: &str = select_withheld!("run = ?1");
 const WITHHELD_BY_AGENT: &str = select_withheld!("agent = ?1");
-const WITHHELD_IN_PROJECT: &str = select_withheld!("project = (SELECT id FROM projects WHERE name = ?1)");
+const WITHHELD_IN_PROJECT: &str = select_withheld!("project = ?1");
 const WITHHELD: &str = select_withheld!("?1 IS NULL");
 
 impl Store {
@@ -382,7 +381,7 @@ impl Store {
                 (RESERVED_BY_AGENT, WITHHELD_BY_AGENT, Some(agent.to_string()), Some(*since))
             }
             CostScope::Project { project, since } => {
-                (RESERVED_IN_PROJECT, WITHHELD_IN_PROJECT, Some(project.clone()), Some(*since))
+                (RESERVED_IN_PROJECT, WITHHELD_IN_PROJECT, Some(project.to_string()), Some(*since))
             }
             CostScope::All { since } => (RESERVED, WITHHELD, None, Some(*since)),
         };
@@ -438,7 +437,7 @@ async fn spent(reader: impl Executor<'_, Database = Sqlite>, scope: &CostScope) 
             bound(sqlx::query_as(SPENT_BY_AGENT), Parts::since(*since)).bind(agent.to_string())
         }
         CostScope::Project { project, since } => {
-            bound(sqlx::query_as(SPENT_IN_PROJECT), Parts::since(*since)).bind(project.clone())
+            bound(sqlx::query_as(SPENT_IN_PROJECT), Parts::since(*since)).bind(project.to_string())
         }
         CostScope::All { since } => bound(sqlx::query_as(SPENT), Parts::since(*since)).bind(None::<String>),
     };

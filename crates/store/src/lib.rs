@@ -24,6 +24,7 @@ mod homes;
 mod list;
 mod mark;
 mod prices;
+mod projects;
 mod requests;
 mod results;
 mod retention;
@@ -45,6 +46,7 @@ pub use events::{EventFilter, EventScope};
 pub use homes::{HomeChange, HomeRecord, HomeSeed, HomeSize, HomeState};
 pub use list::{ListedTask, SEARCH_TOTAL_MAX, TaskFilter, TaskPage};
 pub use prices::PriceRecord;
+pub use projects::{ProjectRecord, RunHosts};
 pub use requests::{
     NewRequest, REQUESTS_PER_RUN_MAX, RequestBegun, RequestEnd, RequestEnding, RequestFilter, RequestStart,
 };

@@ -4,6 +4,7 @@
 //! In JSON a request is `{"call": "show_task", "args": {…}}`; a reply is the call's reply type itself.
 
 mod access;
+mod project;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -13,8 +14,9 @@ use crate::{
     event::EventView,
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
-    network::{NetworkPolicy, RequestView},
+    network::{NetworkPolicy, ReachView, RequestView},
     phase::Phase,
+    project::ProjectView,
     queue::{Priority, QueueState, QueueView, Slots},
     secret::{EnvEntry, SecretView, SecretsView},
     stream::StreamTarget,
@@ -30,8 +32,9 @@ use crate::{
 
 pub use access::{
     AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
-    RenameSecret, RevokeSecret, SetBudget, SetPrice, SetSecret, ShowCosts,
+    RenameSecret, RevokeSecret, SetBudget, SetPrice, SetSecret, ShowCosts, ShowReach,
 };
+pub use project::{CreateProject, DeleteProject, ListProjects, UpdateProject};
 
 /// A call: its arguments, and the type of its reply.
 pub trait Call: Serialize + DeserializeOwned + Into<Request> {
@@ -155,8 +158,10 @@ calls! {
     ImportEnvFile => SecretsView;
     /// What sandboxes asked the gateway for.
     ListRequests => Vec<RequestView>;
-    /// Allow a host to an agent, from its next request on.
+    /// Allow a host to an agent, to the runs of a project or to one run, from the next request on.
     AllowHost => AgentView;
+    /// What a run may reach, and where that comes from.
+    ShowReach => ReachView;
     /// What was spent.
     ShowCosts => CostsView;
     /// Set a budget, or take one away.
@@ -165,6 +170,14 @@ calls! {
     ListPrices => Vec<PriceView>;
     /// Set a price, or take one away.
     SetPrice => Vec<PriceView>;
+    /// The projects.
+    ListProjects => Vec<ProjectView>;
+    /// Make a project.
+    CreateProject => ProjectView;
+    /// Change a project, its name included.
+    UpdateProject => ProjectView;
+    /// Remove a project; its tasks and what they cost go on naming it.
+    DeleteProject => Deleted;
 }
 
 /// Arguments of [`Request::Hello`].
@@ -436,7 +449,7 @@ pub struct DeleteAgent {
     pub home: HomeFate,
 }
 
-/// Reply to [`DeleteAgent`] and [`DeleteHome`].
+/// Reply to what deletes something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {}
 

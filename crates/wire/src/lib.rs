@@ -18,6 +18,7 @@ pub mod limits;
 pub mod money;
 pub mod network;
 pub mod phase;
+pub mod project;
 pub mod queue;
 pub mod secret;
 pub mod session;

@@ -244,7 +244,7 @@ fn Panes(props: &PanesProps) -> Html {
                 TaskTab::Overview => html! { <Overview view={props.view.clone()} run={run.clone()} step={step.clone()} /> },
                 TaskTab::Terminal => Html::default(),
                 TaskTab::Results => html! { <Results key={run.summary.run.to_string()} {task} run={run.clone()} /> },
-                TaskTab::Network => html! { <Network {task} agent={step.agent.clone()} /> },
+                TaskTab::Network => html! { <Network {task} run={run.clone()} agent={step.agent.clone()} /> },
                 TaskTab::Log => html! { <Log {task} /> },
             } }
         </div>

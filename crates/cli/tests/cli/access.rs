@@ -5,7 +5,8 @@ use wire::{
     ErrorCode, ErrorView, MicroUsd, Request,
     call::{Deleted, ListRequests},
     cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView, Rates, Spent, TokenCounts},
-    network::RequestView,
+    network::{GrantReach, HostGrant, NetworkPolicy, ReachView, RequestView},
+    project::ProjectView,
     secret::{EnvEntry, GrantView, Provider, SecretBinding, SecretView, SecretWay, SecretsView},
     view::AgentSecretView,
 };
@@ -42,9 +43,37 @@ impl Script {
                 }
                 to_value(self.agent())
             }
+            Request::ListProjects(_) => to_value(self.projects()),
+            Request::CreateProject(_) | Request::UpdateProject(_) => to_value(&self.projects()[0]),
+            Request::DeleteProject(_) => to_value(Deleted {}),
+            Request::AllowHost(_) => to_value(self.agent()),
+            Request::ShowReach(_) => to_value(Self::reach()),
             other => panic!("the command line does not ask this yet: {other:?}"),
         };
         Ok(reply.unwrap())
+    }
+
+    fn projects(&self) -> Vec<ProjectView> {
+        let project = |name: &str, tasks, tasks_open, hosts| ProjectView {
+            project: "0195510f-5a00-7000-8000-000000000007".parse().unwrap(),
+            name: name.to_owned(),
+            created_at: self.at,
+            tasks,
+            tasks_open,
+            hosts,
+            delete_denied: (tasks_open > 0).then(|| "2 of its tasks have not ended.".to_owned()),
+        };
+        vec![project("site", 12, 2, vec![host("a.example")]), project("my books", 0, 0, Vec::new())]
+    }
+
+    fn reach() -> ReachView {
+        ReachView {
+            agent: "script".to_owned(),
+            network: NetworkPolicy::Allowlist { hosts: vec![host("*.own.example")] },
+            project: Some("site".to_owned()),
+            project_hosts: vec![host("a.example")],
+            run_hosts: vec![HostGrant { port: Some(8443), reach: GrantReach::Private, ..host("127.0.0.1") }],
+        }
     }
 
     fn secrets(&self) -> SecretsView {
@@ -90,6 +119,10 @@ impl Script {
         let is_of_run = |request: &&RequestView| list.run == Some(request.run);
         requests.iter().rev().filter(is_before).filter(is_of_run).take(list.limit as usize).cloned().collect()
     }
+}
+
+fn host(host: &str) -> HostGrant {
+    HostGrant { host: host.to_owned(), port: None, reach: GrantReach::Public }
 }
 
 pub(super) fn secrets_of_agent() -> Vec<AgentSecretView> {

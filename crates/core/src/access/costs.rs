@@ -10,7 +10,7 @@ use wire::{
 
 use super::budgets::{self, Recheck};
 use crate::house::House;
-use crate::{agents, dispatch, escape, faults};
+use crate::{agents, dispatch, escape, faults, projects};
 
 /// Most lines of one view; what is beyond them is in the total.
 const LINES_MAX: u32 = 200;
@@ -52,8 +52,8 @@ fn line(by: CostKey, sum: CostSum) -> CostLine {
         CostKey::Agent | CostKey::Run | CostKey::Day => "–",
     };
     let label = sum.label.filter(|label| !label.is_empty()).unwrap_or_else(|| nameless.to_owned());
-    let label = match (by, sum.agent_removed_at) {
-        (CostKey::Agent, Some(_)) => format!("{label} (deleted)"),
+    let label = match (by, sum.removed_at) {
+        (CostKey::Agent | CostKey::Project, Some(_)) => format!("{label} (deleted)"),
         (CostKey::Run, _) => format!("#{} {label}", sum.task),
         (CostKey::Agent | CostKey::Project | CostKey::Model | CostKey::Day, _) => label,
     };
@@ -79,7 +79,7 @@ async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, 
         BudgetKey::EachRun => BudgetScope::EachRun,
         BudgetKey::Run(run) => BudgetScope::Run { run: run.to_string() },
         BudgetKey::Agent(_) => BudgetScope::Agent { agent: budget.name },
-        BudgetKey::Project(project) => BudgetScope::Project { project },
+        BudgetKey::Project(_) => BudgetScope::Project { project: budget.name },
     };
     Ok(BudgetView {
         scope,
@@ -111,8 +111,8 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
             (BudgetKey::Agent(agent.agent), format!("budget of the agent {}", agent.name))
         }
         BudgetScope::Project { project } => {
-            let shown = escape::visible(project.as_bytes());
-            (BudgetKey::Project(project.clone()), format!("budget of the project {shown}"))
+            let project = projects::find(house, project).await?;
+            (BudgetKey::Project(project.project), format!("budget of the project {}", project.name))
         }
     };
     let text = match call.limit {
@@ -120,14 +120,7 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
         None => format!("There is no {label} any more"),
     };
     let set = house.store.set_budget(&key, call.limit, house.time.now(), vec![EventKind::Note { text }]).await;
-    set.map_err(|error| {
-        if let StoreError::NotFound { key, .. } = &error {
-            let shown = escape::visible(key.as_bytes());
-            return ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
-                .hint("Leave the project out: this version of Berth has none yet.");
-        }
-        faults::of_storage("write the budget down", &error)
-    })?;
+    set.map_err(|error| faults::of_storage("write the budget down", &error))?;
     budgets::recheck(house, Recheck::Changed).await;
     house.tell(Update::Costs);
     house.tell(Update::Status);

@@ -284,7 +284,7 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<Placement,
         container: sandbox::container_name(sandbox).as_str().to_owned(),
         image_id: image.id.as_str().to_owned(),
         folder,
-        network: Permit::of(house, brief.agent).await?.name().to_owned(),
+        network: Permit::of(house, brief.agent, brief.run).await?.name().to_owned(),
         user: house.owner.identity().to_string(),
         stage: SandboxStage::Making,
         created_at: now,
@@ -433,7 +433,7 @@ fn environment(
 
 /// Opens the way out inside, where the agent has one, and fetches what its process is given for that.
 async fn given(house: &House, brief: &Brief, guest: &Guest) -> Result<Given, Fault> {
-    let permit = Permit::of(house, brief.agent).await?;
+    let permit = Permit::of(house, brief.agent, brief.run).await?;
     if permit.has_gateway() {
         guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
             CallError::Pipe(error) => Fault::Pipe(error),

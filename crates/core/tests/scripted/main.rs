@@ -17,6 +17,7 @@ mod guest;
 mod hostile;
 mod life;
 mod lost;
+mod projects;
 mod queue;
 mod review;
 mod scene;

@@ -8,6 +8,7 @@ mod crash;
 mod file;
 mod fixture;
 mod list;
+mod projects;
 mod records;
 mod requests;
 mod retention;

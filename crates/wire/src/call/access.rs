@@ -9,7 +9,7 @@ use crate::{
     cost::{BudgetScope, CostKey, Rates},
     ids::{RunId, TaskId},
     money::MicroUsd,
-    network::HostGrant,
+    network::{GrantScope, HostGrant},
     secret::{SecretBinding, SecretText, SecretWay},
 };
 
@@ -108,10 +108,20 @@ pub struct ListRequests {
 /// Arguments of [`Request::AllowHost`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowHost {
-    /// The agent by name.
+    /// The agent that asked, by name. One without a gateway is allowed nothing.
     pub agent: String,
     /// What is allowed.
     pub grant: HostGrant,
+    /// To whom.
+    #[serde(default)]
+    pub scope: GrantScope,
+}
+
+/// Arguments of [`Request::ShowReach`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowReach {
+    /// As in [`ShowRun`](super::ShowRun).
+    pub run: String,
 }
 
 /// Arguments of [`Request::ShowCosts`].
