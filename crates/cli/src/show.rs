@@ -18,6 +18,7 @@ macro_rules! put {
 }
 
 pub(crate) mod bench;
+pub(crate) mod compute;
 pub(crate) mod costs;
 pub(crate) mod gallery;
 pub(crate) mod homes;

@@ -16,6 +16,7 @@ mod authority;
 mod binding;
 mod books;
 pub(crate) mod budgets;
+pub(crate) mod compute;
 pub(crate) mod costs;
 mod env_file;
 mod placeholder;

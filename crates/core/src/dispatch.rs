@@ -26,7 +26,7 @@ use wire::{
 pub(crate) use named::find_run;
 use named::find_task;
 
-use crate::access::{costs, reach, requests, secrets};
+use crate::access::{compute, costs, reach, requests, secrets};
 use crate::clock::new_id;
 use crate::fault_points::{Point, around};
 use crate::house::House;
@@ -190,6 +190,8 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
         }
         Request::ShowReach(call) => reply(&call, reach::show(house, &call).await),
         Request::ShowCosts(call) => reply(&call, costs::show(house, &call).await),
+        Request::ShowCompute(call) => reply(&call, compute::show(house, &call).await),
+        Request::SetComputeRates(call) => reply(&call, compute::set_rates(house, &call).await),
         Request::SetBudget(call) => reply(&call, costs::set_budget(house, &call).await),
         Request::ListPrices(call) => reply(&call, costs::list_prices(house).await),
         Request::SetPrice(call) => reply(&call, costs::set_price(house, &call).await),

@@ -16,6 +16,7 @@
 mod agents;
 mod budgets;
 mod column;
+mod compute;
 mod costs;
 mod database;
 mod error;
@@ -39,6 +40,7 @@ mod transition;
 
 pub use agents::{AgentChange, AgentRecord, HomeFate};
 pub use budgets::{BudgetKey, BudgetRecord, BudgetSpan, BudgetWarning};
+pub use compute::{ComputeLook, ComputeSample, ComputeSum, ComputeSums};
 pub use costs::{CostScope, CostSpan, CostSum, Costs, Used};
 pub use database::{BUSY_TIMEOUT, READERS_MAX, Store};
 pub use error::{Cause, StoreError};

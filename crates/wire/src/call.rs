@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     action::Action,
+    compute::ComputeCosts,
     cost::{CostsView, PriceView},
     event::EventView,
     ids::{RunId, StepId, TaskId},
@@ -32,7 +33,7 @@ use crate::{
 
 pub use access::{
     AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
-    RenameSecret, RevokeSecret, SetBudget, SetPrice, SetSecret, ShowCosts, ShowReach,
+    RenameSecret, RevokeSecret, SetBudget, SetComputeRates, SetPrice, SetSecret, ShowCompute, ShowCosts, ShowReach,
 };
 pub use project::{CreateProject, DeleteProject, ListProjects, UpdateProject};
 
@@ -164,6 +165,10 @@ calls! {
     ShowReach => ReachView;
     /// What was spent.
     ShowCosts => CostsView;
+    /// What sandboxes used of the machine.
+    ShowCompute => ComputeCosts;
+    /// Set the rates of compute time, or take them away.
+    SetComputeRates => ComputeCosts;
     /// Set a budget, or take one away.
     SetBudget => CostsView;
     /// The prices of a person's own.

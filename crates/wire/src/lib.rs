@@ -10,6 +10,7 @@
 pub mod action;
 pub mod bench;
 pub mod call;
+pub mod compute;
 pub mod cost;
 pub mod error;
 pub mod event;

@@ -2,6 +2,7 @@
 
 pub mod asked;
 mod budget;
+mod compute;
 mod csv;
 mod price;
 
@@ -16,6 +17,7 @@ use yew::prelude::*;
 use self::{
     asked::{Asked, Span, cached_percent, percent_of},
     budget::BudgetDialog,
+    compute::ComputePanel,
     price::PriceDialog,
 };
 use crate::{
@@ -121,6 +123,7 @@ pub fn Costs() -> Html {
                             if let Err(problem) = call { <p class="refusal" role="alert" data-tone="fail">{ problem.to_string() }</p> }
                             { figures(view, asked.span) }
                             { sums(view) }
+                            if let Ok(asked) = call { <ComputePanel asked={asked.clone()} /> }
                             { budgets(&view.budgets, &open.setter()) }
                             { own_prices(prices.data.as_deref().map(Vec::as_slice), &view.prices_from, &open.setter()) }
                         </div>

@@ -1,5 +1,6 @@
 //! What models cost: for a person to the cent, for a spreadsheet to the micro-dollar.
 
+use jiff::Timestamp;
 use wire::{
     MicroUsd,
     cost::{BudgetView, CostKey, CostLine, CostsView, PriceView, Spent},
@@ -21,7 +22,7 @@ pub(crate) fn costs(view: &CostsView, ink: Ink) -> String {
     put!(
         text,
         "{}: {} in {}. Today (UTC): {}",
-        span(view),
+        span(view.from, view.until),
         ink.paint(Tone::Strong, &view.total.to_string()),
         requests(view.total.requests),
         view.today
@@ -62,8 +63,9 @@ pub(crate) fn costs(view: &CostsView, ink: Ink) -> String {
     text
 }
 
-fn span(view: &CostsView) -> String {
-    match (view.from, view.until) {
+/// A span of time, at the beginning of a sentence.
+pub(super) fn span(from: Option<Timestamp>, until: Option<Timestamp>) -> String {
+    match (from, until) {
         (None, None) => "In all".to_owned(),
         (Some(from), None) => format!("Since {}", from.strftime("%Y-%m-%d")),
         (None, Some(until)) => format!("Before {}", until.strftime("%Y-%m-%d")),
@@ -138,7 +140,7 @@ pub(crate) fn prices(prices: &[PriceView], ink: Ink) -> String {
 }
 
 /// Dollars with as many decimals as they have, and with two at least: `$0.25`, `$0.001`.
-fn exact(amount: MicroUsd) -> String {
+pub(super) fn exact(amount: MicroUsd) -> String {
     let text = to_the_micro_dollar(amount);
     // The four that may go stand behind the cents.
     let cents = text.len() - 4;
@@ -153,7 +155,7 @@ pub(crate) fn to_four_decimals(amount: MicroUsd) -> String {
     format!("{sign}${}.{:04}", parts / 10_000, parts % 10_000)
 }
 
-fn to_the_micro_dollar(amount: MicroUsd) -> String {
+pub(super) fn to_the_micro_dollar(amount: MicroUsd) -> String {
     let sign = if amount.0 < 0 { "-" } else { "" };
     let micros = amount.0.unsigned_abs();
     format!("{sign}{}.{:06}", micros / MICROS_IN_DOLLAR, micros % MICROS_IN_DOLLAR)
@@ -203,7 +205,7 @@ pub(crate) fn csv(view: &CostsView) -> String {
 }
 
 /// Text that no spreadsheet takes for a formula: names come from task files.
-fn guarded(text: &str) -> String {
+pub(super) fn guarded(text: &str) -> String {
     if text.starts_with(FORMULA_STARTS) { format!("'{text}") } else { text.to_owned() }
 }
 

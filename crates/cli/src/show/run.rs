@@ -33,6 +33,9 @@ pub(crate) fn run(view: &RunView, spent: Option<&Spent>, now: Timestamp, ink: In
     if let Some(spent) = spent {
         fact("Cost", &spent.to_string());
     }
+    for compute in view.steps.iter().filter_map(|step| step.compute) {
+        fact("Compute", &super::compute::said(&compute));
+    }
     for step in view.steps.iter().filter(|step| step.wait.is_some() && step.holds.is_empty()) {
         fact("Waits", &line(&step.wait.as_ref().map_or_else(String::new, wire::queue::Wait::sentence)));
     }

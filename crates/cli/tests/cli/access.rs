@@ -4,6 +4,7 @@ use serde_json::{Value, to_value};
 use wire::{
     ErrorCode, ErrorView, MicroUsd, Request,
     call::{Deleted, ListRequests},
+    compute::{ComputeCosts, ComputeLine, ComputeRates, ComputeUse, ComputeView},
     cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView, Rates, Spent, TokenCounts},
     network::{GrantReach, HostGrant, NetworkPolicy, ReachView, RequestView},
     project::ProjectView,
@@ -47,6 +48,10 @@ impl Script {
             Request::CreateProject(_) | Request::UpdateProject(_) => to_value(&self.projects()[0]),
             Request::DeleteProject(_) => to_value(Deleted {}),
             Request::AllowHost(_) => to_value(self.agent()),
+            Request::ShowCompute(show) => {
+                to_value(ComputeCosts { from: show.from, until: show.until, ..compute(show.by) })
+            }
+            Request::SetComputeRates(set) => to_value(ComputeCosts { rates: set.rates, ..compute(CostKey::Agent) }),
             Request::ShowReach(_) => to_value(Self::reach()),
             other => panic!("the command line does not ask this yet: {other:?}"),
         };
@@ -189,6 +194,30 @@ fn costs(by: CostKey) -> CostsView {
             },
         ],
         prices_from: "2026-02-20".to_owned(),
+    }
+}
+
+fn compute(by: CostKey) -> ComputeCosts {
+    let used = |container_ms, cpu_ms, memory_mib_s, at_least| ComputeUse {
+        container_ms,
+        cpu_ms,
+        memory_mib_s,
+        attempts: 2,
+        at_least,
+    };
+    let view = |used, cost| ComputeView { used, cost: Some(MicroUsd(cost)) };
+    let line = |label: &str, compute| ComputeLine { label: label.to_owned(), run: run_id(), task: 12, compute };
+    ComputeCosts {
+        from: None,
+        until: None,
+        total: view(used(5_402_000, 724_500, 11_063_296, 1), 170_000),
+        by,
+        lines: vec![
+            line("coder", view(used(5_400_000, 720_000, 11_059_200, 0), 169_999)),
+            line("=cmd|'/c calc'!A1", view(used(2_000, 4_500, 4_096, 1), 1)),
+        ],
+        lines_total: 3,
+        rates: Some(ComputeRates { container: MicroUsd(10_000), cpu: MicroUsd(50_000), memory_gib: MicroUsd(5_000) }),
     }
 }
 

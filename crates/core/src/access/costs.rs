@@ -1,5 +1,6 @@
 //! What was spent, the budgets, and the prices of a person's own.
 
+use jiff::Timestamp;
 use store::{BudgetKey, BudgetRecord, CostScope, CostSpan, CostSum, StoreError};
 use wire::{
     ErrorCode, ErrorView, EventKind, MicroUsd,
@@ -19,11 +20,7 @@ const LIMIT_MAX: MicroUsd = MicroUsd(1_000_000_000_000);
 
 /// What was spent in a span of time.
 pub(crate) async fn show(house: &House, call: &ShowCosts) -> Result<CostsView, ErrorView> {
-    if let (Some(from), Some(until)) = (call.from, call.until)
-        && until <= from
-    {
-        return invalid("The span of time ends before it begins.".to_owned(), "Give an end after the beginning.");
-    }
+    check_span(call.from, call.until)?;
     let failed = |error: StoreError| faults::of_storage("read what was spent", &error);
     let span = CostSpan { from: call.from, until: call.until };
     let costs = house.store.spent_by(call.by, span, LINES_MAX).await.map_err(failed)?;
@@ -45,19 +42,35 @@ pub(crate) async fn show(house: &House, call: &ShowCosts) -> Result<CostsView, E
     })
 }
 
+/// Whether a span of time is one.
+pub(super) fn check_span(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), ErrorView> {
+    match (from, until) {
+        (Some(from), Some(until)) if until <= from => {
+            invalid("The span of time ends before it begins.".to_owned(), "Give an end after the beginning.")
+        }
+        _anything_else => Ok(()),
+    }
+}
+
 fn line(by: CostKey, sum: CostSum) -> CostLine {
+    let label = label(by, sum.label, sum.removed_at, sum.task);
+    CostLine { label, run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+}
+
+/// What a sum is the sum of, as a person reads it.
+pub(super) fn label(by: CostKey, label: Option<String>, removed_at: Option<Timestamp>, task: i64) -> String {
     let nameless = match by {
         CostKey::Project => "No project",
         CostKey::Model => "Model not known",
         CostKey::Agent | CostKey::Run | CostKey::Day => "–",
     };
-    let label = sum.label.filter(|label| !label.is_empty()).unwrap_or_else(|| nameless.to_owned());
-    let label = match (by, sum.removed_at) {
+    let label = label.filter(|label| !label.is_empty()).unwrap_or_else(|| nameless.to_owned());
+    let label = match (by, removed_at) {
         (CostKey::Agent | CostKey::Project, Some(_)) => format!("{label} (deleted)"),
-        (CostKey::Run, _) => format!("#{} {label}", sum.task),
+        (CostKey::Run, _) => format!("#{task} {label}"),
         (CostKey::Agent | CostKey::Project | CostKey::Model | CostKey::Day, _) => label,
     };
-    CostLine { label: escape::visible(label.as_bytes()), run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+    escape::visible(label.as_bytes())
 }
 
 async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, StoreError> {

@@ -12,6 +12,7 @@
 mod adapted;
 mod away;
 mod chance;
+mod compute;
 mod faults;
 mod guest;
 mod hostile;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 mod budgets;
+mod compute;
 mod costs;
 mod crash;
 mod file;

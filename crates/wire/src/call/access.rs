@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Request;
 use crate::{
+    compute::ComputeRates,
     cost::{BudgetScope, CostKey, Rates},
     ids::{RunId, TaskId},
     money::MicroUsd,
@@ -136,6 +137,28 @@ pub struct ShowCosts {
     /// What the lines are sums by.
     #[serde(default)]
     pub by: CostKey,
+}
+
+/// Arguments of [`Request::ShowCompute`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowCompute {
+    /// From when on; everything where it is `None`.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Before when.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// What the lines are sums by.
+    #[serde(default)]
+    pub by: CostKey,
+}
+
+/// Arguments of [`Request::SetComputeRates`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetComputeRates {
+    /// The rates; `None` takes them away. They count for what was used before too.
+    #[serde(default)]
+    pub rates: Option<ComputeRates>,
 }
 
 /// Arguments of [`Request::SetBudget`].
