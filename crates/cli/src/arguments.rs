@@ -17,8 +17,8 @@ mod money;
 mod projects;
 
 pub(crate) use access::{
-    Amount, Compute, Costs, CostsCommand, Requests, Scope, Secrets, SecretsCommand, SetBudget, SetPrice, SetRates,
-    SetSecret, Span,
+    Amount, Compute, CostOf, CostRuns, Costs, CostsCommand, Requests, Scope, Secrets, SecretsCommand, SetBudget,
+    SetPrice, SetRates, SetSecret, Span,
 };
 pub(crate) use agents::{Agents, AgentsCommand, CreateAgent, DeleteAgent, EditAgent, HostName, NetworkMode, Review};
 pub(crate) use projects::{Allow, AllowScope, EditProject, Projects, ProjectsCommand};

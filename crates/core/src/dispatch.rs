@@ -190,6 +190,7 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
         }
         Request::ShowReach(call) => reply(&call, reach::show(house, &call).await),
         Request::ShowCosts(call) => reply(&call, costs::show(house, &call).await),
+        Request::ListCostRuns(call) => reply(&call, costs::runs(house, &call).await),
         Request::ShowCompute(call) => reply(&call, compute::show(house, &call).await),
         Request::SetComputeRates(call) => reply(&call, compute::set_rates(house, &call).await),
         Request::SetBudget(call) => reply(&call, costs::set_budget(house, &call).await),

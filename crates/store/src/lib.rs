@@ -41,7 +41,7 @@ mod transition;
 pub use agents::{AgentChange, AgentRecord, HomeFate};
 pub use budgets::{BudgetKey, BudgetRecord, BudgetSpan, BudgetWarning};
 pub use compute::{ComputeLook, ComputeSample, ComputeSum, ComputeSums};
-pub use costs::{CostScope, CostSpan, CostSum, Costs, Used};
+pub use costs::{CostOf, CostScope, CostSpan, CostSum, Costs, Used};
 pub use database::{BUSY_TIMEOUT, READERS_MAX, Store};
 pub use error::{Cause, StoreError};
 pub use events::{EventFilter, EventScope};

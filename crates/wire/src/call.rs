@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     action::Action,
     compute::ComputeCosts,
-    cost::{CostsView, PriceView},
+    cost::{CostRuns, CostsView, PriceView},
     event::EventView,
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub use access::{
-    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
+    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListCostRuns, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
     RenameSecret, RevokeSecret, SetBudget, SetComputeRates, SetPrice, SetSecret, ShowCompute, ShowCosts, ShowReach,
 };
 pub use project::{CreateProject, DeleteProject, ListProjects, UpdateProject};
@@ -165,6 +165,8 @@ calls! {
     ShowReach => ReachView;
     /// What was spent.
     ShowCosts => CostsView;
+    /// The runs behind a sum.
+    ListCostRuns => CostRuns;
     /// What sandboxes used of the machine.
     ShowCompute => ComputeCosts;
     /// Set the rates of compute time, or take them away.

@@ -150,6 +150,8 @@ pub(crate) struct Span {
 pub(crate) enum CostsCommand {
     /// Set a budget, or take it away; what it held goes on where there is room now
     Budget(SetBudget),
+    /// List the runs behind a sum
+    Runs(CostRuns),
     /// Show what sandboxes used of this machine: time, CPU, memory; and what that comes to, where there are rates
     Compute(Compute),
     /// Set what compute time costs an hour, or take the rates away
@@ -158,6 +160,30 @@ pub(crate) enum CostsCommand {
     Prices,
     /// Set a model's price for a million tokens, or take it away so that the table's holds again
     Price(SetPrice),
+}
+
+/// Arguments of `berth costs runs`.
+#[derive(Debug, Args)]
+pub(crate) struct CostRuns {
+    #[command(flatten)]
+    pub(crate) of: CostOf,
+    #[command(flatten)]
+    pub(crate) span: Span,
+}
+
+/// Whose runs.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CostOf {
+    /// An agent's
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// A project's; those in none with an empty name
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Those that asked a model
+    #[arg(long)]
+    pub(crate) model: Option<String>,
 }
 
 /// Arguments of `berth costs compute`.

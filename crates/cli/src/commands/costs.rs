@@ -4,20 +4,20 @@ use anyhow::Context;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use wire::{
     ErrorCode, ErrorView,
-    call::{ListPrices, SetBudget, SetComputeRates, SetPrice, ShowCompute, ShowCosts},
+    call::{ListCostRuns, ListPrices, SetBudget, SetComputeRates, SetPrice, ShowCompute, ShowCosts},
     compute::ComputeRates,
-    cost::{BudgetScope, Rates},
+    cost::{BudgetScope, CostKey, Rates},
 };
 
 use crate::{
-    arguments::{self, Amount, Compute, Costs, CostsCommand, Scope, SetRates, Span},
+    arguments::{self, Amount, Compute, CostOf, CostRuns, Costs, CostsCommand, Scope, SetRates, Span},
     clock::now,
     connection::Connection,
     exit::Exit,
     show::{Format, Printer, compute, costs, warn},
 };
 
-/// `berth costs [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`, `berth costs budget|compute|rates|prices|price`
+/// `berth costs [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`, `berth costs budget|runs|compute|rates|prices|price`
 pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printer) -> anyhow::Result<Exit> {
     let Costs { command, by, span, csv } = costs;
     one_format(csv, printer)?;
@@ -37,6 +37,10 @@ pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printe
         Some(CostsCommand::Budget(budget)) => {
             let view = connection.call(budget_of(budget)).await?;
             printer.reply(&view, |ink| costs::budgets(&view.budgets, ink))?;
+        }
+        Some(CostsCommand::Runs(runs)) => {
+            let view = connection.call(runs_of(runs)?).await?;
+            printer.reply(&view, |ink| costs::runs(&view, ink))?;
         }
         Some(CostsCommand::Compute(of)) => return compute(connection, of, printer).await,
         Some(CostsCommand::Rates(rates)) => {
@@ -63,6 +67,18 @@ async fn compute(connection: &Connection, of: Compute, printer: Printer) -> anyh
     let view = connection.call(ShowCompute { from, until, by }).await?;
     printer.reply(&view, |ink| if csv { compute::csv(&view) } else { compute::costs(&view, ink) })?;
     Ok(Exit::Done)
+}
+
+/// The sum whose runs were asked for.
+fn runs_of(runs: CostRuns) -> anyhow::Result<ListCostRuns> {
+    let CostRuns { of: CostOf { agent, project, model }, span } = runs;
+    let (by, key) = match (agent, project, model) {
+        (Some(agent), _, _) => (CostKey::Agent, agent),
+        (None, Some(project), _) => (CostKey::Project, project),
+        (None, None, model) => (CostKey::Model, model.unwrap_or_default()),
+    };
+    let (from, until) = span_of(&span, now())?;
+    Ok(ListCostRuns { by, key, from, until })
 }
 
 /// The rates as they were typed; what was not is nothing.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use wire::{
     MicroUsd,
-    cost::{BudgetView, CostKey, CostLine, CostsView, PriceView, Spent},
+    cost::{BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView, Spent},
 };
 
 use super::{
@@ -35,21 +35,8 @@ pub(crate) fn costs(view: &CostsView, ink: Ink) -> String {
             CostKey::Run => "RUN",
             CostKey::Day => "DAY",
         };
-        let mut table = Table::new([head, "COST", "REQUESTS", "IN", "CACHE READ", "CACHE WRITE", "OUT"]);
-        for CostLine { label, spent, .. } in &view.lines {
-            let Spent { requests, tokens, .. } = spent;
-            table.row([
-                Cell::plain(label),
-                Cell::toned(Tone::Strong, &spent.to_string()),
-                Cell::plain(&requests.to_string()),
-                Cell::plain(&tokens.input.to_string()),
-                Cell::plain(&tokens.cache_read.to_string()),
-                Cell::plain(&tokens.cache_write.to_string()),
-                Cell::plain(&tokens.output.to_string()),
-            ]);
-        }
         text.push('\n');
-        text.push_str(&table.lay_out(ink));
+        text.push_str(&table(head, &view.lines, ink));
         if let Some(more) = left_out(view) {
             put!(text, "{more}");
         }
@@ -73,6 +60,40 @@ pub(super) fn span(from: Option<Timestamp>, until: Option<Timestamp>) -> String 
             format!("From {}, before {}", from.strftime("%Y-%m-%d"), until.strftime("%Y-%m-%d"))
         }
     }
+}
+
+/// The runs behind a sum.
+pub(crate) fn runs(view: &CostRuns, ink: Ink) -> String {
+    let mut text = String::new();
+    let total = ink.paint(Tone::Strong, &view.total.to_string());
+    put!(text, "{}: {total} in {}.", line(&view.label), requests(view.total.requests));
+    if view.lines.is_empty() {
+        return text;
+    }
+    text.push('\n');
+    text.push_str(&table("RUN", &view.lines, ink));
+    let shown = view.lines.len() as u64;
+    if shown < view.lines_total {
+        put!(text, "And {} more, which the sum has.", view.lines_total - shown);
+    }
+    text
+}
+
+fn table(head: &'static str, lines: &[CostLine], ink: Ink) -> String {
+    let mut table = Table::new([head, "COST", "REQUESTS", "IN", "CACHE READ", "CACHE WRITE", "OUT"]);
+    for CostLine { label, spent, .. } in lines {
+        let Spent { requests, tokens, .. } = spent;
+        table.row([
+            Cell::plain(label),
+            Cell::toned(Tone::Strong, &spent.to_string()),
+            Cell::plain(&requests.to_string()),
+            Cell::plain(&tokens.input.to_string()),
+            Cell::plain(&tokens.cache_read.to_string()),
+            Cell::plain(&tokens.cache_write.to_string()),
+            Cell::plain(&tokens.output.to_string()),
+        ]);
+    }
+    table.lay_out(ink)
 }
 
 fn requests(count: u64) -> String {
@@ -181,7 +202,7 @@ pub(crate) fn csv(view: &CostsView) -> String {
         "reasoning_tokens",
     ];
     writer.write_record(head).expect(INTO_MEMORY);
-    for CostLine { label, run, task, spent } in &view.lines {
+    for CostLine { label, run, task, spent, key: _ } in &view.lines {
         let Spent { amount, requests, unpriced, at_least, tokens } = *spent;
         let is_unknown = requests > 0 && unpriced == requests;
         let record = [

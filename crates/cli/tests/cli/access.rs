@@ -5,7 +5,7 @@ use wire::{
     ErrorCode, ErrorView, MicroUsd, Request,
     call::{Deleted, ListRequests},
     compute::{ComputeCosts, ComputeLine, ComputeRates, ComputeUse, ComputeView},
-    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView, Rates, Spent, TokenCounts},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView, Rates, Spent, TokenCounts},
     network::{GrantReach, HostGrant, NetworkPolicy, ReachView, RequestView},
     project::ProjectView,
     secret::{EnvEntry, GrantView, Provider, SecretBinding, SecretView, SecretWay, SecretsView},
@@ -48,6 +48,10 @@ impl Script {
             Request::CreateProject(_) | Request::UpdateProject(_) => to_value(&self.projects()[0]),
             Request::DeleteProject(_) => to_value(Deleted {}),
             Request::AllowHost(_) => to_value(self.agent()),
+            Request::ListCostRuns(list) => {
+                let CostsView { total, lines, lines_total, .. } = costs(CostKey::Run);
+                to_value(CostRuns { label: list.key, total, lines, lines_total })
+            }
             Request::ShowCompute(show) => {
                 to_value(ComputeCosts { from: show.from, until: show.until, ..compute(show.by) })
             }
@@ -164,7 +168,13 @@ fn spent(micros: i64, requests: u64, unpriced: u64) -> Spent {
 }
 
 fn costs(by: CostKey) -> CostsView {
-    let line = |label: &str, spent| CostLine { label: label.to_owned(), run: Some(run_id()), task: Some(12), spent };
+    let line = |label: &str, spent| CostLine {
+        label: label.to_owned(),
+        key: label.to_owned(),
+        run: Some(run_id()),
+        task: Some(12),
+        spent,
+    };
     CostsView {
         from: None,
         until: None,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wire::{
     MicroUsd, Request,
-    call::{SetBudget, SetComputeRates, SetPrice, ShowCosts},
+    call::{ListCostRuns, SetBudget, SetComputeRates, SetPrice, ShowCosts},
     compute::ComputeRates,
     cost::{BudgetScope, CostKey, CostsView, PriceView, Rates},
 };
@@ -135,4 +135,19 @@ async fn rates_of_compute_time_reach_the_call_and_what_is_left_out_is_nothing() 
     for arguments in [["costs", "rates"].as_slice(), &["costs", "rates", "--none", "--cpu", "1"]] {
         assert_eq!(berth.berth(arguments).await.status, 2, "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn the_runs_behind_a_sum_are_listed() {
+    let list = |by, key: &str| Request::ListCostRuns(ListCostRuns { by, key: key.to_owned(), from: None, until: None });
+    for (arguments, expected) in [
+        (["--agent", "coder"], list(CostKey::Agent, "coder")),
+        (["--project", "site"], list(CostKey::Project, "site")),
+        (["--model", "claude-sonnet-4-5"], list(CostKey::Model, "claude-sonnet-4-5")),
+    ] {
+        assert_eq!(asked(&[["costs", "runs"], arguments].concat()).await, expected);
+    }
+    let berth = Berth::start().await;
+    insta::assert_snapshot!("words_cost_runs", berth.berth(&["costs", "runs", "--agent", "coder"]).await.well().text());
+    assert_eq!(berth.berth(&["costs", "runs"]).await.status, 2, "whose?");
 }

@@ -1,11 +1,11 @@
 //! What was spent, the budgets, and the prices of a person's own.
 
-use jiff::Timestamp;
-use store::{BudgetKey, BudgetRecord, CostScope, CostSpan, CostSum, StoreError};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use store::{BudgetKey, BudgetRecord, CostOf, CostScope, CostSpan, CostSum, StoreError};
 use wire::{
     ErrorCode, ErrorView, EventKind, MicroUsd,
-    call::{SetBudget, SetPrice, ShowCosts},
-    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView},
+    call::{ListCostRuns, SetBudget, SetPrice, ShowCosts},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView},
     stream::Update,
 };
 
@@ -53,8 +53,67 @@ pub(super) fn check_span(from: Option<Timestamp>, until: Option<Timestamp>) -> R
 }
 
 fn line(by: CostKey, sum: CostSum) -> CostLine {
+    // A day is named by what a person reads.
+    let key = if by == CostKey::Day { sum.label.clone().unwrap_or_default() } else { sum.key };
     let label = label(by, sum.label, sum.removed_at, sum.task);
-    CostLine { label, run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+    CostLine { label, key, run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+}
+
+/// The runs behind a sum.
+pub(crate) async fn runs(house: &House, call: &ListCostRuns) -> Result<CostRuns, ErrorView> {
+    check_span(call.from, call.until)?;
+    let failed = |error: StoreError| faults::of_storage("read what was spent", &error);
+    let mut span = CostSpan { from: call.from, until: call.until };
+    let of = match call.by {
+        CostKey::Agent => CostOf::Agent(match call.key.parse() {
+            Ok(agent) => agent,
+            Err(_no_id) => agents::find(house, &call.key).await?.agent,
+        }),
+        CostKey::Project if call.key.is_empty() => CostOf::Project(None),
+        CostKey::Project => CostOf::Project(Some(match call.key.parse() {
+            Ok(project) => project,
+            Err(_no_id) => projects::find(house, &call.key).await?.project,
+        })),
+        CostKey::Model => CostOf::Model(call.key.clone()),
+        CostKey::Day => {
+            let Some(day) = day(&call.key) else {
+                let shown = escape::visible(call.key.as_bytes());
+                return invalid(format!("`{shown}` is no day."), "Write one such as 2026-03-01.");
+            };
+            span = CostSpan {
+                from: span.from.max(Some(day.0)),
+                until: Some(span.until.map_or(day.1, |until| until.min(day.1))),
+            };
+            CostOf::All
+        }
+        CostKey::Run => {
+            return invalid(
+                "A run's sum has no other runs in it.".to_owned(),
+                "Look at the run itself: `berth show RUN`.",
+            );
+        }
+    };
+    let costs = house.store.spent_in_runs(&of, span, LINES_MAX).await.map_err(failed)?;
+    let label = match &of {
+        CostOf::Agent(agent) => house.store.agent(*agent).await.map_err(|error| dispatch::of_store(&error))?.name,
+        CostOf::Project(None) => "No project".to_owned(),
+        CostOf::Project(Some(_)) | CostOf::All => call.key.clone(),
+        CostOf::Model(model) if model.is_empty() => "Model not known".to_owned(),
+        CostOf::Model(model) => model.clone(),
+    };
+    Ok(CostRuns {
+        label: escape::visible(label.as_bytes()),
+        total: costs.total,
+        lines: costs.lines.into_iter().map(|sum| line(CostKey::Run, sum)).collect(),
+        lines_total: costs.lines_total,
+    })
+}
+
+/// When a day begins and ends (UTC).
+fn day(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let day: Date = text.parse().ok()?;
+    let begin = |day: Date| Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    Some((begin(day)?, begin(day.tomorrow().ok()?)?))
 }
 
 /// What a sum is the sum of, as a person reads it.

@@ -1,5 +1,5 @@
 use jiff::{Timestamp, ToSpan};
-use store::{CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
+use store::{CostOf, CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
 use wire::{
     cost::{CostKey, Spent, TokenCounts, UsageView},
     ids::ProjectId,
@@ -174,6 +174,7 @@ async fn sums_by_each_key_are_dearest_first_and_days_in_order() {
     let Spending { fixture, hers, his, site, .. } = spending().await;
     fixture.store.remove_agent(hers.agent, HomeFate::Kept, at(900), Vec::new()).await.unwrap();
     let line = |label: Option<&str>, of: &NewRequest, spent| CostSum {
+        key: String::new(),
         label: label.map(str::to_owned),
         removed_at: None,
         run: of.run,
@@ -206,13 +207,46 @@ async fn sums_by_each_key_are_dearest_first_and_days_in_order() {
     ] {
         let costs = fixture.store.spent_by(key, CostSpan::default(), 10).await.unwrap();
         assert_eq!((costs.total, costs.lines_total), (spent(1_130, 4, 1), lines.len() as u64), "{key:?}");
-        assert_eq!(costs.lines, lines, "{key:?}");
+        let shown = |costs: &store::Costs| -> Vec<CostSum> {
+            costs.lines.iter().map(|line| CostSum { key: String::new(), ..line.clone() }).collect()
+        };
+        assert_eq!(shown(&costs), lines, "{key:?}");
         let few = fixture.store.spent_by(key, CostSpan::default(), 1).await.unwrap();
         assert_eq!((few.total, few.lines_total), (costs.total, costs.lines_total), "{key:?}");
         // The dearest; of days the latest.
-        let shown = if key == CostKey::Day { lines.last() } else { lines.first() };
-        assert_eq!(few.lines.first(), shown, "{key:?}");
+        let dearest = if key == CostKey::Day { lines.last() } else { lines.first() };
+        assert_eq!(shown(&few).first(), dearest, "{key:?}");
     }
+}
+
+#[tokio::test]
+async fn the_runs_behind_a_sum_come_to_it() {
+    let Spending { fixture, hers, his, site, .. } = spending().await;
+    let all = CostSpan::default();
+    let days = CostSpan { from: Some(day(1)), until: Some(day(2)) };
+    for (of, span, expected) in [
+        (CostOf::Agent(hers.agent), all, vec![(hers.run, spent(1_100, 2, 0))]),
+        (CostOf::Agent(his.agent), days, vec![(his.run, spent(30, 1, 0))]),
+        (CostOf::Project(Some(site)), all, vec![(his.run, spent(30, 2, 1))]),
+        (CostOf::Project(None), all, vec![(hers.run, spent(1_100, 2, 0))]),
+        (CostOf::Model("small".to_owned()), all, vec![(hers.run, spent(100, 1, 0)), (his.run, spent(30, 1, 0))]),
+        (CostOf::Model("small".to_owned()), days, vec![(his.run, spent(30, 1, 0))]),
+        (CostOf::Model("none".to_owned()), all, vec![]),
+        (CostOf::All, days, vec![(hers.run, spent(1_000, 1, 0)), (his.run, spent(30, 1, 0))]),
+    ] {
+        let runs = fixture.store.spent_in_runs(&of, span, 10).await.unwrap();
+        let lines: Vec<_> = runs.lines.iter().map(|line| (line.run, line.spent)).collect();
+        assert_eq!(lines, expected, "{of:?}");
+        assert_eq!(runs.lines_total, expected.len() as u64, "{of:?}");
+        assert_eq!(runs.total.amount.0, expected.iter().map(|(_, spent)| spent.amount.0).sum::<i64>(), "{of:?}");
+        assert_eq!(runs.total.requests, expected.iter().map(|(_, spent)| spent.requests).sum::<u64>(), "{of:?}");
+        let few = fixture.store.spent_in_runs(&of, span, 1).await.unwrap();
+        assert_eq!((few.total, few.lines_total), (runs.total, runs.lines_total), "{of:?}");
+        assert_eq!(few.lines.first(), runs.lines.first(), "{of:?}");
+    }
+    let keys = fixture.store.spent_by(CostKey::Agent, all, 10).await.unwrap().lines;
+    let keys: Vec<_> = keys.into_iter().map(|line| line.key).collect();
+    assert_eq!(keys, [hers.agent.to_string(), his.agent.to_string()], "a line says of what it is the sum");
 }
 
 #[tokio::test]

@@ -139,6 +139,21 @@ pub struct ShowCosts {
     pub by: CostKey,
 }
 
+/// Arguments of [`Request::ListCostRuns`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListCostRuns {
+    /// What the sum is by; not by run, which is one already.
+    pub by: CostKey,
+    /// Which of its sums: the [`key`](crate::cost::CostLine::key) of a line; an agent's or a project's name will do.
+    pub key: String,
+    /// From when on; everything where it is `None`.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Before when.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
 /// Arguments of [`Request::ShowCompute`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShowCompute {
