@@ -34,7 +34,8 @@ use crate::runner::handle::Away;
 use crate::runner::step;
 use crate::workspace::Workspace;
 use crate::{
-    agents, doctor, escape, faults, gallery, home, images, intake, line, projects, results, retention, upkeep, views,
+    agents, doctor, escape, faults, gallery, home, images, intake, line, news, projects, results, retention, upkeep,
+    views,
 };
 
 /// A task file that shows Berth at work.
@@ -101,6 +102,7 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let filter = filter_of(&call);
             reply(&call, house.store.events(filter).await.map_err(|error| of_store(&error)))
         }
+        Request::ListNews(call) => reply(&call, news::list(house, &call).await),
         Request::ListAgents(call) => reply(&call, agents::list(house).await),
         Request::CreateAgent(call) => {
             let created = agents::create(house, call.clone()).await;

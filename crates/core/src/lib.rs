@@ -36,6 +36,7 @@ mod images;
 mod intake;
 mod line;
 pub mod log;
+mod news;
 mod output;
 mod owner;
 mod projects;

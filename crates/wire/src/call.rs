@@ -16,6 +16,7 @@ use crate::{
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
     network::{NetworkPolicy, ReachView, RequestView},
+    news::NewsView,
     phase::Phase,
     project::ProjectView,
     queue::{Priority, QueueState, QueueView, Slots},
@@ -32,8 +33,9 @@ use crate::{
 };
 
 pub use access::{
-    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListCostRuns, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
-    RenameSecret, RevokeSecret, SetBudget, SetComputeRates, SetPrice, SetSecret, ShowCompute, ShowCosts, ShowReach,
+    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListCostRuns, ListPrices, ListRequests, ListSecrets,
+    PreviewEnvFile, RenameSecret, RevokeSecret, SetBudget, SetComputeRates, SetPrice, SetSecret, ShowCompute,
+    ShowCosts, ShowReach,
 };
 pub use project::{CreateProject, DeleteProject, ListProjects, UpdateProject};
 
@@ -95,6 +97,8 @@ calls! {
     ListResults => ResultList;
     /// A piece of a result.
     ReadResult => ContentView;
+    /// What a person should hear of wherever they are.
+    ListNews => NewsView;
     /// What happened.
     ListEvents => Vec<EventView>;
     /// The agents.
@@ -339,6 +343,14 @@ pub struct ListEvents {
     /// How many at most: 1 to 1,000; 0 for 200.
     #[serde(default)]
     pub limit: u32,
+}
+
+/// Arguments of [`Request::ListNews`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListNews {
+    /// Only what came after this event; nothing, where it is `None`, but from where to ask the next time.
+    #[serde(default)]
+    pub after_seq: Option<i64>,
 }
 
 /// Arguments of [`Request::ListAgents`].

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod limits;
 pub mod money;
 pub mod network;
+pub mod news;
 pub mod phase;
 pub mod project;
 pub mod queue;
