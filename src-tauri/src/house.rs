@@ -14,7 +14,7 @@ use tauri::{AppHandle, Manager, async_runtime::JoinHandle};
 use tokio::sync::watch;
 use wire::{ErrorCode, ErrorView};
 
-use crate::{browser, failure, window};
+use crate::{browser, failure, news, window};
 
 /// How long a call waits for the core to stand: far more than a start takes that succeeds.
 const START_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -75,6 +75,7 @@ impl House {
                 Ok(running) => {
                     let api = running.app.api();
                     *house.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+                    house.keep(tauri::async_runtime::spawn(news::follow(api.clone())));
                     house.state.send_replace(State::Open(api));
                     return;
                 }

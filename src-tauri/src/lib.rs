@@ -28,6 +28,7 @@ mod command;
 mod failure;
 mod handover;
 mod house;
+mod news;
 mod window;
 
 use berth_core::log::{self, Verbosity};

@@ -21,6 +21,7 @@ pub mod client;
 pub mod command;
 pub mod desk;
 pub mod docker;
+pub mod notifications;
 pub mod own_engine;
 pub mod own_image;
 pub mod page;

@@ -12,7 +12,7 @@ use wire::{
         ShowCosts, ShowRun, TaskCreated, UpdateAgent,
     },
     cost::{BudgetScope, CostKey, TokenCounts},
-    network::{GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
+    network::{GrantReach, GrantScope, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
     secret::{Provider, SecretBinding, SecretText, SecretWay},
     task::{Launch, NewTask, ReviewGate},
 };
@@ -294,7 +294,10 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
         "{refused:?}"
     );
     let grant = HostGrant { host: refused.host.clone(), port: Some(refused.port), reach: GrantReach::Private };
-    let agent = app.call(AllowHost { agent: "script".to_owned(), grant: grant.clone() }).await.unwrap();
+    let agent = app
+        .call(AllowHost { agent: "script".to_owned(), grant: grant.clone(), scope: GrantScope::Agent })
+        .await
+        .unwrap();
     assert_eq!(agent.network.hosts(), [HostGrant { host: "127.0.0.1".to_owned(), ..grant }], "as it is compared");
     std::fs::write(workspace.join("go"), b"").unwrap();
     let (_, printed) = ends(&app, &created).await;

@@ -10,6 +10,7 @@ use berth_tests::{
     client::Client,
     command::run_within,
     desk::Desk,
+    notifications::Notifications,
     page::{Page, SEEN_TIME_MAX, screenshots},
     sample, until,
     window::{DragSource, Window, close, desktop},
@@ -19,10 +20,13 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use testkit::{Act, ModelScript, ModelServer};
 use tokio::{process::Child, time::timeout};
 use wire::{
-    Phase,
-    call::{CreateTask, ListTasks, ShowRun},
+    MicroUsd, Phase,
+    call::{CancelRun, CreateTask, GrantSecret, ListTasks, SetBudget, SetSecret, ShowRun},
+    cost::BudgetScope,
+    secret::{Provider, SecretBinding, SecretText},
     task::NewTask,
 };
 
@@ -195,6 +199,51 @@ async fn closing_the_window_leaves_the_sandbox_working_and_the_next_start_takes_
     app.reaches(&created, Phase::Completed).await;
     assert_eq!(std::fs::read_to_string(Utf8Path::new(&workspace).join("began")).unwrap(), "once\n");
     app.is_swept().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_is_spent_is_told_by_the_desktop_and_so_is_a_task_that_is_held_for_it() {
+    const KEY: &str = "sk-ant-desk";
+    let server = ModelServer::start(KEY, ModelScript::new(Act::Ask { question: "Yes?".to_owned() })).await.unwrap();
+    let (app, desk) = set_up().await;
+    let mut notifications = Notifications::at(&desk).await;
+    let child = desktop(&desk, app.home(), &[]).env("BERTH_KEYRING", "none").spawn().unwrap();
+    let client = client(app.home()).await;
+    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+    let (secret, agent) = ("model-key".to_owned(), "script".to_owned());
+    let value = SecretText::new(KEY.to_owned());
+    client.call(SetSecret { name: secret.clone(), value, binding: Some(binding) }).await.unwrap();
+    client.call(GrantSecret { secret, agent, way: None, variable: None }).await.unwrap();
+    client.call(SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(1)) }).await.unwrap();
+    let prompt = "# Ask <b>twice</b>\n\n\
+                  ```python\n\
+                  import json, os, urllib.request, urllib.error\n\
+                  body = {'model': 'claude-sonnet-4-5', 'max_tokens': 9, 'messages': [{'role': 'user', 'content': 'hello'}]}\n\
+                  for _ in range(2):\n    \
+                      request = urllib.request.Request(os.environ['ANTHROPIC_BASE_URL'] + '/v1/messages', json.dumps(body).encode(),\n        \
+                          {'content-type': 'application/json', 'x-api-key': os.environ['ANTHROPIC_API_KEY']})\n    \
+                      try:\n        \
+                          urllib.request.urlopen(request).read()\n    \
+                      except urllib.error.HTTPError as error:\n        \
+                          print(error.code)\n\
+                  ```\n";
+    let created = client.call(task(prompt.to_owned())).await.unwrap();
+    let spent = notifications.next(RUN_TIME_MAX).await;
+    assert_eq!((spent.app.as_str(), spent.title.as_str()), ("Berth", "A budget is spent"));
+    assert!(
+        spent.body.contains("budget of each run") && spent.body.contains(&format!("#{}", created.number)),
+        "{spent:?}"
+    );
+    let held = notifications.next(RUN_TIME_MAX).await;
+    assert_eq!(held.title, "A task is held for its budget");
+    for told in [&spent, &held] {
+        assert!(!told.body.contains(['<', '>', '&']), "a title is no markup: {told:?}");
+    }
+    client.call(CancelRun { run: created.run.to_string() }).await.unwrap();
+    app.is_swept().await;
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    ends_well(child).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

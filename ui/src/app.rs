@@ -5,7 +5,7 @@ mod updates;
 use std::rc::Rc;
 
 use wire::{
-    call::{CreateTask, Hello, ListAgents, ListImages, ListTasks, PreviewTask, Status},
+    call::{CreateTask, Hello, ListAgents, ListImages, ListNews, ListTasks, PreviewTask, Status},
     stream::Update,
     task::TaskSource,
     view::TaskRow,
@@ -39,7 +39,7 @@ use crate::{
         task::Task,
         tasks::{PAGE_ROWS, Tasks},
     },
-    toast::{ToastAction, ToastStack, Toasts},
+    toast::{ToastAction, ToastStack, Toasts, Told},
 };
 
 /// How often at most the sums are asked for again while agents spend.
@@ -89,6 +89,7 @@ fn House() -> Html {
     let place = use_state_eq(|| Place { limit: PAGE_ROWS, ..Place::default() });
     let costs = use_state_eq(Asked::default);
     let said = use_announcements(&known, &toasts);
+    use_news(&feed, &toasts);
     let navigator = use_navigator();
     let new_task = {
         let dialog = dialog.dispatcher();
@@ -207,7 +208,7 @@ fn use_announcements(known: &Rc<Known>, toasts: &UseReducerHandle<Toasts>) -> At
             for change in
                 changes.into_iter().filter(|change| change.is_worth_a_toast() && !shows(here.as_ref(), change))
             {
-                toasts.dispatch(ToastAction::Show(change));
+                toasts.dispatch(ToastAction::Show(Told::Change(change)));
             }
         });
     }
@@ -218,6 +219,22 @@ fn use_announcements(known: &Rc<Known>, toasts: &UseReducerHandle<Toasts>) -> At
         }
     });
     (*said).clone()
+}
+
+/// Tells what is new since the page was opened, wherever the person looks.
+#[hook]
+fn use_news(feed: &UseReducerHandle<Feed>, toasts: &UseReducerHandle<Toasts>) {
+    let after_seq = use_state_eq(|| None::<i64>);
+    let news = use_call(Some(ListNews { after_seq: *after_seq }), feed.budgets() + feed.tasks());
+    let (after_seq, toasts) = (after_seq.setter(), toasts.dispatcher());
+    use_effect_with(news, move |news| {
+        if let Some(view) = &news.data {
+            for news in &view.news {
+                toasts.dispatch(ToastAction::Show(Told::News(news.clone())));
+            }
+            after_seq.set(Some(view.last_seq));
+        }
+    });
 }
 
 /// Whether the screen in sight shows a change by itself.

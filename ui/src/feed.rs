@@ -52,6 +52,7 @@ pub struct Feed {
     homes: u64,
     secrets: u64,
     budgets: u64,
+    projects: u64,
     any_task: u64,
     any_request: u64,
     tasks: HashMap<TaskId, Revisions>,
@@ -131,6 +132,11 @@ impl Feed {
         self.all + self.budgets
     }
 
+    /// Grows with the projects, and with the tasks that are in them.
+    pub fn projects(&self) -> u64 {
+        self.all + self.projects + self.any_task
+    }
+
     /// Grows with the homes, and with the tasks that use them.
     pub fn homes(&self) -> u64 {
         self.all + self.homes + self.any_task
@@ -174,6 +180,7 @@ impl Feed {
                 self.revisions(task).requests += 1;
             }
             Update::Costs => self.budgets += 1,
+            Update::Projects => self.projects += 1,
         }
     }
 
@@ -235,10 +242,10 @@ mod tests {
 
     #[test]
     fn an_update_concerns_its_own_topic_alone() {
-        let feed = fed([Update::Results { task: task(1) }, Update::Images]);
+        let feed = fed([Update::Results { task: task(1) }, Update::Images, Update::Projects]);
         assert_eq!((feed.results(task(1)), feed.results(task(2))), (1, 0));
         assert_eq!((feed.task(Some(task(1))), feed.tasks(), feed.status()), (0, 0, 0));
-        assert_eq!((feed.images(), feed.agents()), (1, 0));
+        assert_eq!((feed.images(), feed.agents(), feed.projects()), (1, 0, 1));
     }
 
     #[test]

@@ -85,7 +85,12 @@ pub fn said(grant: &HostGrant) -> String {
 
 /// Whether the list of a policy names a host and a port already. A star stands for every name below, not for the name itself.
 pub fn names(policy: &NetworkPolicy, host: &str, port: u16) -> bool {
-    policy.hosts().iter().any(|grant| {
+    names_in(policy.hosts(), host, port)
+}
+
+/// Whether a list names a host and a port, as above.
+pub fn names_in(hosts: &[HostGrant], host: &str, port: u16) -> bool {
+    hosts.iter().any(|grant| {
         let is_port = grant.port.map_or(USUAL_PORTS.contains(&port), |granted| granted == port);
         let is_host = match grant.host.strip_prefix('*') {
             Some(below) => host.len() > below.len() && host.ends_with(below),

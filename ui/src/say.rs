@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use wire::{
     MicroUsd,
+    compute::{ComputeView, time_said},
     cost::{Spent, UsageView},
 };
 
@@ -178,6 +179,14 @@ pub fn tokens(count: u64) -> String {
         100_000..1_000_000 => format!("{}k", count / 1_000),
         1_000_000.. => format!("{}.{}M", count / 1_000_000, count / 100_000 % 10),
     }
+}
+
+/// What sandboxes used, with what it comes to where there are rates.
+pub fn compute(view: &ComputeView) -> String {
+    let used = view.used;
+    let more = if used.is_at_least() { "at least " } else { "" };
+    let said = format!("{more}{}, {} of CPU", time_said(used.container_ms), time_said(used.cpu_ms));
+    view.cost.map_or_else(|| said.clone(), |cost| format!("{said} · {more}{cost}"))
 }
 
 /// A number with its noun: `1 file`, `3 files`.

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use gloo_timers::callback::Timeout;
-use wire::Phase;
+use wire::{Phase, news::News};
 use yew::prelude::*;
 use yew_router::prelude::*;
 
@@ -18,7 +18,27 @@ const STAYS_MS: u32 = 8_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toast {
     id: u64,
-    change: Change,
+    told: Told,
+}
+
+/// What a toast is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A task went to another phase.
+    Change(Change),
+    /// Something to hear of wherever one is.
+    News(News),
+}
+
+impl Told {
+    /// Whether it takes the place of another: a second word on the same task, or the same once more.
+    fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Change(one), Self::Change(two)) => one.number == two.number,
+            (Self::News(one), Self::News(two)) => (one.task, &one.title) == (two.task, &two.title),
+            (Self::Change(_), Self::News(_)) | (Self::News(_), Self::Change(_)) => false,
+        }
+    }
 }
 
 /// Those that are shown, oldest first.
@@ -32,7 +52,7 @@ pub struct Toasts {
 #[derive(Clone, Debug)]
 pub enum ToastAction {
     /// Show one.
-    Show(Change),
+    Show(Told),
     /// Put one away.
     Dismiss(u64),
 }
@@ -43,10 +63,9 @@ impl Reducible for Toasts {
     fn reduce(self: Rc<Self>, action: ToastAction) -> Rc<Self> {
         let mut toasts = Self::clone(&self);
         match action {
-            ToastAction::Show(change) => {
-                // A second word on the same task replaces the first.
-                toasts.shown.retain(|toast| toast.change.number != change.number);
-                toasts.shown.push_back(Toast { id: toasts.next_id, change });
+            ToastAction::Show(told) => {
+                toasts.shown.retain(|toast| !told.replaces(&toast.told));
+                toasts.shown.push_back(Toast { id: toasts.next_id, told });
                 toasts.next_id += 1;
                 while toasts.shown.len() > TOASTS_MAX {
                     toasts.shown.pop_front();
@@ -71,23 +90,27 @@ pub fn ToastStack(props: &ToastsProps) -> Html {
     html! {
         <div class="toasts" aria-live="off">
             { for props.toasts.shown.iter().map(|toast| html! {
-                <ToastView key={toast.id} toast={toast.clone()} on_dismiss={on_dismiss.clone()} />
+                { match &toast.told {
+                    Told::Change(change) => html! { <ChangeView key={toast.id} id={toast.id} change={change.clone()} on_dismiss={on_dismiss.clone()} /> },
+                    Told::News(news) => html! { <NewsView key={toast.id} id={toast.id} news={news.clone()} on_dismiss={on_dismiss.clone()} /> },
+                } }
             }) }
         </div>
     }
 }
 
 #[derive(PartialEq, Properties)]
-struct ToastProps {
-    toast: Toast,
+struct ChangeProps {
+    id: u64,
+    change: Change,
     on_dismiss: Callback<u64>,
 }
 
 #[component]
-fn ToastView(props: &ToastProps) -> Html {
-    let Toast { id, change } = &props.toast;
+fn ChangeView(props: &ChangeProps) -> Html {
+    let change = &props.change;
     let dismiss = {
-        let (on_dismiss, id) = (props.on_dismiss.clone(), *id);
+        let (on_dismiss, id) = (props.on_dismiss.clone(), props.id);
         Callback::from(move |()| on_dismiss.emit(id))
     };
     {
@@ -124,6 +147,44 @@ fn ToastView(props: &ToastProps) -> Html {
     }
 }
 
+#[derive(PartialEq, Properties)]
+struct NewsProps {
+    id: u64,
+    news: News,
+    on_dismiss: Callback<u64>,
+}
+
+/// One that stays until it is put away: what it tells of is money.
+#[component]
+fn NewsView(props: &NewsProps) -> Html {
+    let dismiss = {
+        let (on_dismiss, id) = (props.on_dismiss.clone(), props.id);
+        Callback::from(move |()| on_dismiss.emit(id))
+    };
+    let navigator = use_navigator();
+    let open = {
+        let dismiss = dismiss.clone();
+        Callback::from(move |_: MouseEvent| {
+            if let Some(navigator) = &navigator {
+                navigator.push(&Route::Costs);
+            }
+            dismiss.emit(());
+        })
+    };
+    html! {
+        <div class="toast" role="status" data-test="news">
+            { icon::icon(Glyph::Gauge) }
+            <div class="text">
+                <b>{ &props.news.title }</b>
+                <div class="weak">{ crate::say::visible(&props.news.body) }</div>
+            </div>
+            <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-label="Put away" title="Put away"
+                onclick={dismiss.reform(|_: MouseEvent| ())}>{ icon::icon(Glyph::X) }</button>
+            <div class="actions"><button class="button" data-size="s" onclick={open}>{ "Costs" }</button></div>
+        </div>
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,12 +192,16 @@ mod tests {
     fn shown(numbers: impl IntoIterator<Item = i64>) -> Rc<Toasts> {
         numbers.into_iter().fold(Rc::default(), |toasts: Rc<Toasts>, number| {
             let change = Change { number, title: String::new(), to: Phase::Failed, note: String::new() };
-            toasts.reduce(ToastAction::Show(change))
+            toasts.reduce(ToastAction::Show(Told::Change(change)))
         })
     }
 
     fn numbers(toasts: &Toasts) -> Vec<i64> {
-        toasts.shown.iter().map(|toast| toast.change.number).collect()
+        let number = |toast: &Toast| match &toast.told {
+            Told::Change(change) => change.number,
+            Told::News(news) => -news.seq,
+        };
+        toasts.shown.iter().map(number).collect()
     }
 
     #[test]
@@ -147,6 +212,16 @@ mod tests {
     #[test]
     fn a_task_has_one_toast_at_most() {
         assert_eq!(numbers(&shown([1, 2, 1])), [2, 1]);
+    }
+
+    #[test]
+    fn the_same_news_once_more_replaces_the_first() {
+        let news = |seq, title: &str| {
+            ToastAction::Show(Told::News(News { seq, task: None, title: title.to_owned(), body: String::new() }))
+        };
+        let toasts = [news(1, "spent"), news(2, "held"), news(3, "spent")];
+        let toasts = toasts.into_iter().fold(shown([7]), Reducible::reduce);
+        assert_eq!(numbers(&toasts), [7, -2, -3]);
     }
 
     #[test]

@@ -14,11 +14,14 @@ use crate::{
 mod access;
 mod agents;
 mod money;
+mod projects;
 
 pub(crate) use access::{
-    Amount, Costs, CostsCommand, Requests, Scope, Secrets, SecretsCommand, SetBudget, SetPrice, SetSecret, Span,
+    Amount, Compute, CostOf, CostRuns, Costs, CostsCommand, Requests, Scope, Secrets, SecretsCommand, SetBudget,
+    SetPrice, SetRates, SetSecret, Span,
 };
 pub(crate) use agents::{Agents, AgentsCommand, CreateAgent, DeleteAgent, EditAgent, HostName, NetworkMode, Review};
+pub(crate) use projects::{Allow, AllowScope, EditProject, Projects, ProjectsCommand};
 
 /// Runs AI agents on your own machine, each in a sandbox without a network card.
 #[derive(Debug, Parser)]
@@ -77,10 +80,14 @@ pub(crate) enum Command {
     Images(Images),
     /// List the agents, add, change or delete one
     Agents(Agents),
+    /// List the projects, make, rename, change or delete one
+    Projects(Projects),
     /// List the secrets, keep, rename, delete one, give it to an agent or take it back
     Secrets(Secrets),
     /// List what a run asked of the network
     Requests(Requests),
+    /// Show what a run may reach, or allow it a host: once, for its project or for its agent
+    Allow(Allow),
     /// Show what models cost, set a budget or a price
     Costs(Costs),
     /// List the homes, look into one, move it out or in, or start it anew

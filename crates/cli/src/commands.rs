@@ -18,6 +18,7 @@ mod homes;
 mod logs;
 mod look;
 mod network;
+mod projects;
 pub(crate) mod queue;
 mod review;
 mod run;
@@ -63,6 +64,12 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         }
         Command::Agents(agents) => {
             ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await
+        }
+        Command::Projects(typed) => {
+            ask(verbose, async |connection| projects::projects(connection, typed, printer).await).await
+        }
+        Command::Allow(allow) => {
+            ask(verbose, async |connection| projects::allow(connection, allow, printer).await).await
         }
         Command::Secrets(secrets) => {
             ask(verbose, async |connection| secrets::secrets(connection, secrets, printer).await).await

@@ -18,11 +18,13 @@ macro_rules! put {
 }
 
 pub(crate) mod bench;
+pub(crate) mod compute;
 pub(crate) mod costs;
 pub(crate) mod gallery;
 pub(crate) mod homes;
 pub(crate) mod ink;
 pub(crate) mod network;
+pub(crate) mod projects;
 pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod run;

@@ -17,6 +17,8 @@ mod json;
 mod logs;
 #[path = "cli/network.rs"]
 mod network;
+#[path = "cli/projects.rs"]
+mod projects;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/scripted.rs"]

@@ -17,9 +17,11 @@ mod binding;
 mod books;
 pub(crate) mod bridge;
 pub(crate) mod budgets;
+pub(crate) mod compute;
 pub(crate) mod costs;
 mod env_file;
 mod placeholder;
+pub(crate) mod reach;
 pub(crate) mod requests;
 pub(crate) mod rules;
 pub(crate) mod secrets;
@@ -36,13 +38,13 @@ use gateway::{Authority, Gateway, GatewayError, Rules, Settings};
 use lifecycle::Input;
 use pipe::host::GivenFile;
 use store::{GrantedSecret, StoreError};
-use tokio::sync::{Mutex as AsyncMutex, Notify, OnceCell, watch};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Notify, OnceCell, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use vault::{Use, Vault};
 use wire::{
     ErrorView, Hold,
-    ids::{AgentId, InstallId, SecretId, StepId},
+    ids::{AgentId, InstallId, RunId, SecretId, StepId},
     network::NetworkPolicy,
 };
 
@@ -71,6 +73,9 @@ pub(crate) struct Access {
     attended: Mutex<HashMap<StepId, Attended>>,
     /// Held from a look at what an agent may do until its steps go by it: of two changes at once the later counts.
     rules_turn: AsyncMutex<()>,
+    /// Held from a look at a list of hosts until it is written anew: of two hosts allowed at once none is lost. Taken before
+    /// `rules_turn`.
+    policy_turn: AsyncMutex<()>,
     /// Held while they are read.
     prices: AsyncMutex<Option<Arc<Prices>>>,
     /// The steps that a budget holds, with the model that has no price where that is why. As above.
@@ -85,8 +90,14 @@ pub(crate) struct Access {
     secrets_turn: AsyncMutex<()>,
 }
 
-/// A step whose guest is connected: its agent, and the rules by which the gateway goes.
-type Attended = (AgentId, watch::Sender<Arc<Rules>>);
+/// A step whose guest is connected.
+#[derive(Clone)]
+struct Attended {
+    agent: AgentId,
+    run: RunId,
+    /// By which the gateway goes.
+    rules: watch::Sender<Arc<Rules>>,
+}
 
 /// What an agent may do, as the store says it.
 pub(crate) struct Permit {
@@ -111,6 +122,7 @@ impl Access {
             authority: OnceCell::new(),
             attended: Mutex::default(),
             rules_turn: AsyncMutex::default(),
+            policy_turn: AsyncMutex::default(),
             prices: AsyncMutex::default(),
             held: Mutex::default(),
             is_metered: AtomicBool::new(false),
@@ -145,6 +157,11 @@ impl Access {
         }
     }
 
+    /// The turn of whoever changes a list of hosts that they have read.
+    pub(crate) async fn policy_turn(&self) -> MutexGuard<'_, ()> {
+        self.policy_turn.lock().await
+    }
+
     /// Whether anything was ever metered.
     pub(crate) fn is_metered(&self) -> bool {
         self.is_metered.load(Ordering::Relaxed)
@@ -153,15 +170,17 @@ impl Access {
     /// The steps whose guests are connected and that have a model to ask.
     fn with_routes(&self) -> Vec<StepId> {
         let attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_routes = |rules: &watch::Sender<Arc<Rules>>| !rules.borrow().routes.is_empty();
-        attended.iter().filter(|(_, (_, rules))| has_routes(rules)).map(|(step, _)| *step).collect()
+        let has_routes = |attended: &Attended| !attended.rules.borrow().routes.is_empty();
+        attended.iter().filter(|(_, attended)| has_routes(attended)).map(|(step, _)| *step).collect()
     }
 }
 
 impl Permit {
-    /// As it stands now.
-    pub(crate) async fn of(house: &House, agent: AgentId) -> Result<Self, StoreError> {
+    /// As it stands now, for one of its runs: what is the agent's own, and what is allowed to the run or to all of its project.
+    pub(crate) async fn of(house: &House, agent: AgentId, run: RunId) -> Result<Self, StoreError> {
+        let beside = house.store.hosts_of_run(run).await?;
         let network = house.store.agent(agent).await?.network;
+        let network = rules::widened(network, beside.of_project.into_iter().chain(beside.own));
         let granted = house.store.secrets_of(agent).await?;
         Ok(Self { network, granted })
     }
@@ -245,19 +264,19 @@ pub(crate) async fn hold_while_away(house: &House) {
 
 /// A person changed something: whoever is at work goes by it from the next request on.
 pub(crate) async fn rules_changed(house: &House) {
-    let attended: Vec<_> = {
+    let attended: Vec<Attended> = {
         let attended = house.access.attended.lock().unwrap_or_else(PoisonError::into_inner);
-        attended.values().map(|(agent, rules)| (*agent, rules.clone())).collect()
+        attended.values().cloned().collect()
     };
     let _turn = house.access.rules_turn.lock().await;
-    for (agent, sender) in attended {
-        sender.send_replace(Arc::new(rules_now(house, agent).await));
+    for Attended { agent, run, rules } in attended {
+        rules.send_replace(Arc::new(rules_now(house, agent, run).await));
     }
 }
 
-/// What an agent may reach, as the store says it now; nothing, where it cannot say.
-async fn rules_now(house: &House, agent: AgentId) -> Rules {
-    match Permit::of(house, agent).await {
+/// What a run of an agent may reach, as the store says it now; nothing, where it cannot say.
+async fn rules_now(house: &House, agent: AgentId, run: RunId) -> Rules {
+    match Permit::of(house, agent, run).await {
         Ok(permit) => permit.rules(),
         Err(error) => {
             warn!(%error, %agent, "what an agent may reach cannot be read; it reaches nothing until it can");

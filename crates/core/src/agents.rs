@@ -147,6 +147,12 @@ fn of_store(doing: &str, error: &StoreError) -> ErrorView {
 
 /// Changes an agent. Steps that were asked for before keep what they were given.
 pub(crate) async fn update(house: &Arc<House>, call: UpdateAgent) -> Result<AgentView, ErrorView> {
+    let _turn = house.access.policy_turn().await;
+    update_in_turn(house, call).await
+}
+
+/// The same for who has the turn already.
+pub(crate) async fn update_in_turn(house: &Arc<House>, call: UpdateAgent) -> Result<AgentView, ErrorView> {
     let record = find(house, &call.agent).await?;
     let is_renamed = call.name.as_ref().is_some_and(|name| *name != record.name);
     if is_renamed && let Some(reason) = denied(house, &record, AgentAction::Rename) {

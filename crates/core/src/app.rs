@@ -202,6 +202,7 @@ fn words(folder: &Utf8Path, error: &StoreError) -> (String, String) {
         | StoreError::Ambiguous { .. }
         | StoreError::NameTaken { .. }
         | StoreError::SecretNameTaken { .. }
+        | StoreError::ProjectNameTaken { .. }
         | StoreError::VariableTaken { .. }
         | StoreError::Removed { .. }
         | StoreError::NoSteps

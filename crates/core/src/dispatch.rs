@@ -26,14 +26,17 @@ use wire::{
 pub(crate) use named::find_run;
 use named::find_task;
 
-use crate::access::{costs, requests, secrets};
+use crate::access::{compute, costs, reach, requests, secrets};
 use crate::clock::new_id;
 use crate::fault_points::{Point, around};
 use crate::house::House;
 use crate::runner::handle::Away;
 use crate::runner::step;
 use crate::workspace::Workspace;
-use crate::{agents, doctor, escape, faults, gallery, home, images, intake, line, results, retention, upkeep, views};
+use crate::{
+    agents, doctor, escape, faults, gallery, home, images, intake, line, news, projects, results, retention, upkeep,
+    views,
+};
 
 /// A task file that shows Berth at work.
 const SAMPLE: &str = include_str!("../../../docs/samples/hello.md");
@@ -99,6 +102,7 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let filter = filter_of(&call);
             reply(&call, house.store.events(filter).await.map_err(|error| of_store(&error)))
         }
+        Request::ListNews(call) => reply(&call, news::list(house, &call).await),
         Request::ListAgents(call) => reply(&call, agents::list(house).await),
         Request::CreateAgent(call) => {
             let created = agents::create(house, call.clone()).await;
@@ -181,11 +185,27 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             reply(&call, done)
         }
         Request::ListRequests(call) => reply(&call, requests::list(house, &call).await),
-        Request::AllowHost(call) => reply(&call, requests::allow(house, call.clone()).await),
+        Request::AllowHost(call) => {
+            let (owner, allow) = (house.clone(), call.clone());
+            let done = whole(house, async move { reach::allow(&owner, allow).await }).await;
+            reply(&call, done)
+        }
+        Request::ShowReach(call) => reply(&call, reach::show(house, &call).await),
         Request::ShowCosts(call) => reply(&call, costs::show(house, &call).await),
+        Request::ListCostRuns(call) => reply(&call, costs::runs(house, &call).await),
+        Request::ShowCompute(call) => reply(&call, compute::show(house, &call).await),
+        Request::SetComputeRates(call) => reply(&call, compute::set_rates(house, &call).await),
         Request::SetBudget(call) => reply(&call, costs::set_budget(house, &call).await),
         Request::ListPrices(call) => reply(&call, costs::list_prices(house).await),
         Request::SetPrice(call) => reply(&call, costs::set_price(house, &call).await),
+        Request::ListProjects(call) => reply(&call, projects::list(house).await),
+        Request::CreateProject(call) => reply(&call, projects::create(house, &call).await),
+        Request::UpdateProject(call) => {
+            let (owner, change) = (house.clone(), call.clone());
+            let done = whole(house, async move { projects::update(&owner, change).await }).await;
+            reply(&call, done)
+        }
+        Request::DeleteProject(call) => reply(&call, projects::delete(house, &call).await),
         Request::Mend(call) => {
             let (owner, keys) = (house.clone(), call.keys.clone());
             let mended = whole(house, async move { upkeep::mend(&owner, keys).await }).await;
@@ -266,11 +286,10 @@ fn hello(house: &House) -> HelloReply {
 async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreated, ErrorView> {
     let task = intake::accept(call.task.clone())?;
     let agent = agents::find(house, task.agent.as_deref().unwrap_or(agents::DEFAULT_AGENT)).await?;
-    if let Some(project) = &task.project {
-        let shown = escape::visible(project.as_bytes());
-        return Err(ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
-            .hint("Leave the project out: this version of Berth has none."));
-    }
+    let project = match &task.project {
+        Some(name) => Some(projects::find(house, name).await?.project),
+        None => None,
+    };
     let id = new_id();
     let staging = house.config.data_folder.join("attachments").join(wire::ids::TaskId::to_string(&id));
     let NewTask { title, prompt, limits, review, priority, attachments, .. } = task;
@@ -313,6 +332,7 @@ async fn create_task(house: &Arc<House>, call: &CreateTask) -> Result<TaskCreate
         title: title.clone(),
         prompt: prompt.clone(),
         agent: agent.agent,
+        project,
         priority: priority.unwrap_or_default(),
         attachments,
         run: run.clone(),
@@ -553,6 +573,7 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
         | StoreError::Conflict { .. }
         | StoreError::NameTaken { .. }
         | StoreError::SecretNameTaken { .. }
+        | StoreError::ProjectNameTaken { .. }
         | StoreError::VariableTaken { .. }
         | StoreError::Removed { .. }
         | StoreError::NoSteps

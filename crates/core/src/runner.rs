@@ -9,6 +9,7 @@
 //! - [`reconcile`]: compares what the engine has with what is known, at the start and from time to time.
 
 pub(crate) mod attempt;
+mod compute;
 mod disk;
 mod drive;
 pub(crate) mod exit;

@@ -15,7 +15,7 @@ use wire::{
     },
 };
 
-use crate::access::budgets;
+use crate::access::{budgets, compute};
 use crate::house::House;
 use crate::queue::{Occupant, Wait as InLine};
 use crate::runner::schedule;
@@ -243,6 +243,7 @@ pub(crate) async fn step(
         limits: record.limits,
         output_bytes,
         disk_bytes: record.disk_bytes,
+        compute: compute::of_step(house, record.step).await?,
         output_at: record.output_at,
         error: record.error,
         actions: lifecycle::actions(&record.state),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{FromRow, Sqlite, Transaction};
 use wire::{
     EventKind, EventView,
-    ids::{AgentId, RunId},
+    ids::{AgentId, ProjectId, RunId},
     money::MicroUsd,
 };
 
@@ -26,8 +26,8 @@ pub enum BudgetKey {
     Run(RunId),
     /// That agent.
     Agent(AgentId),
-    /// The project of that name.
-    Project(String),
+    /// That project.
+    Project(ProjectId),
 }
 
 /// A budget.
@@ -96,7 +96,7 @@ impl BudgetRow {
             kind::EACH_RUN => BudgetKey::EachRun,
             kind::RUN => BudgetKey::Run(column::id(TABLE, &self.key)?),
             kind::AGENT => BudgetKey::Agent(column::id(TABLE, &self.key)?),
-            kind::PROJECT => BudgetKey::Project(self.name.clone()),
+            kind::PROJECT => BudgetKey::Project(column::id(TABLE, &self.key)?),
             unknown => return Err(StoreError::Row { table: TABLE, what: format!("kind {unknown:?}") }),
         };
         Ok(BudgetRecord {
@@ -229,7 +229,9 @@ async fn columns(
         BudgetKey::Agent(agent) => {
             (kind::AGENT, "SELECT id FROM agents WHERE id = ?1 AND removed_at IS NULL", agent.to_string())
         }
-        BudgetKey::Project(name) => (kind::PROJECT, "SELECT id FROM projects WHERE name = ?1", name.clone()),
+        BudgetKey::Project(project) => {
+            (kind::PROJECT, "SELECT id FROM projects WHERE id = ?1 AND removed_at IS NULL", project.to_string())
+        }
     };
     let found: Option<String> = sqlx::query_scalar(statement).bind(&key).fetch_optional(&mut **transaction).await?;
     Ok((kind, found.ok_or(StoreError::NotFound { what: kind, key })?))

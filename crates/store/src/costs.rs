@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sqlx::{Executor, FromRow, Sqlite};
 use wire::{
     cost::{CostKey, Spent, TokenCounts},
-    ids::{AgentId, RunId},
+    ids::{AgentId, ProjectId, RunId},
     money::MicroUsd,
 };
 
@@ -33,8 +33,8 @@ pub enum CostScope {
     },
     /// That of a project's tasks.
     Project {
-        /// The project's name.
-        project: String,
+        /// The project.
+        project: ProjectId,
         /// From when on.
         since: Timestamp,
     },
@@ -77,14 +77,29 @@ pub struct Costs {
     pub lines_total: u64,
 }
 
+/// Which of the sums by some key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CostOf {
+    /// That of an agent.
+    Agent(AgentId),
+    /// That of a project's tasks; of those in none.
+    Project(Option<ProjectId>),
+    /// That of a model; empty for those whose name is not known.
+    Model(String),
+    /// All of it.
+    All,
+}
+
 /// One sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostSum {
+    /// The id of the agent, the project or the run, the model's name, the day counted from 1970; empty for no project and no model.
+    pub key: String,
     /// The agent's, project's or model's name, the title of the run's task, or the day as `2026-11-21`; `None` for no project, and
     /// for a model whose name is not known.
     pub label: Option<String>,
-    /// When the agent was removed: another may have its name.
-    pub agent_removed_at: Option<Timestamp>,
+    /// When the agent or the project was removed: another may have its name.
+    pub removed_at: Option<Timestamp>,
     /// The latest run in it.
     pub run: RunId,
     /// That run's task, by number.
@@ -133,8 +148,9 @@ struct RunSpentRow {
 
 #[derive(FromRow)]
 struct SumRow {
+    key: String,
     label: Option<String>,
-    agent_removed_at: Option<i64>,
+    removed_at: Option<i64>,
     run: String,
     task: i64,
     #[sqlx(flatten)]
@@ -145,8 +161,9 @@ struct SumRow {
 impl SumRow {
     fn into_record(self) -> Result<CostSum, StoreError> {
         Ok(CostSum {
+            key: self.key,
             label: self.label,
-            agent_removed_at: column::time_or_none("agents", self.agent_removed_at)?,
+            removed_at: column::time_or_none(TABLE, self.removed_at)?,
             run: column::id(TABLE, &self.run)?,
             task: self.task,
             spent: self.spent.into_spent()?,
@@ -246,7 +263,7 @@ macro_rules! select_spent {
 
 const SPENT_IN_RUN: &str = concat!("SELECT ", sums!(), " FROM usage_runs WHERE run = ?1");
 const SPENT_BY_AGENT: &str = select_spent!("agent = ?7");
-const SPENT_IN_PROJECT: &str = select_spent!("project = (SELECT id FROM projects WHERE name = ?7)");
+const SPENT_IN_PROJECT: &str = select_spent!("project = ?7");
 const SPENT: &str = select_spent!("?7 IS NULL");
 const SPENT_IN_RUNS: &str =
     concat!("SELECT run, ", sums!(), " FROM usage_runs WHERE run IN (SELECT value FROM json_each(?1)) GROUP BY run");
@@ -269,7 +286,7 @@ macro_rules! select_lines {
             $label,
             " AS label, ",
             $removed,
-            " AS agent_removed_at, shown.run, tasks.number AS task, amount_micro_usd, requests, unpriced, at_least,
+            " AS removed_at, CAST(shown.key AS TEXT) AS key, shown.run, tasks.number AS task, amount_micro_usd, requests, unpriced, at_least,
               input, cache_read, cache_write, output, reasoning, lines_total
               FROM shown JOIN runs ON runs.id = shown.run JOIN tasks ON tasks.id = runs.task ",
             $join,
@@ -310,7 +327,7 @@ const LINES_BY_PROJECT: &str = select_dearest!(
     "project, run",
     "coalesce(project, ''), run",
     "projects.name",
-    "NULL",
+    "projects.removed_at",
     "LEFT JOIN projects ON projects.id = shown.key"
 );
 const LINES_BY_MODEL: &str =
@@ -326,6 +343,62 @@ const LINES_BY_DAY: &str = select_lines!(
     "",
     "key DESC"
 );
+
+/// The runs behind a sum that a condition lets through (`?4`), from `?1` to `?2`, `?3` of them.
+macro_rules! select_runs {
+    ($condition:literal) => {
+        concat!(
+            "WITH sums AS (SELECT run AS key, run, ",
+            sums!(),
+            " FROM (",
+            single_usages!($condition),
+            ") GROUP BY key),
+             shown AS MATERIALIZED (SELECT *, count(*) OVER () AS lines_total FROM sums
+                                    ORDER BY amount_micro_usd DESC, unpriced DESC, key DESC LIMIT ?3)
+             SELECT tasks.title AS label, NULL AS removed_at, shown.key, shown.run, tasks.number AS task, amount_micro_usd,
+                    requests, unpriced, at_least, input, cache_read, cache_write, output, reasoning, lines_total
+             FROM shown JOIN runs ON runs.id = shown.run JOIN tasks ON tasks.id = runs.task
+             ORDER BY amount_micro_usd DESC, unpriced DESC, key DESC"
+        )
+    };
+}
+
+/// What those runs come to.
+macro_rules! select_runs_total {
+    ($condition:literal) => {
+        concat!("SELECT ", sums!(), " FROM (", single_usages!($condition), ") WHERE ?3 IS NOT NULL")
+    };
+}
+
+/// The usages that a condition lets through, as parts of a sum.
+macro_rules! single_usages {
+    ($condition:literal) => {
+        concat!(
+            "SELECT run, coalesce(cost_micro_usd, 0) AS amount_micro_usd, 1 AS requests, cost_micro_usd IS NULL AS unpriced,
+                    is_at_least AS at_least, input, cache_read, cache_write, output, reasoning
+             FROM usage WHERE at >= ?1 AND at < ?2 AND ",
+            $condition
+        )
+    };
+}
+
+/// The statements of the runs and of their sum.
+const fn runs_of(of: &CostOf) -> (&'static str, &'static str) {
+    match of {
+        CostOf::Agent(_) => RUNS_OF_AGENT,
+        CostOf::Project(Some(_)) => RUNS_OF_PROJECT,
+        CostOf::Project(None) => RUNS_OF_NO_PROJECT,
+        CostOf::Model(_) => RUNS_OF_MODEL,
+        CostOf::All => RUNS_OF_ALL,
+    }
+}
+
+const RUNS_OF_AGENT: (&str, &str) = (select_runs!("agent = ?4"), select_runs_total!("agent = ?4"));
+const RUNS_OF_PROJECT: (&str, &str) = (select_runs!("project = ?4"), select_runs_total!("project = ?4"));
+const RUNS_OF_NO_PROJECT: (&str, &str) =
+    (select_runs!("project IS NULL AND ?4 IS NULL"), select_runs_total!("project IS NULL AND ?4 IS NULL"));
+const RUNS_OF_MODEL: (&str, &str) = (select_runs!("model = ?4"), select_runs_total!("model = ?4"));
+const RUNS_OF_ALL: (&str, &str) = (select_runs!("?4 IS NULL"), select_runs_total!("?4 IS NULL"));
 
 const fn lines_by(key: CostKey) -> &'static str {
     match key {
@@ -346,9 +419,8 @@ macro_rules! select_reserved {
 
 const RESERVED_IN_RUN: &str = select_reserved!("run = ?1");
 const RESERVED_BY_AGENT: &str = select_reserved!("agent = ?1");
-const RESERVED_IN_PROJECT: &str = select_reserved!(
-    "(SELECT projects.name FROM tasks JOIN projects ON projects.id = tasks.project WHERE tasks.id = requests.task) = ?1"
-);
+const RESERVED_IN_PROJECT: &str =
+    select_reserved!("(SELECT tasks.project FROM tasks WHERE tasks.id = requests.task) = ?1");
 const RESERVED: &str = select_reserved!("?1 IS NULL");
 
 /// What is held back for requests that were not counted whole and that a condition lets through.
@@ -363,7 +435,7 @@ macro_rules! select_withheld {
 
 const WITHHELD_IN_RUN: &str = select_withheld!("run = ?1");
 const WITHHELD_BY_AGENT: &str = select_withheld!("agent = ?1");
-const WITHHELD_IN_PROJECT: &str = select_withheld!("project = (SELECT id FROM projects WHERE name = ?1)");
+const WITHHELD_IN_PROJECT: &str = select_withheld!("project = ?1");
 const WITHHELD: &str = select_withheld!("?1 IS NULL");
 
 impl Store {
@@ -382,7 +454,7 @@ impl Store {
                 (RESERVED_BY_AGENT, WITHHELD_BY_AGENT, Some(agent.to_string()), Some(*since))
             }
             CostScope::Project { project, since } => {
-                (RESERVED_IN_PROJECT, WITHHELD_IN_PROJECT, Some(project.clone()), Some(*since))
+                (RESERVED_IN_PROJECT, WITHHELD_IN_PROJECT, Some(project.to_string()), Some(*since))
             }
             CostScope::All { since } => (RESERVED, WITHHELD, None, Some(*since)),
         };
@@ -425,6 +497,27 @@ impl Store {
         Ok(Costs { total, lines, lines_total })
     }
 
+    /// The runs behind a sum of a span of time, in at most so many lines. It looks at each usage of the sum: for who asks.
+    pub async fn spent_in_runs(&self, of: &CostOf, span: CostSpan, limit: u32) -> Result<Costs, StoreError> {
+        let (lines, total) = runs_of(of);
+        let from = span.from.map_or(i64::MIN, column::from_time);
+        let until = span.until.map_or(i64::MAX, column::from_time);
+        let key = match of {
+            CostOf::Agent(agent) => Some(agent.to_string()),
+            CostOf::Project(project) => project.map(|project| project.to_string()),
+            CostOf::Model(model) => Some(model.clone()),
+            CostOf::All => None,
+        };
+        let mut snapshot = self.snapshot().await?;
+        let total = sqlx::query_as::<_, SpentRow>(total).bind(from).bind(until).bind(limit).bind(&key);
+        let total = total.fetch_one(&mut *snapshot).await?.into_spent()?;
+        let rows = sqlx::query_as::<_, SumRow>(lines).bind(from).bind(until).bind(limit.max(1)).bind(&key);
+        let rows = rows.fetch_all(&mut *snapshot).await?;
+        let lines_total = rows.first().map_or(Ok(0), |row| column::to_u64(TABLE, row.lines_total))?;
+        let lines = rows.into_iter().map(SumRow::into_record).collect::<Result<Vec<_>, _>>()?;
+        Ok(Costs { total, lines, lines_total })
+    }
+
     /// Whether any request to a model was ever metered.
     pub async fn is_anything_metered(&self) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM usage)").fetch_one(self.read()).await?)
@@ -438,7 +531,7 @@ async fn spent(reader: impl Executor<'_, Database = Sqlite>, scope: &CostScope) 
             bound(sqlx::query_as(SPENT_BY_AGENT), Parts::since(*since)).bind(agent.to_string())
         }
         CostScope::Project { project, since } => {
-            bound(sqlx::query_as(SPENT_IN_PROJECT), Parts::since(*since)).bind(project.clone())
+            bound(sqlx::query_as(SPENT_IN_PROJECT), Parts::since(*since)).bind(project.to_string())
         }
         CostScope::All { since } => bound(sqlx::query_as(SPENT), Parts::since(*since)).bind(None::<String>),
     };
@@ -482,7 +575,9 @@ mod tests {
         let spent = [SPENT_IN_RUN, SPENT_BY_AGENT, SPENT_IN_PROJECT, SPENT, SPENT_IN_RUNS];
         let reserved = [RESERVED_IN_RUN, RESERVED_BY_AGENT, RESERVED_IN_PROJECT, RESERVED];
         let withheld = [WITHHELD_IN_RUN, WITHHELD_BY_AGENT, WITHHELD_IN_PROJECT, WITHHELD];
-        for statement in lines.into_iter().chain(spent).chain(reserved).chain(withheld) {
+        let runs = [RUNS_OF_AGENT, RUNS_OF_PROJECT, RUNS_OF_NO_PROJECT, RUNS_OF_MODEL, RUNS_OF_ALL];
+        let runs = runs.into_iter().flat_map(|(lines, total)| [lines, total]);
+        for statement in lines.into_iter().chain(spent).chain(reserved).chain(withheld).chain(runs) {
             let plan: Vec<(i64, i64, i64, String)> =
                 sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
                     .fetch_all(store.read())

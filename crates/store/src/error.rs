@@ -97,6 +97,12 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// A project of that name is there already.
+    #[error("a project named {name} is there already")]
+    ProjectNameTaken {
+        /// The name.
+        name: String,
+    },
     /// The agent has another secret in that variable.
     #[error("the agent has another secret in the variable {variable}")]
     VariableTaken {
@@ -138,6 +144,7 @@ impl StoreError {
             | Self::Ambiguous { .. }
             | Self::NameTaken { .. }
             | Self::SecretNameTaken { .. }
+            | Self::ProjectNameTaken { .. }
             | Self::VariableTaken { .. }
             | Self::Removed { .. }
             | Self::NoSteps

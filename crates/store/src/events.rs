@@ -9,6 +9,9 @@ use wire::{
 
 use crate::{column, database::Store, error::StoreError};
 
+/// How many events at most are looked through for news: what is older than them is none.
+const NEWS_EVENTS_MAX: i64 = 10_000;
+
 /// What an event belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventScope {
@@ -69,6 +72,24 @@ impl Store {
         let events = insert(&mut transaction, scope, at, kinds).await?;
         transaction.commit().await?;
         Ok(events)
+    }
+
+    /// The place of the last event, and, of those after another, the newest that tell of a budget: at most so many, oldest first.
+    pub async fn news(&self, after_seq: Option<i64>, limit: u32) -> Result<(i64, Vec<EventView>), StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let last: i64 =
+            sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM events").fetch_one(&mut *snapshot).await?;
+        let Some(after_seq) = after_seq else { return Ok((last, Vec::new())) };
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "SELECT * FROM events WHERE seq > ?1 AND (json_extract(kind, '$.type') = 'budget_used'
+                 OR (json_extract(kind, '$.type') = 'held' AND json_extract(kind, '$.hold') = 'budget'))
+             ORDER BY seq DESC LIMIT ?2",
+        )
+        .bind(after_seq.max(last.saturating_sub(NEWS_EVENTS_MAX)))
+        .bind(limit)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        Ok((last, rows.into_iter().rev().map(EventRow::into_view).collect::<Result<_, _>>()?))
     }
 
     /// Events, oldest first.

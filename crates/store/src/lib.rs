@@ -16,6 +16,7 @@
 mod agents;
 mod budgets;
 mod column;
+mod compute;
 mod costs;
 mod database;
 mod error;
@@ -24,6 +25,7 @@ mod homes;
 mod list;
 mod mark;
 mod prices;
+mod projects;
 mod requests;
 mod results;
 mod retention;
@@ -38,13 +40,15 @@ mod transition;
 
 pub use agents::{AgentChange, AgentRecord, HomeFate};
 pub use budgets::{BudgetKey, BudgetRecord, BudgetSpan, BudgetWarning};
-pub use costs::{CostScope, CostSpan, CostSum, Costs, Used};
+pub use compute::{ComputeLook, ComputeSample, ComputeSum, ComputeSums};
+pub use costs::{CostOf, CostScope, CostSpan, CostSum, Costs, Used};
 pub use database::{BUSY_TIMEOUT, READERS_MAX, Store};
 pub use error::{Cause, StoreError};
 pub use events::{EventFilter, EventScope};
 pub use homes::{HomeChange, HomeRecord, HomeSeed, HomeSize, HomeState};
 pub use list::{ListedTask, SEARCH_TOTAL_MAX, TaskFilter, TaskPage};
 pub use prices::PriceRecord;
+pub use projects::{ProjectRecord, RunHosts};
 pub use requests::{
     NewRequest, REQUESTS_PER_RUN_MAX, RequestBegun, RequestEnd, RequestEnding, RequestFilter, RequestStart,
 };

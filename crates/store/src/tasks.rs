@@ -6,7 +6,7 @@ use lifecycle::{StepState, current_step, run_phase};
 use sqlx::{FromRow, Sqlite, Transaction};
 use wire::{
     EventKind, EventView, Limits, Phase, Priority,
-    ids::{AgentId, RunId, StepId, TaskId},
+    ids::{AgentId, ProjectId, RunId, StepId, TaskId},
     task::{Launch, ReviewGate},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     database::Store,
     error::StoreError,
     events::{self, EventScope},
+    projects,
 };
 
 /// A task to take in, with its first run.
@@ -28,6 +29,8 @@ pub struct NewTask {
     pub prompt: String,
     /// The agent that is asked.
     pub agent: AgentId,
+    /// The project that it is in.
+    pub project: Option<ProjectId>,
     /// Its turn in the queue.
     pub priority: Priority,
     /// Files that come along; their bytes are already in place.
@@ -278,7 +281,7 @@ macro_rules! select_run {
 }
 
 impl Store {
-    /// Takes a task in with its first run, its steps and what happened. The agent must exist.
+    /// Takes a task in with its first run, its steps and what happened. The agent and the project must exist.
     pub async fn create_task(&self, new: NewTask) -> Result<TaskAdded, StoreError> {
         let mut transaction = self.write().await?;
         let agent_name: Option<String> = sqlx::query_scalar("SELECT name FROM agents WHERE id = ?1")
@@ -287,10 +290,13 @@ impl Store {
             .await?;
         let agent_name =
             agent_name.ok_or_else(|| StoreError::NotFound { what: "agent", key: new.agent.to_string() })?;
+        if let Some(project) = new.project {
+            projects::expect(&mut transaction, project).await?;
+        }
         let phase = first_phase(&new.run);
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO tasks (id, title, agent, created_at, latest_run, phase, priority)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING number",
+            "INSERT INTO tasks (id, title, agent, created_at, latest_run, phase, priority, project)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING number",
         )
         .bind(new.task.to_string())
         .bind(&new.title)
@@ -299,6 +305,7 @@ impl Store {
         .bind(new.run.run.to_string())
         .bind(phase.name())
         .bind(new.priority.name())
+        .bind(new.project.map(|project| project.to_string()))
         .fetch_one(&mut *transaction)
         .await?;
         sqlx::query("INSERT INTO prompts (task, prompt) VALUES (?1, ?2)")

@@ -121,6 +121,11 @@ impl ScriptedEngine {
         self.script.count(op)
     }
 
+    /// A container uses so much CPU time, at once.
+    pub fn works(&self, id: &ContainerId, cpu: Duration) {
+        self.shared.world().works(id, cpu);
+    }
+
     /// A container ends by itself: its process is gone, and it is shown as `exit` says. Nothing happens to one that does not run.
     pub fn end(&self, id: &ContainerId, exit: Exit) {
         self.shared.world().end(id, exit);

@@ -4,17 +4,21 @@
 //! In JSON a request is `{"call": "show_task", "args": {…}}`; a reply is the call's reply type itself.
 
 mod access;
+mod project;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     action::Action,
-    cost::{CostsView, PriceView},
+    compute::ComputeCosts,
+    cost::{CostRuns, CostsView, PriceView},
     event::EventView,
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
-    network::{NetworkPolicy, RequestView},
+    network::{NetworkPolicy, ReachView, RequestView},
+    news::NewsView,
     phase::Phase,
+    project::ProjectView,
     queue::{Priority, QueueState, QueueView, Slots},
     secret::{EnvEntry, SecretView, SecretsView},
     stream::StreamTarget,
@@ -29,9 +33,11 @@ use crate::{
 };
 
 pub use access::{
-    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListPrices, ListRequests, ListSecrets, PreviewEnvFile,
-    RenameSecret, RevokeSecret, SetBudget, SetPrice, SetSecret, ShowCosts,
+    AllowHost, DeleteSecret, GrantSecret, ImportEnvFile, ListCostRuns, ListPrices, ListRequests, ListSecrets,
+    PreviewEnvFile, RenameSecret, RevokeSecret, SetBudget, SetComputeRates, SetPrice, SetSecret, ShowCompute,
+    ShowCosts, ShowReach,
 };
+pub use project::{CreateProject, DeleteProject, ListProjects, UpdateProject};
 
 /// A call: its arguments, and the type of its reply.
 pub trait Call: Serialize + DeserializeOwned + Into<Request> {
@@ -91,6 +97,8 @@ calls! {
     ListResults => ResultList;
     /// A piece of a result.
     ReadResult => ContentView;
+    /// What a person should hear of wherever they are.
+    ListNews => NewsView;
     /// What happened.
     ListEvents => Vec<EventView>;
     /// The agents.
@@ -155,16 +163,32 @@ calls! {
     ImportEnvFile => SecretsView;
     /// What sandboxes asked the gateway for.
     ListRequests => Vec<RequestView>;
-    /// Allow a host to an agent, from its next request on.
+    /// Allow a host to an agent, to the runs of a project or to one run, from the next request on.
     AllowHost => AgentView;
+    /// What a run may reach, and where that comes from.
+    ShowReach => ReachView;
     /// What was spent.
     ShowCosts => CostsView;
+    /// The runs behind a sum.
+    ListCostRuns => CostRuns;
+    /// What sandboxes used of the machine.
+    ShowCompute => ComputeCosts;
+    /// Set the rates of compute time, or take them away.
+    SetComputeRates => ComputeCosts;
     /// Set a budget, or take one away.
     SetBudget => CostsView;
     /// The prices of a person's own.
     ListPrices => Vec<PriceView>;
     /// Set a price, or take one away.
     SetPrice => Vec<PriceView>;
+    /// The projects.
+    ListProjects => Vec<ProjectView>;
+    /// Make a project.
+    CreateProject => ProjectView;
+    /// Change a project, its name included.
+    UpdateProject => ProjectView;
+    /// Remove a project; its tasks and what they cost go on naming it.
+    DeleteProject => Deleted;
 }
 
 /// Arguments of [`Request::Hello`].
@@ -321,6 +345,14 @@ pub struct ListEvents {
     pub limit: u32,
 }
 
+/// Arguments of [`Request::ListNews`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListNews {
+    /// Only what came after this event; nothing, where it is `None`, but from where to ask the next time.
+    #[serde(default)]
+    pub after_seq: Option<i64>,
+}
+
 /// Arguments of [`Request::ListAgents`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListAgents {}
@@ -436,7 +468,7 @@ pub struct DeleteAgent {
     pub home: HomeFate,
 }
 
-/// Reply to [`DeleteAgent`] and [`DeleteHome`].
+/// Reply to what deletes something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {}
 

@@ -157,6 +157,9 @@ pub struct CostsView {
 pub struct CostLine {
     /// What it is the sum of, as a person reads it.
     pub label: String,
+    /// The same for [`ListCostRuns`](crate::call::ListCostRuns), which says of which runs.
+    #[serde(default)]
+    pub key: String,
     /// The latest run in it.
     #[serde(default)]
     pub run: Option<RunId>,
@@ -165,6 +168,19 @@ pub struct CostLine {
     pub task: Option<i64>,
     /// The sum.
     pub spent: Spent,
+}
+
+/// The runs behind a sum, which they come to exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostRuns {
+    /// What the sum is of, as a person reads it.
+    pub label: String,
+    /// The sum.
+    pub total: Spent,
+    /// A line each run, dearest first.
+    pub lines: Vec<CostLine>,
+    /// How many there are in all; those past the bound are left out, and are in the total.
+    pub lines_total: u64,
 }
 
 /// What a budget is for.

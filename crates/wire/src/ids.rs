@@ -30,6 +30,8 @@ kinds! {
     InstallKind, InstallId, "install";
     /// A process started through the pipe; the guest knows it by this id.
     ProcessKind, ProcessId, "process";
+    /// What groups tasks.
+    ProjectKind, ProjectId, "project";
     /// One execution of a task.
     RunKind, RunId, "run";
     /// A container that serves one step, or one after another.

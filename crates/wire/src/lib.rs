@@ -10,6 +10,7 @@
 pub mod action;
 pub mod bench;
 pub mod call;
+pub mod compute;
 pub mod cost;
 pub mod error;
 pub mod event;
@@ -17,7 +18,9 @@ pub mod ids;
 pub mod limits;
 pub mod money;
 pub mod network;
+pub mod news;
 pub mod phase;
+pub mod project;
 pub mod queue;
 pub mod secret;
 pub mod session;

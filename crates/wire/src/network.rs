@@ -113,6 +113,44 @@ pub enum GrantReach {
     Private,
 }
 
+/// To whom a host is allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum GrantScope {
+    /// To the agent, whatever it works on.
+    #[default]
+    Agent,
+    /// To every run of a project, whoever works on it.
+    Project {
+        /// By name.
+        project: String,
+    },
+    /// To one run, until it ends: a retry is another.
+    Run {
+        /// As in [`ShowRun`](crate::call::ShowRun).
+        run: String,
+    },
+}
+
+/// What a run may reach beside the models that its agent's brokered secrets open, and where that comes from. What an agent without a
+/// gateway has beside its policy counts for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReachView {
+    /// The agent of the step that speaks for the run, by name.
+    pub agent: String,
+    /// What is that agent's.
+    pub network: NetworkPolicy,
+    /// The project of the run's task, by name, unless it is deleted.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// What is allowed to every run of it.
+    #[serde(default)]
+    pub project_hosts: Vec<HostGrant>,
+    /// What is allowed to this run alone.
+    #[serde(default)]
+    pub run_hosts: Vec<HostGrant>,
+}
+
 /// One thing that a sandbox asked the gateway for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestView {

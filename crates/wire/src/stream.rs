@@ -100,6 +100,8 @@ pub enum Update {
     },
     /// Budgets, prices.
     Costs,
+    /// The projects.
+    Projects,
 }
 
 /// From the app to a terminal.

@@ -257,6 +257,9 @@ pub struct StepView {
     /// Bytes of disk that count towards the limit, when it was last looked at.
     #[serde(default)]
     pub disk_bytes: Option<u64>,
+    /// What its sandboxes used of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute: Option<crate::compute::ComputeView>,
     /// When output came last.
     #[serde(default)]
     pub output_at: Option<Timestamp>,

@@ -2,8 +2,10 @@
 
 pub mod asked;
 mod budget;
+mod compute;
 mod csv;
 mod price;
+mod runs;
 
 use std::rc::Rc;
 
@@ -14,9 +16,11 @@ use wire::{
 use yew::prelude::*;
 
 use self::{
-    asked::{Asked, Span, cached_percent, percent_of},
+    asked::{Asked, Of, Span, cached_percent, percent_of},
     budget::BudgetDialog,
+    compute::ComputePanel,
     price::PriceDialog,
+    runs::RunsPanel,
 };
 use crate::{
     backend::{desktop::is_desktop, files},
@@ -100,6 +104,19 @@ pub fn Costs() -> Html {
         })
     };
     let on_span = change(|asked, span| asked.span = span);
+    // The runs of a span are its sums by run.
+    let on_runs = change(|asked, span| *asked = Asked { span, by: CostKey::Run, of: None, ..asked.clone() });
+    let shown = |edit: fn(&mut Asked)| {
+        let place = desk.costs.clone();
+        Callback::from(move |of: Of| {
+            let mut next = Asked { of: Some(of), ..(*place).clone() };
+            edit(&mut next);
+            place.set(next);
+        })
+    };
+    let on_of = shown(|_| {});
+    // A budget is of a month.
+    let on_budget = shown(|asked| asked.span = Span::Month);
     let why = data.is_none().then_some("Not known yet");
     html! {
         <main class="content" data-test="screen-costs">
@@ -119,9 +136,11 @@ pub fn Costs() -> Html {
                     <div class="scroll">
                         <div class="costs">
                             if let Err(problem) = call { <p class="refusal" role="alert" data-tone="fail">{ problem.to_string() }</p> }
-                            { figures(view, asked.span) }
-                            { sums(view) }
-                            { budgets(&view.budgets, &open.setter()) }
+                            { figures(view, asked.span, &on_runs) }
+                            { sums(view, &on_of) }
+                            if let (Ok(call), Some(of)) = (call, &asked.of) { <RunsPanel of={of.clone()} asked={call.clone()} /> }
+                            if let Ok(asked) = call { <ComputePanel asked={asked.clone()} /> }
+                            { budgets(&view.budgets, &open.setter(), &on_budget) }
                             { own_prices(prices.data.as_deref().map(Vec::as_slice), &view.prices_from, &open.setter()) }
                         </div>
                     </div>
@@ -160,8 +179,12 @@ fn Range() -> Html {
     }
 }
 
-fn figures(view: &CostsView, span: Span) -> Html {
-    let figure = |name: &'static str, test: &'static str, big: String, more: String| {
+fn figures(view: &CostsView, span: Span, on_runs: &Callback<Span>) -> Html {
+    let runs = |span: Span, test: &'static str, text: String| {
+        let onclick = on_runs.reform(move |_: MouseEvent| span);
+        html! { <button class="link" data-test={test} title="Show its runs" {onclick}>{ text }</button> }
+    };
+    let figure = |name: &'static str, test: &'static str, big: Html, more: String| {
         html! {
             <div class="figure" data-test={test}><span class="name">{ name }</span><span class="big">{ big }</span><span class="more" title={more.clone()}>{ more.clone() }</span></div>
         }
@@ -171,16 +194,16 @@ fn figures(view: &CostsView, span: Span) -> Html {
     let input = total.tokens.input.saturating_add(total.tokens.cache_read).saturating_add(total.tokens.cache_write);
     html! {
         <div class="figures">
-            { figure("Today", "figure-today", view.today.to_string(), format!("{}, days are those of UTC", say::count(view.today.requests, "request", "requests"))) }
-            { figure(span.figure(), "figure-total", total.to_string(), say::count(total.requests, "request", "requests")) }
-            { figure("Tokens in", "figure-in", say::tokens(input), cached.map_or_else(|| "none were asked for".to_owned(), |percent| format!("{percent} % of them came from the cache"))) }
-            { figure("Price unknown", "figure-unknown", say::count(total.unpriced, "request", "requests"), if total.unpriced > 0 { "not counted, not zero".to_owned() } else { "every price is known".to_owned() }) }
+            { figure("Today", "figure-today", runs(Span::Today, "runs-today", view.today.to_string()), format!("{}, days are those of UTC", say::count(view.today.requests, "request", "requests"))) }
+            { figure(span.figure(), "figure-total", runs(span, "runs-total", total.to_string()), say::count(total.requests, "request", "requests")) }
+            { figure("Tokens in", "figure-in", html! { { say::tokens(input) } }, cached.map_or_else(|| "none were asked for".to_owned(), |percent| format!("{percent} % of them came from the cache"))) }
+            { figure("Price unknown", "figure-unknown", html! { { say::count(total.unpriced, "request", "requests") } }, if total.unpriced > 0 { "not counted, not zero".to_owned() } else { "every price is known".to_owned() }) }
         </div>
     }
 }
 
 /// The sums by whatever was chosen, each with its share of the dearest.
-fn sums(view: &CostsView) -> Html {
+fn sums(view: &CostsView, on_of: &Callback<Of>) -> Html {
     let dearest = view.lines.iter().map(|line| line.spent.amount.0).max().unwrap_or(0);
     html! {
         <section class="panel" data-test="sums">
@@ -196,7 +219,7 @@ fn sums(view: &CostsView) -> Html {
                             <span class="cell" role="columnheader" key={at} data-as={(at > 1).then_some("number")}>{ name }</span>
                         }) }
                     </div>
-                    { for view.lines.iter().map(|line| sum(line, view.by, dearest)) }
+                    { for view.lines.iter().map(|line| sum(line, view.by, dearest, on_of)) }
                 </div>
             }
         </section>
@@ -210,12 +233,12 @@ fn By() -> Html {
     let by = desk.costs.by;
     let on_by = {
         let place = desk.costs.clone();
-        Callback::from(move |by| place.set(Asked { by, ..(*place).clone() }))
+        Callback::from(move |by| place.set(Asked { by, of: None, ..(*place).clone() }))
     };
     segmented("What the sums are by", CostKey::ALL.map(|by| (by, by.name(), by.word().to_owned())), by, &on_by)
 }
 
-fn sum(line: &CostLine, by: CostKey, dearest: i64) -> Html {
+fn sum(line: &CostLine, by: CostKey, dearest: i64, on_of: &Callback<Of>) -> Html {
     let label = if line.label.is_empty() { "–".to_owned() } else { say::visible(&line.label) };
     // A label may come twice (two tasks of one title): the run tells them apart.
     let id = line.run.map_or_else(|| line.label.clone(), |run| format!("{}/{run}", line.label));
@@ -223,9 +246,13 @@ fn sum(line: &CostLine, by: CostKey, dearest: i64) -> Html {
     html! {
         <div class="row" role="row" key={id} data-test="cost-row">
             <span class="cell" role="gridcell" data-as={(by == CostKey::Model).then_some("mono")}>
-                { match (by, line.task) {
-                    (CostKey::Run, Some(number)) => html! { <Go class="link" to={Route::task(number)}>{ label }</Go> },
-                    _ => html! { { label } },
+                { match (Of::line(by, line), line.task) {
+                    (Some(of), _) => {
+                        let onclick = on_of.reform(move |_: MouseEvent| of.clone());
+                        html! { <button class="link" data-test="runs-of" title="Show its runs" {onclick}>{ label }</button> }
+                    }
+                    (None, Some(number)) => html! { <Go class="link" to={Route::task(number)}>{ label }</Go> },
+                    (None, None) => html! { { label } },
                 } }
             </span>
             <span class="cell" role="gridcell">{ bar(&line.spent, dearest) }</span>
@@ -246,7 +273,7 @@ fn bar(spent: &Spent, dearest: i64) -> Html {
     }
 }
 
-fn budgets(budgets: &[BudgetView], open: &UseStateSetter<Open>) -> Html {
+fn budgets(budgets: &[BudgetView], open: &UseStateSetter<Open>, on_of: &Callback<Of>) -> Html {
     let add = {
         let open = open.clone();
         Callback::from(move |_: MouseEvent| open.set(Open::Budget(None)))
@@ -264,7 +291,12 @@ fn budgets(budgets: &[BudgetView], open: &UseStateSetter<Open>) -> Html {
                         let tone = percent.and_then(tone_of_use);
                         html! {
                             <div class="budget" key={budget.label.clone()} data-test="budget" data-tone={tone}>
-                                <span class="name">{ &label }</span>
+                                <span class="name">
+                                    { match Of::budget(budget) {
+                                        Some(of) => html! { <button class="link" title="Show its runs" onclick={on_of.reform(move |_: MouseEvent| of.clone())}>{ &label }</button> },
+                                        None => html! { { &label } },
+                                    } }
+                                </span>
                                 { match percent {
                                     Some(percent) => html! {
                                         <span class="meter" role="meter" aria-label={label.clone()} aria-valuemin="0" aria-valuemax="100" aria-valuenow={percent.to_string()} data-tone={tone}

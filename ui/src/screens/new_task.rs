@@ -2,6 +2,7 @@
 
 pub mod draft;
 mod offer;
+mod project;
 
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ use yew_router::prelude::*;
 use self::{
     draft::{ATTACHMENTS_MAX, Draft},
     offer::Offer,
+    project::ProjectField,
 };
 use crate::{
     backend::{self, CallError, files},
@@ -76,6 +78,7 @@ pub enum DialogAction {
 pub enum Edit {
     Prompt(String),
     Agent(Option<String>),
+    Project(Option<String>),
     Priority(Option<Priority>),
     Minutes(String),
     Memory(String),
@@ -101,6 +104,7 @@ impl Reducible for Dialog {
                 match edit {
                     Edit::Prompt(prompt) => dialog.draft.write(prompt),
                     Edit::Agent(agent) => dialog.draft.agent = agent,
+                    Edit::Project(project) => dialog.draft.project = project,
                     Edit::Priority(priority) => dialog.draft.priority = priority,
                     Edit::Minutes(minutes) => dialog.draft.minutes = minutes,
                     Edit::Memory(memory_mib) => dialog.draft.memory_mib = memory_mib,
@@ -310,6 +314,7 @@ fn Form(props: &NewTaskProps) -> Html {
                     <Attached dialog={dialog.clone()} />
                     <div class="form">
                         <AgentField dialog={dialog.clone()} />
+                        <ProjectField dialog={dialog.clone()} />
                         <PriorityField dialog={dialog.clone()} />
                         { number_field("Time", "min", "minutes", &draft.minutes, agent.as_ref().map(|agent| agent.limits.wall_clock_s.div_ceil(60)),
                             problem == Some(draft::Problem::Minutes), edit(Edit::Minutes)) }

@@ -246,7 +246,7 @@ fn Panes(props: &PanesProps) -> Html {
                 TaskTab::Results => html! { <Results key={run.summary.run.to_string()} {task} run={run.clone()} /> },
                 TaskTab::Network => {
                     let has_card = step.sandbox.as_ref().is_some_and(SandboxView::has_network_card);
-                    html! { <Network {task} agent={step.agent.clone()} {has_card} /> }
+                    html! { <Network {task} run={run.clone()} agent={step.agent.clone()} {has_card} /> }
                 }
                 TaskTab::Log => html! { <Log {task} /> },
             } }

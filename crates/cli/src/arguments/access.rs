@@ -150,10 +150,71 @@ pub(crate) struct Span {
 pub(crate) enum CostsCommand {
     /// Set a budget, or take it away; what it held goes on where there is room now
     Budget(SetBudget),
+    /// List the runs behind a sum
+    Runs(CostRuns),
+    /// Show what sandboxes used of this machine: time, CPU, memory; and what that comes to, where there are rates
+    Compute(Compute),
+    /// Set what compute time costs an hour, or take the rates away
+    Rates(SetRates),
     /// List the prices of your own
     Prices,
     /// Set a model's price for a million tokens, or take it away so that the table's holds again
     Price(SetPrice),
+}
+
+/// Arguments of `berth costs runs`.
+#[derive(Debug, Args)]
+pub(crate) struct CostRuns {
+    #[command(flatten)]
+    pub(crate) of: CostOf,
+    #[command(flatten)]
+    pub(crate) span: Span,
+}
+
+/// Whose runs.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CostOf {
+    /// An agent's
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// A project's; those in none with an empty name
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Those that asked a model
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+}
+
+/// Arguments of `berth costs compute`.
+#[derive(Debug, Args)]
+pub(crate) struct Compute {
+    /// What the lines are sums by: agent, project, run or day
+    #[arg(long, value_name = "KEY", value_parser = compute_key, default_value = "agent")]
+    pub(crate) by: CostKey,
+    #[command(flatten)]
+    pub(crate) span: Span,
+    /// Print the lines as CSV, amounts to the micro-dollar
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+/// Arguments of `berth costs rates`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct SetRates {
+    /// For an hour of a sandbox
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
+    pub(crate) container: Option<MicroUsd>,
+    /// For an hour of a core at work
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
+    pub(crate) cpu: Option<MicroUsd>,
+    /// For an hour of a GiB of memory that a sandbox is given
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
+    pub(crate) memory: Option<MicroUsd>,
+    /// Take the rates away
+    #[arg(long, conflicts_with_all = ["container", "cpu", "memory"])]
+    pub(crate) none: bool,
 }
 
 /// Arguments of `berth costs budget`.
@@ -245,6 +306,13 @@ fn cost_key(text: &str) -> Result<CostKey, String> {
         let names: Vec<_> = CostKey::ALL.into_iter().map(CostKey::name).collect();
         format!("costs are summed by one of {}", names.join(", "))
     })
+}
+
+fn compute_key(text: &str) -> Result<CostKey, String> {
+    match cost_key(text)? {
+        CostKey::Model => Err("a sandbox is no model's: sum by agent, project, run or day".to_owned()),
+        key @ (CostKey::Agent | CostKey::Project | CostKey::Run | CostKey::Day) => Ok(key),
+    }
 }
 
 fn date(text: &str) -> Result<Date, String> {

@@ -166,7 +166,7 @@ fn colour(text: &str) -> Result<AgentColour, String> {
 
 /// A host, and a port behind a colon. An address of IPv6 with a port is in brackets, as in a URL (RFC 3986, 3.2.2). Whether it is a
 /// host is the core's to say.
-fn host(text: &str) -> Result<HostName, String> {
+pub(super) fn host(text: &str) -> Result<HostName, String> {
     let parts = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']').and_then(|(host, rest)| match rest.strip_prefix(':') {
             Some(port) => Some((host, Some(port))),

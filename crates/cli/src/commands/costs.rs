@@ -4,25 +4,23 @@ use anyhow::Context;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use wire::{
     ErrorCode, ErrorView,
-    call::{ListPrices, SetBudget, SetPrice, ShowCosts},
-    cost::{BudgetScope, Rates},
+    call::{ListCostRuns, ListPrices, SetBudget, SetComputeRates, SetPrice, ShowCompute, ShowCosts},
+    compute::ComputeRates,
+    cost::{BudgetScope, CostKey, Rates},
 };
 
 use crate::{
-    arguments::{self, Amount, Costs, CostsCommand, Scope, Span},
+    arguments::{self, Amount, Compute, CostOf, CostRuns, Costs, CostsCommand, Scope, SetRates, Span},
     clock::now,
     connection::Connection,
     exit::Exit,
-    show::{Format, Printer, costs, warn},
+    show::{Format, Printer, compute, costs, warn},
 };
 
-/// `berth costs [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`, `berth costs budget|prices|price`
+/// `berth costs [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`, `berth costs budget|runs|compute|rates|prices|price`
 pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printer) -> anyhow::Result<Exit> {
     let Costs { command, by, span, csv } = costs;
-    if csv && printer.format == Format::Json {
-        let message = "CSV and JSON are two formats, and there is one output.";
-        return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint("Leave out --csv or --json.").into());
-    }
+    one_format(csv, printer)?;
     match command {
         None => {
             let (from, until) = span_of(&span, now())?;
@@ -40,6 +38,15 @@ pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printe
             let view = connection.call(budget_of(budget)).await?;
             printer.reply(&view, |ink| costs::budgets(&view.budgets, ink))?;
         }
+        Some(CostsCommand::Runs(runs)) => {
+            let view = connection.call(runs_of(runs)?).await?;
+            printer.reply(&view, |ink| costs::runs(&view, ink))?;
+        }
+        Some(CostsCommand::Compute(of)) => return compute(connection, of, printer).await,
+        Some(CostsCommand::Rates(rates)) => {
+            let view = connection.call(rates_of(&rates)).await?;
+            printer.reply(&view, |ink| compute::costs(&view, ink))?;
+        }
         Some(CostsCommand::Prices) => {
             let prices = connection.call(ListPrices {}).await?;
             printer.reply(&prices, |ink| costs::prices(&prices, ink))?;
@@ -50,6 +57,47 @@ pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printe
         }
     }
     Ok(Exit::Done)
+}
+
+/// `berth costs compute [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`
+async fn compute(connection: &Connection, of: Compute, printer: Printer) -> anyhow::Result<Exit> {
+    let Compute { by, span, csv } = of;
+    one_format(csv, printer)?;
+    let (from, until) = span_of(&span, now())?;
+    let view = connection.call(ShowCompute { from, until, by }).await?;
+    printer.reply(&view, |ink| if csv { compute::csv(&view) } else { compute::costs(&view, ink) })?;
+    Ok(Exit::Done)
+}
+
+/// The sum whose runs were asked for.
+fn runs_of(runs: CostRuns) -> anyhow::Result<ListCostRuns> {
+    let CostRuns { of: CostOf { agent, project, model }, span } = runs;
+    let (by, key) = match (agent, project, model) {
+        (Some(agent), _, _) => (CostKey::Agent, agent),
+        (None, Some(project), _) => (CostKey::Project, project),
+        (None, None, model) => (CostKey::Model, model.unwrap_or_default()),
+    };
+    let (from, until) = span_of(&span, now())?;
+    Ok(ListCostRuns { by, key, from, until })
+}
+
+/// The rates as they were typed; what was not is nothing.
+fn rates_of(typed: &SetRates) -> SetComputeRates {
+    let SetRates { container, cpu, memory, none } = *typed;
+    let rates = ComputeRates {
+        container: container.unwrap_or_default(),
+        cpu: cpu.unwrap_or_default(),
+        memory_gib: memory.unwrap_or_default(),
+    };
+    SetComputeRates { rates: (!none).then_some(rates) }
+}
+
+fn one_format(csv: bool, printer: Printer) -> Result<(), ErrorView> {
+    if csv && printer.format == Format::Json {
+        let message = "CSV and JSON are two formats, and there is one output.";
+        return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint("Leave out --csv or --json."));
+    }
+    Ok(())
 }
 
 /// From when on, and before when.

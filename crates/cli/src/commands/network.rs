@@ -83,12 +83,26 @@ pub(super) async fn changed(connection: &Connection, edit: &EditAgent) -> anyhow
         let hint = "Give --network allowlist too; that holds from its next attempt on.";
         return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint).into());
     }
-    let mut hosts = before.hosts().to_vec();
+    let hosts = edited(before.hosts().to_vec(), allow, disallow, reach, "the agent's")?;
+    Ok(Some(match mode {
+        NetworkMode::Open => NetworkPolicy::Open { hosts },
+        NetworkMode::Allowlist | NetworkMode::Closed | NetworkMode::Bridge => NetworkPolicy::Allowlist { hosts },
+    }))
+}
+
+/// A list without some hosts and with others. `whose` says in an error whose list it is.
+pub(super) fn edited(
+    mut hosts: Vec<HostGrant>,
+    allow: &[HostName],
+    disallow: &[HostName],
+    reach: GrantReach,
+    whose: &str,
+) -> Result<Vec<HostGrant>, ErrorView> {
     for gone in disallow {
         let count = hosts.len();
         hosts.retain(|grant| !is_same(grant, gone));
         if hosts.len() == count {
-            return Err(not_listed(gone, &hosts).into());
+            return Err(not_listed(gone, &hosts, whose));
         }
     }
     for new in allow {
@@ -96,10 +110,7 @@ pub(super) async fn changed(connection: &Connection, edit: &EditAgent) -> anyhow
         hosts.retain(|grant| !is_same(grant, new));
         hosts.push(HostGrant { host: new.host.clone(), port: new.port, reach });
     }
-    Ok(Some(match mode {
-        NetworkMode::Open => NetworkPolicy::Open { hosts },
-        NetworkMode::Allowlist | NetworkMode::Closed | NetworkMode::Bridge => NetworkPolicy::Allowlist { hosts },
-    }))
+    Ok(hosts)
 }
 
 /// Whether it is the same host and port, as far as that can be seen from here.
@@ -108,10 +119,9 @@ fn is_same(grant: &HostGrant, typed: &HostName) -> bool {
     grant.port == typed.port && plain(&grant.host) == plain(&typed.host)
 }
 
-fn not_listed(gone: &HostName, hosts: &[HostGrant]) -> ErrorView {
+fn not_listed(gone: &HostName, hosts: &[HostGrant], whose: &str) -> ErrorView {
     let typed = HostGrant { host: gone.host.clone(), port: gone.port, reach: GrantReach::Public };
-    let message =
-        format!("`{}` is not on the agent's list, so nothing was changed.", words::line(&network::host(&typed)));
+    let message = format!("`{}` is not on {whose} list, so nothing was changed.", words::line(&network::host(&typed)));
     let hint = match hosts {
         [] => "The list is empty.".to_owned(),
         hosts => format!("On it: {}.", hosts.iter().map(network::host).collect::<Vec<_>>().join(", ")),

@@ -93,7 +93,8 @@ impl<'watch> Watch<'watch> {
                             | Update::Homes
                             | Update::Secrets
                             | Update::Requests { .. }
-                            | Update::Costs,
+                            | Update::Costs
+                            | Update::Projects,
                         ) => {}
                     }
                 },

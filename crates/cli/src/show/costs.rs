@@ -1,8 +1,9 @@
 //! What models cost: for a person to the cent, for a spreadsheet to the micro-dollar.
 
+use jiff::Timestamp;
 use wire::{
     MicroUsd,
-    cost::{BudgetView, CostKey, CostLine, CostsView, PriceView, Spent},
+    cost::{BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView, Spent},
 };
 
 use super::{
@@ -21,7 +22,7 @@ pub(crate) fn costs(view: &CostsView, ink: Ink) -> String {
     put!(
         text,
         "{}: {} in {}. Today (UTC): {}",
-        span(view),
+        span(view.from, view.until),
         ink.paint(Tone::Strong, &view.total.to_string()),
         requests(view.total.requests),
         view.today
@@ -34,21 +35,8 @@ pub(crate) fn costs(view: &CostsView, ink: Ink) -> String {
             CostKey::Run => "RUN",
             CostKey::Day => "DAY",
         };
-        let mut table = Table::new([head, "COST", "REQUESTS", "IN", "CACHE READ", "CACHE WRITE", "OUT"]);
-        for CostLine { label, spent, .. } in &view.lines {
-            let Spent { requests, tokens, .. } = spent;
-            table.row([
-                Cell::plain(label),
-                Cell::toned(Tone::Strong, &spent.to_string()),
-                Cell::plain(&requests.to_string()),
-                Cell::plain(&tokens.input.to_string()),
-                Cell::plain(&tokens.cache_read.to_string()),
-                Cell::plain(&tokens.cache_write.to_string()),
-                Cell::plain(&tokens.output.to_string()),
-            ]);
-        }
         text.push('\n');
-        text.push_str(&table.lay_out(ink));
+        text.push_str(&table(head, &view.lines, ink));
         if let Some(more) = left_out(view) {
             put!(text, "{more}");
         }
@@ -62,8 +50,9 @@ pub(crate) fn costs(view: &CostsView, ink: Ink) -> String {
     text
 }
 
-fn span(view: &CostsView) -> String {
-    match (view.from, view.until) {
+/// A span of time, at the beginning of a sentence.
+pub(super) fn span(from: Option<Timestamp>, until: Option<Timestamp>) -> String {
+    match (from, until) {
         (None, None) => "In all".to_owned(),
         (Some(from), None) => format!("Since {}", from.strftime("%Y-%m-%d")),
         (None, Some(until)) => format!("Before {}", until.strftime("%Y-%m-%d")),
@@ -71,6 +60,40 @@ fn span(view: &CostsView) -> String {
             format!("From {}, before {}", from.strftime("%Y-%m-%d"), until.strftime("%Y-%m-%d"))
         }
     }
+}
+
+/// The runs behind a sum.
+pub(crate) fn runs(view: &CostRuns, ink: Ink) -> String {
+    let mut text = String::new();
+    let total = ink.paint(Tone::Strong, &view.total.to_string());
+    put!(text, "{}: {total} in {}.", line(&view.label), requests(view.total.requests));
+    if view.lines.is_empty() {
+        return text;
+    }
+    text.push('\n');
+    text.push_str(&table("RUN", &view.lines, ink));
+    let shown = view.lines.len() as u64;
+    if shown < view.lines_total {
+        put!(text, "And {} more, which the sum has.", view.lines_total - shown);
+    }
+    text
+}
+
+fn table(head: &'static str, lines: &[CostLine], ink: Ink) -> String {
+    let mut table = Table::new([head, "COST", "REQUESTS", "IN", "CACHE READ", "CACHE WRITE", "OUT"]);
+    for CostLine { label, spent, .. } in lines {
+        let Spent { requests, tokens, .. } = spent;
+        table.row([
+            Cell::plain(label),
+            Cell::toned(Tone::Strong, &spent.to_string()),
+            Cell::plain(&requests.to_string()),
+            Cell::plain(&tokens.input.to_string()),
+            Cell::plain(&tokens.cache_read.to_string()),
+            Cell::plain(&tokens.cache_write.to_string()),
+            Cell::plain(&tokens.output.to_string()),
+        ]);
+    }
+    table.lay_out(ink)
 }
 
 fn requests(count: u64) -> String {
@@ -138,7 +161,7 @@ pub(crate) fn prices(prices: &[PriceView], ink: Ink) -> String {
 }
 
 /// Dollars with as many decimals as they have, and with two at least: `$0.25`, `$0.001`.
-fn exact(amount: MicroUsd) -> String {
+pub(super) fn exact(amount: MicroUsd) -> String {
     let text = to_the_micro_dollar(amount);
     // The four that may go stand behind the cents.
     let cents = text.len() - 4;
@@ -153,7 +176,7 @@ pub(crate) fn to_four_decimals(amount: MicroUsd) -> String {
     format!("{sign}${}.{:04}", parts / 10_000, parts % 10_000)
 }
 
-fn to_the_micro_dollar(amount: MicroUsd) -> String {
+pub(super) fn to_the_micro_dollar(amount: MicroUsd) -> String {
     let sign = if amount.0 < 0 { "-" } else { "" };
     let micros = amount.0.unsigned_abs();
     format!("{sign}{}.{:06}", micros / MICROS_IN_DOLLAR, micros % MICROS_IN_DOLLAR)
@@ -179,7 +202,7 @@ pub(crate) fn csv(view: &CostsView) -> String {
         "reasoning_tokens",
     ];
     writer.write_record(head).expect(INTO_MEMORY);
-    for CostLine { label, run, task, spent } in &view.lines {
+    for CostLine { label, run, task, spent, key: _ } in &view.lines {
         let Spent { amount, requests, unpriced, at_least, tokens } = *spent;
         let is_unknown = requests > 0 && unpriced == requests;
         let record = [
@@ -203,7 +226,7 @@ pub(crate) fn csv(view: &CostsView) -> String {
 }
 
 /// Text that no spreadsheet takes for a formula: names come from task files.
-fn guarded(text: &str) -> String {
+pub(super) fn guarded(text: &str) -> String {
     if text.starts_with(FORMULA_STARTS) { format!("'{text}") } else { text.to_owned() }
 }
 

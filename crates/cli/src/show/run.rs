@@ -38,6 +38,9 @@ pub(crate) fn run(view: &RunView, spent: Option<&Spent>, now: Timestamp, ink: In
     if sandboxes.any(SandboxView::has_network_card) {
         fact("Network", &ink.paint(Tone::Attention, BRIDGE_IN_SHORT));
     }
+    for compute in view.steps.iter().filter_map(|step| step.compute) {
+        fact("Compute", &super::compute::said(&compute));
+    }
     for step in view.steps.iter().filter(|step| step.wait.is_some() && step.holds.is_empty()) {
         fact("Waits", &line(&step.wait.as_ref().map_or_else(String::new, wire::queue::Wait::sentence)));
     }

@@ -4,8 +4,10 @@ use serde_json::{Value, to_value};
 use wire::{
     ErrorCode, ErrorView, MicroUsd, Request,
     call::{Deleted, ListRequests},
-    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView, Rates, Spent, TokenCounts},
-    network::RequestView,
+    compute::{ComputeCosts, ComputeLine, ComputeRates, ComputeUse, ComputeView},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView, Rates, Spent, TokenCounts},
+    network::{GrantReach, HostGrant, NetworkPolicy, ReachView, RequestView},
+    project::ProjectView,
     secret::{EnvEntry, GrantView, Provider, SecretBinding, SecretView, SecretWay, SecretsView},
     view::AgentSecretView,
 };
@@ -42,9 +44,45 @@ impl Script {
                 }
                 to_value(self.agent())
             }
+            Request::ListProjects(_) => to_value(self.projects()),
+            Request::CreateProject(_) | Request::UpdateProject(_) => to_value(&self.projects()[0]),
+            Request::DeleteProject(_) => to_value(Deleted {}),
+            Request::AllowHost(_) => to_value(self.agent()),
+            Request::ListCostRuns(list) => {
+                let CostsView { total, lines, lines_total, .. } = costs(CostKey::Run);
+                to_value(CostRuns { label: list.key, total, lines, lines_total })
+            }
+            Request::ShowCompute(show) => {
+                to_value(ComputeCosts { from: show.from, until: show.until, ..compute(show.by) })
+            }
+            Request::SetComputeRates(set) => to_value(ComputeCosts { rates: set.rates, ..compute(CostKey::Agent) }),
+            Request::ShowReach(_) => to_value(Self::reach()),
             other => panic!("the command line does not ask this yet: {other:?}"),
         };
         Ok(reply.unwrap())
+    }
+
+    fn projects(&self) -> Vec<ProjectView> {
+        let project = |name: &str, tasks, tasks_open, hosts| ProjectView {
+            project: "0195510f-5a00-7000-8000-000000000007".parse().unwrap(),
+            name: name.to_owned(),
+            created_at: self.at,
+            tasks,
+            tasks_open,
+            hosts,
+            delete_denied: (tasks_open > 0).then(|| "2 of its tasks have not ended.".to_owned()),
+        };
+        vec![project("site", 12, 2, vec![host("a.example")]), project("my books", 0, 0, Vec::new())]
+    }
+
+    fn reach() -> ReachView {
+        ReachView {
+            agent: "script".to_owned(),
+            network: NetworkPolicy::Allowlist { hosts: vec![host("*.own.example")] },
+            project: Some("site".to_owned()),
+            project_hosts: vec![host("a.example")],
+            run_hosts: vec![HostGrant { port: Some(8443), reach: GrantReach::Private, ..host("127.0.0.1") }],
+        }
     }
 
     fn secrets(&self) -> SecretsView {
@@ -92,6 +130,10 @@ impl Script {
     }
 }
 
+fn host(host: &str) -> HostGrant {
+    HostGrant { host: host.to_owned(), port: None, reach: GrantReach::Public }
+}
+
 pub(super) fn secrets_of_agent() -> Vec<AgentSecretView> {
     vec![AgentSecretView {
         name: "ANTHROPIC_API_KEY".to_owned(),
@@ -126,7 +168,13 @@ fn spent(micros: i64, requests: u64, unpriced: u64) -> Spent {
 }
 
 fn costs(by: CostKey) -> CostsView {
-    let line = |label: &str, spent| CostLine { label: label.to_owned(), run: Some(run_id()), task: Some(12), spent };
+    let line = |label: &str, spent| CostLine {
+        label: label.to_owned(),
+        key: label.to_owned(),
+        run: Some(run_id()),
+        task: Some(12),
+        spent,
+    };
     CostsView {
         from: None,
         until: None,
@@ -156,6 +204,30 @@ fn costs(by: CostKey) -> CostsView {
             },
         ],
         prices_from: "2026-02-20".to_owned(),
+    }
+}
+
+fn compute(by: CostKey) -> ComputeCosts {
+    let used = |container_ms, cpu_ms, memory_mib_s, at_least| ComputeUse {
+        container_ms,
+        cpu_ms,
+        memory_mib_s,
+        attempts: 2,
+        at_least,
+    };
+    let view = |used, cost| ComputeView { used, cost: Some(MicroUsd(cost)) };
+    let line = |label: &str, compute| ComputeLine { label: label.to_owned(), run: run_id(), task: 12, compute };
+    ComputeCosts {
+        from: None,
+        until: None,
+        total: view(used(5_402_000, 724_500, 11_063_296, 1), 170_000),
+        by,
+        lines: vec![
+            line("coder", view(used(5_400_000, 720_000, 11_059_200, 0), 169_999)),
+            line("=cmd|'/c calc'!A1", view(used(2_000, 4_500, 4_096, 1), 1)),
+        ],
+        lines_total: 3,
+        rates: Some(ComputeRates { container: MicroUsd(10_000), cpu: MicroUsd(50_000), memory_gib: MicroUsd(5_000) }),
     }
 }
 

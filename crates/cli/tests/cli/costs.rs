@@ -3,7 +3,8 @@
 use serde_json::Value;
 use wire::{
     MicroUsd, Request,
-    call::{SetBudget, SetPrice, ShowCosts},
+    call::{ListCostRuns, SetBudget, SetComputeRates, SetPrice, ShowCosts},
+    compute::ComputeRates,
     cost::{BudgetScope, CostKey, CostsView, PriceView, Rates},
 };
 
@@ -111,4 +112,42 @@ async fn what_is_no_amount_span_or_scope_ends_with_2() {
         assert_eq!(berth.berth(&arguments).await.status, 2, "{arguments:?}");
     }
     assert!(berth.script.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn compute_time_is_shown_with_what_is_not_known_of_it() {
+    let berth = Berth::start().await;
+    insta::assert_snapshot!("words_compute", berth.berth(&["costs", "compute"]).await.well().text());
+    insta::assert_snapshot!("csv_compute", berth.berth(&["costs", "compute", "--csv"]).await.well().text());
+    let ended = berth.berth(&["costs", "compute", "--by", "run", "--json"]).await.well();
+    insta::assert_json_snapshot!("json_compute", ended.json::<Value>());
+    assert_eq!(berth.berth(&["costs", "compute", "--by", "model"]).await.status, 2, "a sandbox is no model's");
+    assert_eq!(berth.berth(&["--json", "costs", "compute", "--csv"]).await.status, 1);
+}
+
+#[tokio::test]
+async fn rates_of_compute_time_reach_the_call_and_what_is_left_out_is_nothing() {
+    let rates = ComputeRates { cpu: MicroUsd(50_000), ..ComputeRates::default() };
+    let set = |rates| Request::SetComputeRates(SetComputeRates { rates });
+    assert_eq!(asked(&["costs", "rates", "--cpu", "0.05"]).await, set(Some(rates)));
+    assert_eq!(asked(&["costs", "rates", "--none"]).await, set(None));
+    let berth = Berth::start().await;
+    for arguments in [["costs", "rates"].as_slice(), &["costs", "rates", "--none", "--cpu", "1"]] {
+        assert_eq!(berth.berth(arguments).await.status, 2, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_runs_behind_a_sum_are_listed() {
+    let list = |by, key: &str| Request::ListCostRuns(ListCostRuns { by, key: key.to_owned(), from: None, until: None });
+    for (arguments, expected) in [
+        (["--agent", "coder"], list(CostKey::Agent, "coder")),
+        (["--project", "site"], list(CostKey::Project, "site")),
+        (["--model", "claude-sonnet-4-5"], list(CostKey::Model, "claude-sonnet-4-5")),
+    ] {
+        assert_eq!(asked(&[["costs", "runs"], arguments].concat()).await, expected);
+    }
+    let berth = Berth::start().await;
+    insta::assert_snapshot!("words_cost_runs", berth.berth(&["costs", "runs", "--agent", "coder"]).await.well().text());
+    assert_eq!(berth.berth(&["costs", "runs"]).await.status, 2, "whose?");
 }

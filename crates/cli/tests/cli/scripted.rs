@@ -349,6 +349,7 @@ impl Script {
             limits: Limits::default(),
             output_bytes: if phase == Phase::Queued { 0 } else { 6 },
             disk_bytes: None,
+            compute: None,
             output_at: Some(self.at),
             error: Self::error(phase),
             actions: Action::ALL

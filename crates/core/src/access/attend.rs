@@ -35,12 +35,13 @@ pub(crate) async fn attend(house: &Arc<House>, brief: &Arc<Brief>, sandbox: Sand
     let (sender, rules) = watch::channel(Arc::new(super::rules::nothing()));
     {
         let mut attended = house.access.attended.lock().unwrap_or_else(PoisonError::into_inner);
-        attended.insert(brief.step, (brief.agent, sender.clone()));
+        let rules = sender.clone();
+        attended.insert(brief.step, super::Attended { agent: brief.agent, run: brief.run, rules });
     }
     {
         // Whoever changes something from here on finds this sandbox.
         let _turn = house.access.rules_turn.lock().await;
-        sender.send_replace(Arc::new(super::rules_now(house, brief.agent).await));
+        sender.send_replace(Arc::new(super::rules_now(house, brief.agent, brief.run).await));
     }
     // An earlier look took them; there is one for each connection of the guest.
     if let Some(wanted) = guest.outward() {

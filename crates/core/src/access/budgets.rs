@@ -263,7 +263,7 @@ pub(super) fn scope_of(budget: &BudgetKey, run: RunId, now: Timestamp) -> CostSc
         BudgetKey::EachRun => CostScope::Run(run),
         BudgetKey::Run(run) => CostScope::Run(*run),
         BudgetKey::Agent(agent) => CostScope::Agent { agent: *agent, since: month_of(now) },
-        BudgetKey::Project(project) => CostScope::Project { project: project.clone(), since: month_of(now) },
+        BudgetKey::Project(project) => CostScope::Project { project: *project, since: month_of(now) },
     }
 }
 

@@ -1,16 +1,17 @@
 //! What was spent, the budgets, and the prices of a person's own.
 
-use store::{BudgetKey, BudgetRecord, CostScope, CostSpan, CostSum, StoreError};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use store::{BudgetKey, BudgetRecord, CostOf, CostScope, CostSpan, CostSum, StoreError};
 use wire::{
     ErrorCode, ErrorView, EventKind, MicroUsd,
-    call::{SetBudget, SetPrice, ShowCosts},
-    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostsView, PriceView},
+    call::{ListCostRuns, SetBudget, SetPrice, ShowCosts},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView},
     stream::Update,
 };
 
 use super::budgets::{self, Recheck};
 use crate::house::House;
-use crate::{agents, dispatch, escape, faults};
+use crate::{agents, dispatch, escape, faults, projects};
 
 /// Most lines of one view; what is beyond them is in the total.
 const LINES_MAX: u32 = 200;
@@ -19,11 +20,7 @@ const LIMIT_MAX: MicroUsd = MicroUsd(1_000_000_000_000);
 
 /// What was spent in a span of time.
 pub(crate) async fn show(house: &House, call: &ShowCosts) -> Result<CostsView, ErrorView> {
-    if let (Some(from), Some(until)) = (call.from, call.until)
-        && until <= from
-    {
-        return invalid("The span of time ends before it begins.".to_owned(), "Give an end after the beginning.");
-    }
+    check_span(call.from, call.until)?;
     let failed = |error: StoreError| faults::of_storage("read what was spent", &error);
     let span = CostSpan { from: call.from, until: call.until };
     let costs = house.store.spent_by(call.by, span, LINES_MAX).await.map_err(failed)?;
@@ -45,19 +42,94 @@ pub(crate) async fn show(house: &House, call: &ShowCosts) -> Result<CostsView, E
     })
 }
 
+/// Whether a span of time is one.
+pub(super) fn check_span(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), ErrorView> {
+    match (from, until) {
+        (Some(from), Some(until)) if until <= from => {
+            invalid("The span of time ends before it begins.".to_owned(), "Give an end after the beginning.")
+        }
+        _anything_else => Ok(()),
+    }
+}
+
 fn line(by: CostKey, sum: CostSum) -> CostLine {
+    // A day is named by what a person reads.
+    let key = if by == CostKey::Day { sum.label.clone().unwrap_or_default() } else { sum.key };
+    let label = label(by, sum.label, sum.removed_at, sum.task);
+    CostLine { label, key, run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+}
+
+/// The runs behind a sum.
+pub(crate) async fn runs(house: &House, call: &ListCostRuns) -> Result<CostRuns, ErrorView> {
+    check_span(call.from, call.until)?;
+    let failed = |error: StoreError| faults::of_storage("read what was spent", &error);
+    let mut span = CostSpan { from: call.from, until: call.until };
+    let of = match call.by {
+        CostKey::Agent => CostOf::Agent(match call.key.parse() {
+            Ok(agent) => agent,
+            Err(_no_id) => agents::find(house, &call.key).await?.agent,
+        }),
+        CostKey::Project if call.key.is_empty() => CostOf::Project(None),
+        CostKey::Project => CostOf::Project(Some(match call.key.parse() {
+            Ok(project) => project,
+            Err(_no_id) => projects::find(house, &call.key).await?.project,
+        })),
+        CostKey::Model => CostOf::Model(call.key.clone()),
+        CostKey::Day => {
+            let Some(day) = day(&call.key) else {
+                let shown = escape::visible(call.key.as_bytes());
+                return invalid(format!("`{shown}` is no day."), "Write one such as 2026-03-01.");
+            };
+            span = CostSpan {
+                from: span.from.max(Some(day.0)),
+                until: Some(span.until.map_or(day.1, |until| until.min(day.1))),
+            };
+            CostOf::All
+        }
+        CostKey::Run => {
+            return invalid(
+                "A run's sum has no other runs in it.".to_owned(),
+                "Look at the run itself: `berth show RUN`.",
+            );
+        }
+    };
+    let costs = house.store.spent_in_runs(&of, span, LINES_MAX).await.map_err(failed)?;
+    let label = match &of {
+        CostOf::Agent(agent) => house.store.agent(*agent).await.map_err(|error| dispatch::of_store(&error))?.name,
+        CostOf::Project(None) => "No project".to_owned(),
+        CostOf::Project(Some(_)) | CostOf::All => call.key.clone(),
+        CostOf::Model(model) if model.is_empty() => "Model not known".to_owned(),
+        CostOf::Model(model) => model.clone(),
+    };
+    Ok(CostRuns {
+        label: escape::visible(label.as_bytes()),
+        total: costs.total,
+        lines: costs.lines.into_iter().map(|sum| line(CostKey::Run, sum)).collect(),
+        lines_total: costs.lines_total,
+    })
+}
+
+/// When a day begins and ends (UTC).
+fn day(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let day: Date = text.parse().ok()?;
+    let begin = |day: Date| Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    Some((begin(day)?, begin(day.tomorrow().ok()?)?))
+}
+
+/// What a sum is the sum of, as a person reads it.
+pub(super) fn label(by: CostKey, label: Option<String>, removed_at: Option<Timestamp>, task: i64) -> String {
     let nameless = match by {
         CostKey::Project => "No project",
         CostKey::Model => "Model not known",
         CostKey::Agent | CostKey::Run | CostKey::Day => "–",
     };
-    let label = sum.label.filter(|label| !label.is_empty()).unwrap_or_else(|| nameless.to_owned());
-    let label = match (by, sum.agent_removed_at) {
-        (CostKey::Agent, Some(_)) => format!("{label} (deleted)"),
-        (CostKey::Run, _) => format!("#{} {label}", sum.task),
+    let label = label.filter(|label| !label.is_empty()).unwrap_or_else(|| nameless.to_owned());
+    let label = match (by, removed_at) {
+        (CostKey::Agent | CostKey::Project, Some(_)) => format!("{label} (deleted)"),
+        (CostKey::Run, _) => format!("#{task} {label}"),
         (CostKey::Agent | CostKey::Project | CostKey::Model | CostKey::Day, _) => label,
     };
-    CostLine { label: escape::visible(label.as_bytes()), run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+    escape::visible(label.as_bytes())
 }
 
 async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, StoreError> {
@@ -79,7 +151,7 @@ async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, 
         BudgetKey::EachRun => BudgetScope::EachRun,
         BudgetKey::Run(run) => BudgetScope::Run { run: run.to_string() },
         BudgetKey::Agent(_) => BudgetScope::Agent { agent: budget.name },
-        BudgetKey::Project(project) => BudgetScope::Project { project },
+        BudgetKey::Project(_) => BudgetScope::Project { project: budget.name },
     };
     Ok(BudgetView {
         scope,
@@ -111,8 +183,8 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
             (BudgetKey::Agent(agent.agent), format!("budget of the agent {}", agent.name))
         }
         BudgetScope::Project { project } => {
-            let shown = escape::visible(project.as_bytes());
-            (BudgetKey::Project(project.clone()), format!("budget of the project {shown}"))
+            let project = projects::find(house, project).await?;
+            (BudgetKey::Project(project.project), format!("budget of the project {}", project.name))
         }
     };
     let text = match call.limit {
@@ -120,14 +192,7 @@ pub(crate) async fn set_budget(house: &House, call: &SetBudget) -> Result<CostsV
         None => format!("There is no {label} any more"),
     };
     let set = house.store.set_budget(&key, call.limit, house.time.now(), vec![EventKind::Note { text }]).await;
-    set.map_err(|error| {
-        if let StoreError::NotFound { key, .. } = &error {
-            let shown = escape::visible(key.as_bytes());
-            return ErrorView::new(ErrorCode::NotFound, format!("There is no project named `{shown}`."))
-                .hint("Leave the project out: this version of Berth has none yet.");
-        }
-        faults::of_storage("write the budget down", &error)
-    })?;
+    set.map_err(|error| faults::of_storage("write the budget down", &error))?;
     budgets::recheck(house, Recheck::Changed).await;
     house.tell(Update::Costs);
     house.tell(Update::Status);

@@ -108,25 +108,44 @@ pub(crate) fn plain(grant: &HostGrant) -> Result<HostGrant, String> {
 /// # Errors
 /// Why it is none, as a sentence.
 pub(crate) fn checked(network: NetworkPolicy) -> Result<NetworkPolicy, String> {
-    let tidy = |hosts: Vec<HostGrant>| {
-        if hosts.len() > HOSTS_MAX {
-            return Err(format!("{HOSTS_MAX} hosts are the most that an agent's list holds."));
-        }
-        let mut kept: Vec<HostGrant> = Vec::with_capacity(hosts.len());
-        for grant in &hosts {
-            let grant = plain(grant)?;
-            if !kept.contains(&grant) {
-                kept.push(grant);
-            }
-        }
-        Ok(kept)
-    };
     Ok(match network {
         NetworkPolicy::Closed => NetworkPolicy::Closed,
         NetworkPolicy::Bridge => NetworkPolicy::Bridge,
-        NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: tidy(hosts)? },
-        NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: tidy(hosts)? },
+        NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: tidy(&hosts)? },
+        NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: tidy(&hosts)? },
     })
+}
+
+/// A list of hosts in that form, each once.
+///
+/// # Errors
+/// Why it is none, as a sentence.
+pub(crate) fn tidy(hosts: &[HostGrant]) -> Result<Vec<HostGrant>, String> {
+    if hosts.len() > HOSTS_MAX {
+        return Err(format!("{HOSTS_MAX} hosts are the most that one list holds."));
+    }
+    let mut kept: Vec<HostGrant> = Vec::with_capacity(hosts.len());
+    for grant in hosts {
+        let grant = plain(grant)?;
+        if !kept.contains(&grant) {
+            kept.push(grant);
+        }
+    }
+    Ok(kept)
+}
+
+/// A policy with more hosts on its list; one without a list stays as it is.
+pub(super) fn widened(network: NetworkPolicy, more: impl IntoIterator<Item = HostGrant>) -> NetworkPolicy {
+    let with = |mut hosts: Vec<HostGrant>| {
+        hosts.extend(more);
+        hosts
+    };
+    match network {
+        NetworkPolicy::Closed => NetworkPolicy::Closed,
+        NetworkPolicy::Bridge => NetworkPolicy::Bridge,
+        NetworkPolicy::Allowlist { hosts } => NetworkPolicy::Allowlist { hosts: with(hosts) },
+        NetworkPolicy::Open { hosts } => NetworkPolicy::Open { hosts: with(hosts) },
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +214,16 @@ mod tests {
             let rules = rules_of(&without_gateway, &[granted(SecretWay::Brokered, bound(None))]);
             assert_eq!(rules, Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() });
         }
+    }
+
+    #[test]
+    fn what_is_allowed_beside_a_policy_opens_no_closed_one() {
+        let more = || [host("example.com")];
+        assert_eq!(widened(NetworkPolicy::Closed, more()), NetworkPolicy::Closed);
+        assert_eq!(widened(NetworkPolicy::Bridge, more()), NetworkPolicy::Bridge);
+        assert_eq!(widened(NetworkPolicy::default(), more()).hosts(), more());
+        let open = NetworkPolicy::Open { hosts: vec![host("a.example")] };
+        assert_eq!(widened(open, more()).hosts(), [host("a.example"), host("example.com")]);
     }
 
     #[test]

@@ -74,6 +74,7 @@ async fn write_task(store: &Store, at: jiff::Timestamp) -> Result<StepId, BenchE
         title: "bench".to_owned(),
         prompt: "bench".to_owned(),
         agent: agent.agent,
+        project: None,
         priority: wire::Priority::Normal,
         attachments: Vec::new(),
         run: NewRun { run: new_id(), steps: vec![step] },

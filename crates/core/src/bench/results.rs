@@ -73,7 +73,8 @@ async fn until_listed(
             | Update::Homes
             | Update::Secrets
             | Update::Requests { .. }
-            | Update::Costs => continue,
+            | Update::Costs
+            | Update::Projects => continue,
         }
         let list = rig.api().call(ListResults { run: warm.run.to_string() }).await?;
         if list.results.iter().any(|result| result.path == name) {

@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use wire::{ErrorCode, ErrorView, Hold, ids::SandboxId};
 
 use super::attempt::{Attempt, Deserted, Driven, END_PATIENCE, FRUITLESS_MAX, RECONNECT_DELAY, is_broken, until_end};
+use super::compute::ComputeWatch;
 use super::disk::{self, DiskWatch};
 use super::exit::{self, Verdict, verdict};
 use super::lost::{Lost, Meanwhile, OutOfReach, Remains, ended_from_outside};
@@ -45,6 +46,7 @@ struct Work {
     writer: OutputWriter,
     link: Pumped,
     disk: DiskWatch,
+    compute: ComputeWatch,
     /// It has taken more disk than it may, and that is told.
     is_over_disk: bool,
     /// When the container is killed, once the agent is being ended.
@@ -93,6 +95,7 @@ impl Attempt {
         let Session { container, sandbox, process, guest, output, workspace, home_bytes } = session;
         let writer = self.open_output().await?;
         let disk = DiskWatch::start(&self.house, &self.brief, workspace.clone(), home_bytes);
+        let compute = ComputeWatch::start(&self.house, &self.brief, &container);
         let results = ResultsWatch::start(&self.house, &self.brief, workspace);
         self.enter(sandbox, &guest).await?;
         let link = Pumped::start(guest, process, output, writer.length());
@@ -103,6 +106,7 @@ impl Attempt {
             writer,
             link,
             disk,
+            compute,
             is_over_disk: false,
             ending: None,
             is_output_over: false,
@@ -328,11 +332,11 @@ impl Attempt {
     }
 
     async fn conclude(&mut self, work: Work, results: ResultsWatch, end: End) -> Result<Driven, Deserted> {
-        let Work { container, process, mut writer, link, disk, ending, is_output_over, .. } = work;
+        let Work { container, process, mut writer, link, disk, compute, ending, is_output_over, .. } = work;
         match end {
             End::Left => return Ok(Driven::Left),
             End::Exited(record) => {
-                disk.finish().await;
+                tokio::join!(disk.finish(), compute.finish());
                 self.finish(writer, &record, results).await?;
             }
             End::Broken(error) => {

@@ -281,7 +281,7 @@ async fn ensure_home(house: &Arc<House>, up: &Up, brief: &Brief, image: &Image) 
 
 /// Writes down which sandbox is about to be made, and under which policy: it is given back by its name.
 async fn place(house: &House, brief: &Brief, image: &Image) -> Result<(Placement, String), Fault> {
-    let permit = Permit::of(house, brief.agent).await?;
+    let permit = Permit::of(house, brief.agent, brief.run).await?;
     permit.check(&brief.agent_name).map_err(unstartable)?;
     let sandbox: SandboxId = new_id();
     let now = house.time.now();
@@ -320,7 +320,7 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<(Placement
 /// changed their mind since.
 async fn judged_anew(house: &House, brief: &Brief, sandbox: SandboxId) -> Result<String, Fault> {
     let noted = house.store.sandbox(sandbox).await?.network;
-    let permit = Permit::of(house, brief.agent).await?;
+    let permit = Permit::of(house, brief.agent, brief.run).await?;
     permit.check(&brief.agent_name).map_err(unstartable)?;
     if noted != permit.name() {
         let events = of_card(permit.name()).into_iter().collect();
@@ -471,7 +471,7 @@ fn environment(
 
 /// Opens the way out inside, where the agent has one, and fetches what its process is given for that.
 async fn given(house: &House, brief: &Brief, made_under: &str, guest: &Guest) -> Result<Given, Fault> {
-    let permit = Permit::of(house, brief.agent).await?.within(made_under);
+    let permit = Permit::of(house, brief.agent, brief.run).await?.within(made_under);
     permit.check(&brief.agent_name).map_err(unstartable)?;
     if permit.has_gateway() {
         guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {

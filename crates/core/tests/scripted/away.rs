@@ -110,7 +110,7 @@ async fn a_sandbox_that_ended_while_the_engine_was_away_names_the_engine_and_no_
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_with_a_model_to_ask_rests_while_the_app_is_away() {
     let mut scene = Scene::start().await;
     let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: None };

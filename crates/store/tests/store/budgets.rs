@@ -25,16 +25,12 @@ async fn budgets_are_set_listed_and_found_for_a_request() {
     let other = fixture.request("Other").await;
     let bob = agent("bob");
     fixture.store.create_agent(&bob).await.unwrap();
-    fixture
-        .execute(
-            "INSERT INTO projects VALUES ('project-1', 'site', 0), ('project-2', 'other', 0);
-             UPDATE tasks SET project = 'project-1' WHERE title = 'Asks'",
-        )
-        .await;
-    let (site, of_bob) = (BudgetKey::Project("site".to_owned()), BudgetKey::Agent(bob.agent));
+    let in_site = fixture.project("site").await;
+    fixture.put("Asks", in_site).await;
+    let (site, of_bob) = (BudgetKey::Project(in_site), BudgetKey::Agent(bob.agent));
     let (run, ada) = (BudgetKey::Run(new.run), BudgetKey::Agent(fixture.agent));
     let each = BudgetKey::EachRun;
-    let elsewhere = BudgetKey::Project("other".to_owned());
+    let elsewhere = BudgetKey::Project(fixture.project("other").await);
     for (budget, limit) in [(&run, 1), (&site, 2), (&ada, 3), (&each, 4), (&of_bob, 5), (&elsewhere, 6)] {
         set(&fixture, budget, limit).await;
     }
@@ -62,6 +58,9 @@ async fn budgets_are_set_listed_and_found_for_a_request() {
     let left: Vec<_> = fixture.store.budgets().await.unwrap().into_iter().map(|budget| budget.name).collect();
     assert_eq!(left, ["ada", "other", "site"], "a run that has ended and an agent that is removed have none to show");
     assert!(found(new.run, fixture.agent).await.contains(&run));
+    fixture.store.remove_project(in_site, at(22), Vec::new()).await.unwrap();
+    let left: Vec<_> = fixture.store.budgets().await.unwrap().into_iter().map(|budget| budget.name).collect();
+    assert_eq!(left, ["ada", "other"], "nor has a project that is removed");
     let filter = EventFilter { task: None, after_seq: 0, limit: 100 };
     let events = fixture.store.events(filter).await.unwrap();
     let count = |text: &str| events.iter().filter(|event| event.text == text).count();
@@ -71,11 +70,9 @@ async fn budgets_are_set_listed_and_found_for_a_request() {
 #[tokio::test]
 async fn a_budget_is_of_something_that_is_there() {
     let fixture = fixture().await;
-    for (budget, expected) in [
-        (BudgetKey::Run(id()), "run"),
-        (BudgetKey::Agent(id()), "agent"),
-        (BudgetKey::Project("nowhere".to_owned()), "project"),
-    ] {
+    for (budget, expected) in
+        [(BudgetKey::Run(id()), "run"), (BudgetKey::Agent(id()), "agent"), (BudgetKey::Project(id()), "project")]
+    {
         let refused = fixture.store.set_budget(&budget, Some(MicroUsd(1)), at(5), Vec::new()).await.unwrap_err();
         assert!(matches!(refused, StoreError::NotFound { what, .. } if what == expected), "{refused}");
     }

@@ -1,7 +1,8 @@
 use jiff::{Timestamp, ToSpan};
-use store::{CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
+use store::{CostOf, CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
 use wire::{
     cost::{CostKey, Spent, TokenCounts, UsageView},
+    ids::ProjectId,
     money::MicroUsd,
 };
 
@@ -39,6 +40,8 @@ struct Spending {
     hers: NewRequest,
     /// Of bob, in the project `site`.
     his: NewRequest,
+    site: ProjectId,
+    empty: ProjectId,
 }
 
 /// Two runs that spend on three days.
@@ -48,24 +51,20 @@ async fn spending() -> Spending {
     fixture.store.create_agent(&bob).await.unwrap();
     let hers = fixture.request("Hers").await;
     let his = NewRequest { agent: bob.agent, ..fixture.request("His").await };
-    fixture
-        .execute(
-            "INSERT INTO projects VALUES ('project-1', 'site', 0), ('project-2', 'empty', 0);
-             UPDATE tasks SET project = 'project-1' WHERE title = 'His'",
-        )
-        .await;
+    let (site, empty) = (fixture.project("site").await, fixture.project("empty").await);
+    fixture.put("His", site).await;
     spend(&fixture, &hers, hours(0, 23), "small", Some(100)).await;
     spend(&fixture, &hers, hours(1, 0), "large", Some(1_000)).await;
     spend(&fixture, &his, hours(1, 12), "small", Some(30)).await;
     spend(&fixture, &his, hours(2, 1), "free", None).await;
-    Spending { fixture, hers, his }
+    Spending { fixture, hers, his, site, empty }
 }
 
 #[tokio::test]
 async fn what_was_spent_is_summed_up_by_scope_and_time() {
-    let Spending { fixture, hers, his } = spending().await;
+    let Spending { fixture, hers, his, site, empty } = spending().await;
     let by = |agent, since| CostScope::Agent { agent, since };
-    let within = |project: &str, since| CostScope::Project { project: project.to_owned(), since };
+    let within = |project, since| CostScope::Project { project, since };
     for (scope, expected) in [
         (CostScope::Run(hers.run), spent(1_100, 2, 0)),
         (CostScope::Run(id()), Spent::default()),
@@ -75,9 +74,9 @@ async fn what_was_spent_is_summed_up_by_scope_and_time() {
         (by(his.agent, day(1)), spent(30, 2, 1)),
         (by(his.agent, hours(1, 13)), spent(0, 1, 1)),
         (by(his.agent, hours(2, 2)), Spent::default()),
-        (within("site", day(1)), spent(30, 2, 1)),
-        (within("empty", day(1)), Spent::default()),
-        (within("unknown", day(1)), Spent::default()),
+        (within(site, day(1)), spent(30, 2, 1)),
+        (within(empty, day(1)), Spent::default()),
+        (within(id(), day(1)), Spent::default()),
         (CostScope::All { since: Timestamp::UNIX_EPOCH }, spent(1_130, 4, 1)),
         (CostScope::All { since: hours(1, 12) }, spent(30, 2, 1)),
     ] {
@@ -86,19 +85,19 @@ async fn what_was_spent_is_summed_up_by_scope_and_time() {
 }
 
 /// Whatever a request of his counts towards.
-fn scopes_of(his: &NewRequest) -> [CostScope; 4] {
+fn scopes_of(his: &NewRequest, site: ProjectId) -> [CostScope; 4] {
     [
         CostScope::Run(his.run),
         CostScope::Agent { agent: his.agent, since: day(9) },
-        CostScope::Project { project: "site".to_owned(), since: day(9) },
+        CostScope::Project { project: site, since: day(9) },
         CostScope::All { since: day(9) },
     ]
 }
 
 #[tokio::test]
 async fn what_is_set_aside_is_so_until_the_request_ends() {
-    let Spending { fixture, hers, his } = spending().await;
-    let scopes = scopes_of(&his);
+    let Spending { fixture, hers, his, site, empty } = spending().await;
+    let scopes = scopes_of(&his, site);
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
     for scope in &scopes {
         assert_eq!(fixture.store.used(scope).await.unwrap().reserved, MicroUsd(5_000), "{scope:?}");
@@ -106,7 +105,7 @@ async fn what_is_set_aside_is_so_until_the_request_ends() {
     let others = [
         CostScope::Run(hers.run),
         CostScope::Agent { agent: hers.agent, since: day(9) },
-        CostScope::Project { project: "empty".to_owned(), since: day(9) },
+        CostScope::Project { project: empty, since: day(9) },
     ];
     for scope in &others {
         assert_eq!(
@@ -122,9 +121,9 @@ async fn what_is_set_aside_is_so_until_the_request_ends() {
 
 #[tokio::test]
 async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_aside() {
-    let Spending { fixture, hers, his } = spending().await;
+    let Spending { fixture, hers, his, site, .. } = spending().await;
     let withheld = async |scope: &CostScope| fixture.store.used(scope).await.unwrap().withheld.0;
-    let scopes = scopes_of(&his);
+    let scopes = scopes_of(&his, site);
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
     // One of his without a known price, of another day, is in the sums of his run.
     let mut before = Vec::new();
@@ -149,12 +148,12 @@ async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_asi
 
 #[tokio::test]
 async fn what_was_set_aside_stays_set_aside_where_the_price_turns_out_to_be_unknown() {
-    let Spending { fixture, his, .. } = spending().await;
+    let Spending { fixture, his, site, .. } = spending().await;
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
     let tokens = TokenCounts { input: 9, output: 9, ..TokenCounts::default() };
     let usage = UsageView { model: "m".to_owned(), tokens, is_at_least: false, cost: None };
     fixture.store.end_request(seq, &crate::fixture::ended(Some(usage))).await.unwrap();
-    for scope in scopes_of(&his) {
+    for scope in scopes_of(&his, site) {
         // His other one without a price, of another day, is in the sum of his run.
         let expected = if matches!(scope, CostScope::Run(_)) { 10_000 } else { 5_000 };
         assert_eq!(fixture.store.used(&scope).await.unwrap().withheld, MicroUsd(expected), "{scope:?}");
@@ -163,7 +162,7 @@ async fn what_was_set_aside_stays_set_aside_where_the_price_turns_out_to_be_unkn
 
 #[tokio::test]
 async fn rows_of_the_list_get_their_costs_at_once() {
-    let Spending { fixture, hers, his } = spending().await;
+    let Spending { fixture, hers, his, .. } = spending().await;
     let costs = fixture.store.spent_by_runs(&[hers.run, his.run, id()]).await.unwrap();
     assert_eq!(costs.len(), 2, "a run that asked no model has no cost, not a cost of nothing");
     assert_eq!((costs[&hers.run], costs[&his.run]), (spent(1_100, 2, 0), spent(30, 2, 1)));
@@ -172,19 +171,22 @@ async fn rows_of_the_list_get_their_costs_at_once() {
 
 #[tokio::test]
 async fn sums_by_each_key_are_dearest_first_and_days_in_order() {
-    let Spending { fixture, hers, his } = spending().await;
+    let Spending { fixture, hers, his, site, .. } = spending().await;
     fixture.store.remove_agent(hers.agent, HomeFate::Kept, at(900), Vec::new()).await.unwrap();
     let line = |label: Option<&str>, of: &NewRequest, spent| CostSum {
+        key: String::new(),
         label: label.map(str::to_owned),
-        agent_removed_at: None,
+        removed_at: None,
         run: of.run,
         task: if of.run == hers.run { 1 } else { 2 },
         spent,
     };
-    let removed = CostSum { agent_removed_at: Some(at(900)), ..line(Some("ada"), &hers, spent(1_100, 2, 0)) };
+    fixture.store.remove_project(site, at(901), Vec::new()).await.unwrap();
+    let in_site = CostSum { removed_at: Some(at(901)), ..line(Some("site"), &his, spent(30, 2, 1)) };
+    let removed = CostSum { removed_at: Some(at(900)), ..line(Some("ada"), &hers, spent(1_100, 2, 0)) };
     for (key, lines) in [
         (CostKey::Agent, vec![removed, line(Some("bob"), &his, spent(30, 2, 1))]),
-        (CostKey::Project, vec![line(None, &hers, spent(1_100, 2, 0)), line(Some("site"), &his, spent(30, 2, 1))]),
+        (CostKey::Project, vec![line(None, &hers, spent(1_100, 2, 0)), in_site]),
         (CostKey::Run, vec![line(Some("Hers"), &hers, spent(1_100, 2, 0)), line(Some("His"), &his, spent(30, 2, 1))]),
         (
             CostKey::Model,
@@ -205,13 +207,46 @@ async fn sums_by_each_key_are_dearest_first_and_days_in_order() {
     ] {
         let costs = fixture.store.spent_by(key, CostSpan::default(), 10).await.unwrap();
         assert_eq!((costs.total, costs.lines_total), (spent(1_130, 4, 1), lines.len() as u64), "{key:?}");
-        assert_eq!(costs.lines, lines, "{key:?}");
+        let shown = |costs: &store::Costs| -> Vec<CostSum> {
+            costs.lines.iter().map(|line| CostSum { key: String::new(), ..line.clone() }).collect()
+        };
+        assert_eq!(shown(&costs), lines, "{key:?}");
         let few = fixture.store.spent_by(key, CostSpan::default(), 1).await.unwrap();
         assert_eq!((few.total, few.lines_total), (costs.total, costs.lines_total), "{key:?}");
         // The dearest; of days the latest.
-        let shown = if key == CostKey::Day { lines.last() } else { lines.first() };
-        assert_eq!(few.lines.first(), shown, "{key:?}");
+        let dearest = if key == CostKey::Day { lines.last() } else { lines.first() };
+        assert_eq!(shown(&few).first(), dearest, "{key:?}");
     }
+}
+
+#[tokio::test]
+async fn the_runs_behind_a_sum_come_to_it() {
+    let Spending { fixture, hers, his, site, .. } = spending().await;
+    let all = CostSpan::default();
+    let days = CostSpan { from: Some(day(1)), until: Some(day(2)) };
+    for (of, span, expected) in [
+        (CostOf::Agent(hers.agent), all, vec![(hers.run, spent(1_100, 2, 0))]),
+        (CostOf::Agent(his.agent), days, vec![(his.run, spent(30, 1, 0))]),
+        (CostOf::Project(Some(site)), all, vec![(his.run, spent(30, 2, 1))]),
+        (CostOf::Project(None), all, vec![(hers.run, spent(1_100, 2, 0))]),
+        (CostOf::Model("small".to_owned()), all, vec![(hers.run, spent(100, 1, 0)), (his.run, spent(30, 1, 0))]),
+        (CostOf::Model("small".to_owned()), days, vec![(his.run, spent(30, 1, 0))]),
+        (CostOf::Model("none".to_owned()), all, vec![]),
+        (CostOf::All, days, vec![(hers.run, spent(1_000, 1, 0)), (his.run, spent(30, 1, 0))]),
+    ] {
+        let runs = fixture.store.spent_in_runs(&of, span, 10).await.unwrap();
+        let lines: Vec<_> = runs.lines.iter().map(|line| (line.run, line.spent)).collect();
+        assert_eq!(lines, expected, "{of:?}");
+        assert_eq!(runs.lines_total, expected.len() as u64, "{of:?}");
+        assert_eq!(runs.total.amount.0, expected.iter().map(|(_, spent)| spent.amount.0).sum::<i64>(), "{of:?}");
+        assert_eq!(runs.total.requests, expected.iter().map(|(_, spent)| spent.requests).sum::<u64>(), "{of:?}");
+        let few = fixture.store.spent_in_runs(&of, span, 1).await.unwrap();
+        assert_eq!((few.total, few.lines_total), (runs.total, runs.lines_total), "{of:?}");
+        assert_eq!(few.lines.first(), runs.lines.first(), "{of:?}");
+    }
+    let keys = fixture.store.spent_by(CostKey::Agent, all, 10).await.unwrap().lines;
+    let keys: Vec<_> = keys.into_iter().map(|line| line.key).collect();
+    assert_eq!(keys, [hers.agent.to_string(), his.agent.to_string()], "a line says of what it is the sum");
 }
 
 #[tokio::test]

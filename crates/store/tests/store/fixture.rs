@@ -14,7 +14,7 @@ use store::{
 use wire::{
     EventKind, Limits,
     cost::{TokenCounts, UsageView},
-    ids::{AgentId, StepId, TaskId},
+    ids::{AgentId, ProjectId, StepId, TaskId},
     money::MicroUsd,
     network::{NetworkPolicy, RequestKind},
     task::{Launch, ReviewGate},
@@ -86,12 +86,33 @@ impl Fixture {
             title: title.to_owned(),
             prompt: prompt.to_owned(),
             agent: self.agent,
+            project: None,
             priority: wire::Priority::Normal,
             attachments: Vec::new(),
             run: self.new_run(steps),
             events: vec![EventKind::TaskCreated { title: title.to_owned() }],
             at: at(1),
         }
+    }
+
+    /// Makes a project.
+    pub(crate) async fn project(&self, name: &str) -> ProjectId {
+        let project = id();
+        self.store.create_project(project, name, at(2), Vec::new()).await.unwrap();
+        project
+    }
+
+    /// Puts the tasks of a title into a project.
+    pub(crate) async fn put(&self, title: &str, project: ProjectId) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("berth.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("UPDATE tasks SET project = ?1 WHERE title = ?2")
+            .bind(project.to_string())
+            .bind(title)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
     }
 
     /// Takes in a task of one step.

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 mod budgets;
+mod compute;
 mod costs;
 mod crash;
 mod file;
 mod fixture;
 mod list;
+mod projects;
 mod records;
 mod requests;
 mod retention;

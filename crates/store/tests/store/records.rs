@@ -1,9 +1,9 @@
 use store::{
-    AgentChange, HomeChange, HomeFate, HomeSeed, HomeSize, HomeState, Placement, ResultRecord, SandboxRecord,
-    SandboxStage, StoreError,
+    AgentChange, EventScope, HomeChange, HomeFate, HomeSeed, HomeSize, HomeState, Placement, ResultRecord,
+    SandboxRecord, SandboxStage, StoreError,
 };
 use wire::{
-    EventKind, Limits,
+    EventKind, Hold, Limits, MicroUsd,
     ids::{InstallId, SandboxId},
     network::{GrantReach, HostGrant, NetworkPolicy},
     task::{Launch, ReviewGate},
@@ -264,4 +264,23 @@ async fn a_home_outlives_its_agent_where_a_person_says_so() {
     fixture.store.create_agent(&never_used).await.unwrap();
     fixture.store.remove_agent(never_used.agent, HomeFate::Kept, at(9), Vec::new()).await.unwrap();
     assert_eq!(fixture.store.home_of(never_used.agent).await.unwrap().state, HomeState::Going, "it holds nothing");
+}
+
+#[tokio::test]
+async fn news_are_what_tells_of_budgets_after_an_event() {
+    let fixture = fixture().await;
+    let nothing = fixture.store.news(None, 10).await.unwrap();
+    assert_eq!(nothing, (0, Vec::new()));
+    let held = |hold| EventKind::Held { hold };
+    let used = |percent| EventKind::BudgetUsed { budget: "budget".to_owned(), percent, limit: MicroUsd(5) };
+    let note = EventKind::Note { text: r#"{"type":"budget_used"}"#.to_owned() };
+    let kinds = vec![used(80), note, held(Hold::Engine), held(Hold::Budget), used(100)];
+    let events = fixture.store.append_events(EventScope::default(), at(1), kinds).await.unwrap();
+    let seq = |index: usize| events[index].seq;
+    assert_eq!(fixture.store.news(None, 10).await.unwrap(), (seq(4), Vec::new()), "only from now on");
+    let expect = |which: &[usize]| (seq(4), which.iter().map(|index| events[*index].clone()).collect::<Vec<_>>());
+    assert_eq!(fixture.store.news(Some(0), 10).await.unwrap(), expect(&[0, 3, 4]));
+    assert_eq!(fixture.store.news(Some(seq(0)), 10).await.unwrap(), expect(&[3, 4]));
+    assert_eq!(fixture.store.news(Some(0), 1).await.unwrap(), expect(&[4]), "of many the newest");
+    assert_eq!(fixture.store.news(Some(seq(4)), 10).await.unwrap(), expect(&[]));
 }

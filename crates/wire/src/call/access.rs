@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::Request;
 use crate::{
+    compute::ComputeRates,
     cost::{BudgetScope, CostKey, Rates},
     ids::{RunId, TaskId},
     money::MicroUsd,
-    network::HostGrant,
+    network::{GrantScope, HostGrant},
     secret::{SecretBinding, SecretText, SecretWay},
 };
 
@@ -108,10 +109,20 @@ pub struct ListRequests {
 /// Arguments of [`Request::AllowHost`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowHost {
-    /// The agent by name.
+    /// The agent that asked, by name. One without a gateway is allowed nothing.
     pub agent: String,
     /// What is allowed.
     pub grant: HostGrant,
+    /// To whom.
+    #[serde(default)]
+    pub scope: GrantScope,
+}
+
+/// Arguments of [`Request::ShowReach`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowReach {
+    /// As in [`ShowRun`](super::ShowRun).
+    pub run: String,
 }
 
 /// Arguments of [`Request::ShowCosts`].
@@ -126,6 +137,43 @@ pub struct ShowCosts {
     /// What the lines are sums by.
     #[serde(default)]
     pub by: CostKey,
+}
+
+/// Arguments of [`Request::ListCostRuns`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListCostRuns {
+    /// What the sum is by; not by run, which is one already.
+    pub by: CostKey,
+    /// Which of its sums: the [`key`](crate::cost::CostLine::key) of a line; an agent's or a project's name will do.
+    pub key: String,
+    /// From when on; everything where it is `None`.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Before when.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+/// Arguments of [`Request::ShowCompute`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowCompute {
+    /// From when on; everything where it is `None`.
+    #[serde(default)]
+    pub from: Option<Timestamp>,
+    /// Before when.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// What the lines are sums by.
+    #[serde(default)]
+    pub by: CostKey,
+}
+
+/// Arguments of [`Request::SetComputeRates`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetComputeRates {
+    /// The rates; `None` takes them away. They count for what was used before too.
+    #[serde(default)]
+    pub rates: Option<ComputeRates>,
 }
 
 /// Arguments of [`Request::SetBudget`].

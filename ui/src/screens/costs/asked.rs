@@ -4,7 +4,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use wire::{
     MicroUsd,
     call::ShowCosts,
-    cost::{BudgetView, CostKey, TokenCounts},
+    cost::{BudgetScope, BudgetView, CostKey, CostLine, TokenCounts},
 };
 
 use crate::say;
@@ -63,6 +63,35 @@ pub struct Asked {
     pub from: String,
     /// The last; until now where it is empty.
     pub to: String,
+    /// The sum whose runs are shown.
+    pub of: Option<Of>,
+}
+
+/// One of the sums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Of {
+    pub by: CostKey,
+    /// As its line has it.
+    pub key: String,
+    /// As a person reads it.
+    pub label: String,
+}
+
+impl Of {
+    /// The sum of a line, unless it is a run's already.
+    pub fn line(by: CostKey, line: &CostLine) -> Option<Self> {
+        (by != CostKey::Run).then(|| Self { by, key: line.key.clone(), label: line.label.clone() })
+    }
+
+    /// What a budget of an agent or a project is spent on.
+    pub fn budget(budget: &BudgetView) -> Option<Self> {
+        let (by, name) = match &budget.scope {
+            BudgetScope::Agent { agent } => (CostKey::Agent, agent),
+            BudgetScope::Project { project } => (CostKey::Project, project),
+            BudgetScope::EachRun | BudgetScope::Run { .. } => return None,
+        };
+        Some(Self { by, key: name.clone(), label: name.clone() })
+    }
 }
 
 /// Why nothing can be asked.
@@ -174,7 +203,7 @@ mod tests {
     }
 
     fn asked(span: Span, from: &str, to: &str) -> Asked {
-        Asked { span, by: CostKey::Model, from: from.to_owned(), to: to.to_owned() }
+        Asked { span, by: CostKey::Model, from: from.to_owned(), to: to.to_owned(), of: None }
     }
 
     #[test]

@@ -4,16 +4,17 @@ use std::rc::Rc;
 
 use wire::{
     MicroUsd,
-    call::SetBudget,
+    call::{ListProjects, SetBudget},
     cost::{BudgetScope, BudgetView},
 };
 use yew::prelude::*;
 
 use super::asked::{dollars, written};
 use crate::{
-    context::use_known,
+    context::{use_feed, use_known},
     dialog::Modal,
     parts::{chosen, refusal, typed},
+    query::use_call,
     say,
     sending::use_sending,
 };
@@ -103,6 +104,8 @@ pub struct BudgetProps {
 #[component]
 pub fn BudgetDialog(props: &BudgetProps) -> Html {
     let known = use_known();
+    let feed = use_feed();
+    let projects = use_call(Some(ListProjects {}), feed.projects());
     let draft = use_state_eq(|| props.budget.as_deref().map_or_else(Draft::default, Draft::of));
     let sending = use_sending(props.on_close.clone());
     let call = draft.call();
@@ -144,6 +147,8 @@ pub fn BudgetDialog(props: &BudgetProps) -> Html {
     };
     let agents: Vec<_> =
         known.agents.data.iter().flat_map(|agents| agents.iter().map(|agent| agent.name.clone())).collect();
+    let projects: Vec<_> =
+        projects.data.iter().flat_map(|projects| projects.iter().map(|project| project.name.clone())).collect();
     let title = props
         .budget
         .as_ref()
@@ -169,15 +174,15 @@ pub fn BudgetDialog(props: &BudgetProps) -> Html {
                 </label>
                 { match draft.kind {
                     Kind::EachRun => Html::default(),
-                    Kind::Agent => html! {
-                        <label class="field"><span class="label">{ "Agent" }</span>
-                            <span class="input"><select class="value" data-test="budget-agent" onchange={move |event: Event| on_choice(chosen(&event))}>
-                                <option value="" selected={draft.name.is_empty()}>{ "Choose" }</option>
-                                { for agents.iter().map(|agent| html! { <option key={agent.clone()} value={agent.clone()} selected={draft.name == *agent}>{ agent }</option> }) }
-                            </select></span></label>
+                    Kind::Agent => named("Agent", "budget-agent", &agents, &draft.name, on_choice),
+                    Kind::Project => html! {
+                        <>
+                            { named("Project", "budget-project", &projects, &draft.name, on_choice) }
+                            if projects.is_empty() { <span class="hint">{ "There is none yet: berth projects create makes one" }</span> }
+                        </>
                     },
-                    Kind::Run | Kind::Project => html! {
-                        <label class="field"><span class="label">{ if draft.kind == Kind::Run { "Run, or the number of its task" } else { "Project" } }</span>
+                    Kind::Run => html! {
+                        <label class="field"><span class="label">{ "Run, or the number of its task" }</span>
                             <span class="input"><input class="value" autocomplete="off" spellcheck="false" data-test="budget-name" value={draft.name.clone()} oninput={move |event: InputEvent| on_name(typed(&event))} /></span></label>
                     },
                 } }
@@ -188,6 +193,23 @@ pub fn BudgetDialog(props: &BudgetProps) -> Html {
             </label>
             if let Some(error) = &sending.refused { <div data-test="dialog-error">{ refusal(error) }</div> }
         </Modal>
+    }
+}
+
+/// One of several by name.
+fn named(
+    label: &'static str,
+    test: &'static str,
+    names: &[String],
+    is_chosen: &str,
+    on_choice: impl Fn(String) + 'static,
+) -> Html {
+    html! {
+        <label class="field"><span class="label">{ label }</span>
+            <span class="input"><select class="value" data-test={test} onchange={move |event: Event| on_choice(chosen(&event))}>
+                <option value="" selected={is_chosen.is_empty()}>{ "Choose" }</option>
+                { for names.iter().map(|name| html! { <option key={name.clone()} value={name.clone()} selected={is_chosen == name}>{ name }</option> }) }
+            </select></span></label>
     }
 }
 

@@ -91,7 +91,13 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_empty_and_not_zero() {
-        let sum = |label: &str, spent| CostLine { label: label.to_owned(), run: None, task: Some(12), spent };
+        let sum = |label: &str, spent| CostLine {
+            label: label.to_owned(),
+            key: String::new(),
+            run: None,
+            task: Some(12),
+            spent,
+        };
         let costs = CostsView {
             from: None,
             until: None,

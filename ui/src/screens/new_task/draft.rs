@@ -25,6 +25,8 @@ pub struct Draft {
     pub title: Option<String>,
     /// The agent by name; the default one where it is `None`.
     pub agent: Option<String>,
+    /// The project by name.
+    pub project: Option<String>,
     /// The limit on time in minutes; the agent's where it is empty.
     pub minutes: String,
     /// The limit on memory in MiB; the agent's where it is empty.
@@ -35,7 +37,6 @@ pub struct Draft {
     pub attachments: Vec<Attachment>,
     /// What a person should know, a sentence each.
     pub warnings: Vec<String>,
-    project: Option<String>,
     review: Option<ReviewGate>,
     /// Limits that a file set; the form shows two of them, rounded.
     limits: Option<LimitsPatch>,

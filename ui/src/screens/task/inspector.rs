@@ -186,6 +186,9 @@ fn Limits(props: &LimitsProps) -> Html {
                 <dt>{ "Processor" }</dt><dd>{ say::cores(limits.cpu_milli) }</dd>
                 <dt>{ "Memory" }</dt><dd>{ say::memory(limits.memory_bytes) }</dd>
                 <dt>{ "Processes" }</dt><dd>{ limits.pids }</dd>
+                if let Some(compute) = &step.compute {
+                    <dt>{ "Used" }</dt><dd data-test="compute" title={compute.used.to_string()}>{ say::compute(compute) }</dd>
+                }
             </dl>
             <div class="gauges">
                 { gauge("Time", percent(spent_s.unwrap_or(0).unsigned_abs(), limits.wall_clock_s), of(spent_s.map_or_else(|| "–".to_owned(), say::stopwatch), &say::stopwatch(wall_clock_s))) }

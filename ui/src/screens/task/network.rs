@@ -6,15 +6,15 @@ mod looked;
 use std::rc::Rc;
 
 use wire::{
-    call::ListRequests,
+    call::{ListRequests, ShowReach},
     ids::TaskId,
-    network::{BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, RequestKind, RequestOutcome, RequestView},
-    view::AgentView,
+    network::{BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, ReachView, RequestKind, RequestOutcome, RequestView},
+    view::{AgentView, RunView},
 };
 use yew::prelude::*;
 
 use self::{
-    allow::AllowHostDialog,
+    allow::{AllowHostDialog, Whom},
     looked::{Ask, Filter, asks, shown, total},
 };
 use crate::{
@@ -44,6 +44,8 @@ const FILTER_KEY: &str = "F";
 #[derive(PartialEq, Properties)]
 pub struct NetworkProps {
     pub task: TaskId,
+    /// The run in sight.
+    pub run: Rc<RunView>,
     /// The agent of the step in sight, by name.
     pub agent: AttrValue,
     /// Whether the sandbox in sight is on a network of its own, of which nothing is seen here.
@@ -61,6 +63,13 @@ pub fn Network(props: &NetworkProps) -> Html {
     let revision = use_calm(feed.requests(props.task), LOOK_MS);
     let query = use_call(Some(call), revision);
     let agents = known.agents.data.clone().unwrap_or_default();
+    let run = props.run.summary.run;
+    let grants = feed.agents() + feed.projects() + feed.task(Some(props.task));
+    let reach = use_call(Some(ShowReach { run: run.to_string() }), grants).data;
+    let whom = Whom {
+        run: (!props.run.summary.phase.is_final()).then_some(run),
+        project: reach.as_ref().and_then(|reach| reach.project.clone()),
+    };
     match query.look() {
         Look::Loading => html! { <div class="scroll"><Skeletons rows={8} /></div> },
         Look::Broken(error) => {
@@ -85,7 +94,7 @@ pub fn Network(props: &NetworkProps) -> Html {
             Some(requests) => {
                 let limit = limit.clone();
                 let on_more = Callback::from(move |()| limit.set((*limit + PAGE_REQUESTS).min(REQUESTS_MAX)));
-                html! { <Requests requests={requests.clone()} {agents} has_card={props.has_card} {on_more} /> }
+                html! { <Requests requests={requests.clone()} {agents} {reach} {whom} has_card={props.has_card} {on_more} /> }
             }
             None => Html::default(),
         },
@@ -98,19 +107,22 @@ struct RequestsProps {
     requests: Rc<Vec<RequestView>>,
     agents: Rc<Vec<AgentView>>,
     has_card: bool,
+    /// What the run in sight may reach.
+    reach: Option<Rc<ReachView>>,
+    whom: Whom,
     on_more: Callback<()>,
 }
 
 #[component]
 fn Requests(props: &RequestsProps) -> Html {
-    let RequestsProps { requests, agents, .. } = props;
+    let RequestsProps { requests, agents, reach, .. } = props;
     let zone_s = use_moment().zone_s;
     let filter = use_state_eq(|| Filter::All);
     let selected = use_state_eq(|| None::<i64>);
     let allowing = use_state_eq(|| None::<Ask>);
     let rows = shown(requests, *filter);
     let chosen = selected.and_then(|seq| rows.iter().find(|request| request.seq == seq).copied());
-    let askable = asks(requests, agents);
+    let askable = asks(requests, agents, reach.as_deref());
     let ask_of = |request: &RequestView| askable.iter().find(|ask| ask.is_about(request)).cloned();
     {
         let seqs: Vec<_> = rows.iter().map(|request| request.seq).collect();
@@ -161,6 +173,7 @@ fn Requests(props: &RequestsProps) -> Html {
                 <span class="spring"></span>
                 <span class="weak" data-test="request-totals">{ total(requests).said() }</span>
             </div>
+            if let Some(reach) = reach { { beside(reach) } }
             <div class="scroll">
                 if rows.is_empty() { <p class="preview-note" data-test="none-refused">{ "Nothing was refused." }</p> } else {
                     <div class="list net-list" role="grid" aria-label="Requests">
@@ -187,7 +200,7 @@ fn Requests(props: &RequestsProps) -> Html {
             </div>
             if let Some(request) = chosen { { facts(request, ask_of(request).as_ref(), &on_allow) } }
             if let Some(ask) = &*allowing {
-                <AllowHostDialog ask={ask.clone()} on_close={let allowing = allowing.setter(); Callback::from(move |()| allowing.set(None))} />
+                <AllowHostDialog ask={ask.clone()} whom={props.whom.clone()} on_close={let allowing = allowing.setter(); Callback::from(move |()| allowing.set(None))} />
             }
         </div>
     }
@@ -216,6 +229,21 @@ fn asks_of(asks: &[Ask], on_allow: &Callback<Ask>) -> Html {
     }
 }
 
+/// What is allowed to the run beside what is its agent's, with where that comes from.
+fn beside(reach: &ReachView) -> Html {
+    let lines = looked::beside(reach);
+    if lines.is_empty() {
+        return Html::default();
+    }
+    html! {
+        <div class="asks" data-test="reach">
+            { for lines.iter().map(|(host, whom)| html! {
+                <div class="asks-head" key={format!("{host}/{whom}")}><code>{ host }</code><span class="weak">{ format!("allowed for {whom}") }</span></div>
+            }) }
+        </div>
+    }
+}
+
 /// Letting something out is never the primary action.
 fn allow_button(ask: &Ask, on_allow: &Callback<Ask>) -> Html {
     let onclick = {
@@ -225,7 +253,7 @@ fn allow_button(ask: &Ask, on_allow: &Callback<Ask>) -> Html {
             on_allow.emit(ask.clone());
         })
     };
-    html! { <button class="button" data-size="s" data-test="allow" {onclick}>{ format!("Allow for {}", ask.agent) }</button> }
+    html! { <button class="button" data-size="s" data-test="allow" {onclick}>{ "Allow…" }</button> }
 }
 
 fn row(

@@ -208,6 +208,11 @@ pub async fn use_is_measured_while_it_runs_and_a_conflict_after(subject: &Subjec
     let stats = subject.engine.stats(&id).await.unwrap();
     assert_eq!((stats.memory_limit_bytes, stats.pids), (64 << 20, 1), "{stats:?}");
     assert!(stats.memory_bytes < stats.memory_limit_bytes, "{stats:?}");
+    let later = subject.engine.stats(&id).await.unwrap();
+    assert!(
+        0 < stats.cpu_total_ns && stats.cpu_total_ns <= later.cpu_total_ns,
+        "a counter of the container's: {stats:?} {later:?}"
+    );
     subject.engine.kill(&id, Signal::Kill).await.unwrap();
     subject.engine.wait(&id).await.unwrap();
     assert_eq!(kind(subject.engine.stats(&id).await), ErrorKind::Conflict);

@@ -1,6 +1,7 @@
 //! Containers of the scripted engine, from creation to removal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use engine::contract::inspect_json;
@@ -26,6 +27,8 @@ pub(in crate::scripted) const KILLED: i64 = 137;
 const NOT_FOUND: i64 = 127;
 /// Signals that may wait for a process.
 const SIGNALS_MAX: usize = 16;
+/// The CPU time that every container is said to have used at its beginning.
+const START_CPU: Duration = Duration::from_millis(1);
 /// What every process is said to use, in bytes.
 const MEMORY_BYTES: u64 = 1 << 20;
 
@@ -42,6 +45,7 @@ pub(in crate::scripted) struct StoredContainer {
     state: ContainerState,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
+    cpu: Duration,
     sockets: Sockets,
     diagnostics: Diagnostics,
     signals: Option<mpsc::Sender<Signal>>,
@@ -181,6 +185,7 @@ impl World {
             state: ContainerState::Created,
             created_at,
             started_at: None,
+            cpu: START_CPU,
             sockets: Sockets::default(),
             diagnostics: Diagnostics::default(),
             signals: None,
@@ -400,7 +405,14 @@ impl World {
             return refused(ErrorKind::Conflict, format!("measure container {id}"), "it does not run");
         }
         let memory_limit_bytes = container.spec.limits.memory_bytes;
-        Ok(Stats { memory_bytes: MEMORY_BYTES, memory_limit_bytes, cpu_total_ns: 0, pids: 1 })
+        let cpu_total_ns = u64::try_from(container.cpu.as_nanos()).unwrap_or(u64::MAX);
+        Ok(Stats { memory_bytes: MEMORY_BYTES, memory_limit_bytes, cpu_total_ns, pids: 1 })
+    }
+
+    pub(in crate::scripted) fn works(&mut self, id: &ContainerId, cpu: Duration) {
+        if let Ok(container) = self.container_mut(id) {
+            container.cpu = container.cpu.saturating_add(cpu);
+        }
     }
 
     pub(in crate::scripted) fn put_archive(&mut self, id: &ContainerId, path: &Utf8Path, tar: &[u8]) -> Result<()> {

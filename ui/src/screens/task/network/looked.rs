@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use wire::{
     MicroUsd,
     cost::{Spent, TokenCounts},
-    network::{RequestKind, RequestOutcome, RequestView},
+    network::{ReachView, RequestKind, RequestOutcome, RequestView},
     view::AgentView,
 };
 
@@ -79,8 +79,22 @@ impl Ask {
     }
 }
 
-/// What can be decided about, latest first: each host once for each agent that there still is and that does not have it on its list.
-pub fn asks(requests: &[RequestView], agents: &[AgentView]) -> Vec<Ask> {
+/// What is allowed to a run beside what is its agent's: each host, and for whom it is allowed.
+pub fn beside(reach: &ReachView) -> Vec<(String, String)> {
+    let project =
+        reach.project.as_deref().map_or_else(String::new, |project| format!("the project {}", say::visible(project)));
+    let of_project = reach.project_hosts.iter().map(|grant| (policy::said(grant), project.clone()));
+    let once = reach.run_hosts.iter().map(|grant| (policy::said(grant), "this run, until it ends".to_owned()));
+    of_project.chain(once).collect()
+}
+
+/// What can be decided about, latest first: each host once for each agent that there still is and that does not have it on its list;
+/// nor has the run in sight.
+pub fn asks(requests: &[RequestView], agents: &[AgentView], reach: Option<&ReachView>) -> Vec<Ask> {
+    let beside = |host: &str, port| {
+        let lists = reach.map(|reach| [&reach.project_hosts, &reach.run_hosts]);
+        lists.into_iter().flatten().any(|hosts| policy::names_in(hosts, host, port))
+    };
     let mut asks: Vec<Ask> = Vec::new();
     for request in requests {
         // A route to a model is no host that one could allow, and an inspected host is allowed already: their secrets decide.
@@ -93,7 +107,7 @@ pub fn asks(requests: &[RequestView], agents: &[AgentView]) -> Vec<Ask> {
             continue;
         }
         let Some(agent) = agents.iter().find(|agent| agent.agent == request.agent) else { continue };
-        if policy::names(&agent.network, &request.host, request.port) {
+        if policy::names(&agent.network, &request.host, request.port) || beside(&request.host, request.port) {
             continue;
         }
         asks.push(Ask {
@@ -215,6 +229,20 @@ mod tests {
         .unwrap()
     }
 
+    fn reach(list: &str, host: &str) -> ReachView {
+        let mut reach = serde_json::json!({"agent": "mason", "network": {"mode": "allowlist"}, "project": "site"});
+        reach[list] = serde_json::json!([{"host": host}]);
+        serde_json::from_value(reach).unwrap()
+    }
+
+    #[test]
+    fn what_is_allowed_beside_the_agents_list_says_for_whom() {
+        let line = |list| beside(&reach(list, "a.example"));
+        assert_eq!(line("project_hosts"), [("a.example".to_owned(), "the project site".to_owned())]);
+        assert_eq!(line("run_hosts"), [("a.example".to_owned(), "this run, until it ends".to_owned())]);
+        assert_eq!(line("nothing"), []);
+    }
+
     #[test]
     fn the_refused_alone_are_shown_where_that_is_asked() {
         let requests = [request(3, "a", "done", None), request(2, "b", "refused", None), request(1, "c", "cut", None)];
@@ -230,28 +258,32 @@ mod tests {
             request(2, "b.example", "done", None),
             request(1, "a.example", "refused", None),
         ];
-        let asked = asks(&requests, &[agent(&serde_json::json!([]))]);
+        let asked = asks(&requests, &[agent(&serde_json::json!([]))], None);
         assert_eq!(asked.len(), 1);
         assert_eq!(
             (asked[0].address().as_str(), asked[0].requests, asked[0].agent.as_str()),
             ("a.example:443", 2, "mason")
         );
         assert!(asked[0].is_about(&requests[2]) && !asked[0].is_about(&requests[1]));
-        assert_eq!(asks(&requests, &[agent(&serde_json::json!([{"host": "a.example"}]))]), []);
+        assert_eq!(asks(&requests, &[agent(&serde_json::json!([{"host": "a.example"}]))], None), []);
         // Nobody is there any more who could be allowed something.
-        assert_eq!(asks(&requests, &[]), []);
+        assert_eq!(asks(&requests, &[], None), []);
+        for list in ["project_hosts", "run_hosts"] {
+            let reach = reach(list, "a.example");
+            assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))], Some(&reach)), [], "{list}");
+        }
     }
 
     #[test]
     fn a_refused_model_is_not_a_matter_of_hosts() {
         let requests = [request(1, "api.example", "refused", Some(&usage(None)))];
-        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))]), []);
+        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))], None), []);
     }
 
     #[test]
     fn what_is_always_refused_is_no_question() {
         let requests = [request(1, "169.254.169.254", "refused", None)];
-        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))]), []);
+        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))], None), []);
     }
 
     #[test]
@@ -276,6 +308,6 @@ mod tests {
     #[test]
     fn an_address_of_numbers_keeps_its_port_apart() {
         let requests = [request(1, "2001:db8::1", "refused", None)];
-        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))])[0].address(), "[2001:db8::1]:443");
+        assert_eq!(asks(&requests, &[agent(&serde_json::json!([]))], None)[0].address(), "[2001:db8::1]:443");
     }
 }

@@ -1,0 +1,80 @@
+//! Projects, and whom a host is allowed to.
+
+use wire::{
+    ErrorCode, ErrorView,
+    call::{AllowHost, CreateProject, DeleteProject, ListProjects, ShowReach, UpdateProject},
+    network::{GrantReach, GrantScope, HostGrant},
+    project::ProjectView,
+};
+
+use super::network;
+use crate::{
+    arguments::{Allow, AllowScope, EditProject, Projects, ProjectsCommand},
+    connection::Connection,
+    exit::Exit,
+    show::{Printer, projects, words},
+};
+
+/// `berth projects [create|rename|edit|delete NAME]`
+pub(super) async fn projects(connection: &Connection, typed: Projects, printer: Printer) -> anyhow::Result<Exit> {
+    let one = |project: ProjectView| printer.reply(&project, |ink| projects::list(std::slice::from_ref(&project), ink));
+    match typed.command {
+        None => {
+            let all = connection.call(ListProjects {}).await?;
+            printer.reply(&all, |ink| projects::list(&all, ink))?;
+        }
+        Some(ProjectsCommand::Create { name }) => one(connection.call(CreateProject { name }).await?)?,
+        Some(ProjectsCommand::Rename { project, name }) => {
+            one(connection.call(UpdateProject { project, name: Some(name), hosts: None }).await?)?;
+        }
+        Some(ProjectsCommand::Edit(edit)) => one(connection.call(changed(connection, edit).await?).await?)?,
+        Some(ProjectsCommand::Delete { project, confirm }) => {
+            let deleted = connection.call(DeleteProject { project: project.clone(), confirm }).await?;
+            printer.reply(&deleted, |_| format!("Deleted the project {}.\n", words::line(&project)))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The list that was asked for, over the one that the project has.
+async fn changed(connection: &Connection, edit: EditProject) -> anyhow::Result<UpdateProject> {
+    let EditProject { project, allow, disallow, private } = edit;
+    let all = connection.call(ListProjects {}).await?;
+    let before = all.into_iter().find(|known| known.name == project).ok_or_else(|| {
+        let message = format!("There is no project named `{}`.", words::line(&project));
+        ErrorView::new(ErrorCode::NotFound, message).hint("`berth projects` lists those there are.")
+    })?;
+    let hosts = network::edited(before.hosts, &allow, &disallow, reach(private), "the project's")?;
+    Ok(UpdateProject { project, name: None, hosts: Some(hosts) })
+}
+
+const fn reach(is_private: bool) -> GrantReach {
+    if is_private { GrantReach::Private } else { GrantReach::Public }
+}
+
+/// `berth allow RUN [HOST[:PORT] --once|--project|--agent [--private]]`
+pub(super) async fn allow(connection: &Connection, allow: Allow, printer: Printer) -> anyhow::Result<Exit> {
+    let Allow { run, host, scope, private } = allow;
+    let run = run.run;
+    let before = connection.call(ShowReach { run: run.clone() }).await?;
+    let Some(host) = host else {
+        printer.reply(&before, |ink| projects::reach(&before, ink))?;
+        return Ok(Exit::Done);
+    };
+    let grant = HostGrant { host: host.host, port: host.port, reach: reach(private) };
+    let AllowScope { once, project: for_project, agent: _ } = scope;
+    let scope = match (once, for_project, before.project) {
+        (true, ..) => GrantScope::Run { run: run.clone() },
+        (false, true, Some(project)) => GrantScope::Project { project },
+        (false, true, None) => {
+            return Err(ErrorView::new(ErrorCode::InvalidArgument, "The run's task is in no project.")
+                .hint("Allow the host --once, or for the --agent.")
+                .into());
+        }
+        (false, false, _) => GrantScope::Agent,
+    };
+    connection.call(AllowHost { agent: before.agent, grant, scope }).await?;
+    let after = connection.call(ShowReach { run }).await?;
+    printer.reply(&after, |ink| projects::reach(&after, ink))?;
+    Ok(Exit::Done)
+}
