@@ -43,6 +43,7 @@ use wire::{
 };
 
 use crate::blocking;
+use crate::guest_volume::AUTHORITIES_KEY_STORE;
 use crate::house::House;
 use crate::runner::handle::Away;
 
@@ -158,7 +159,8 @@ impl Permit {
 
     /// What an agent's process finds in its environment: how it reaches the gateway, and the secrets that it is given.
     pub(crate) async fn variables(&self, house: &House) -> Result<Vec<(String, String)>, ErrorView> {
-        let mut all = variables::of_gateway(&self.network, &self.granted);
+        let key_store = house.authorities.as_ref().map(|_| AUTHORITIES_KEY_STORE);
+        let mut all = variables::of_gateway(&self.network, &self.granted, key_store);
         all.extend(variables::injected(house, &self.granted).await?);
         Ok(all)
     }

@@ -19,8 +19,12 @@ pub(crate) const GATEWAY_PORT: u16 = 7_817;
 /// What is reached without the gateway: the sandbox itself.
 const NOT_PROXIED: &str = "localhost,127.0.0.1,::1";
 
-/// How a program inside reaches the gateway, where there is one.
-pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Vec<(String, String)> {
+/// How a program inside reaches the gateway, where there is one. `key_store` is what Java is to trust, where that is more than it brings.
+pub(super) fn of_gateway(
+    network: &NetworkPolicy,
+    granted: &[GrantedSecret],
+    key_store: Option<&str>,
+) -> Vec<(String, String)> {
     match network {
         NetworkPolicy::Closed => return Vec::new(),
         NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => {}
@@ -40,7 +44,8 @@ pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> 
     let java = ["http", "https"]
         .map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={GATEWAY_PORT}"))
         .join(" ");
-    set("JAVA_TOOL_OPTIONS", &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"));
+    let trust = key_store.map(|file| format!(" -Djavax.net.ssl.trustStore={file}")).unwrap_or_default();
+    set("JAVA_TOOL_OPTIONS", &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]{trust}"));
     for secret in granted.iter().filter(|secret| secret.way == SecretWay::Brokered) {
         let SecretBinding::Provider { provider, .. } = &secret.binding else { continue };
         set(&secret.variable, &secret.placeholder);
@@ -88,19 +93,29 @@ mod tests {
 
     #[test]
     fn a_brokered_key_comes_as_its_placeholder_with_the_address_of_its_route() {
-        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Brokered, Provider::Openai)]);
+        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Brokered, Provider::Openai)], None);
         assert_eq!(value(&all, "OPENAI_API_KEY"), Some("placeholder"));
         assert_eq!(value(&all, "OPENAI_BASE_URL"), Some("http://127.0.0.1:7817/model/openai/v1"));
         for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             assert_eq!(value(&all, name), Some("http://127.0.0.1:7817"), "{name}");
         }
-        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Injected, Provider::Openai)]);
+        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Injected, Provider::Openai)], None);
         assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
         assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
     }
 
     #[test]
     fn without_a_gateway_nothing_points_to_one() {
-        assert_eq!(of_gateway(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, Provider::Anthropic)]), []);
+        assert_eq!(of_gateway(&NetworkPolicy::Closed, &[granted(SecretWay::Brokered, Provider::Anthropic)], None), []);
+    }
+
+    #[test]
+    fn java_is_told_of_a_key_store_only_where_it_is_to_trust_more_than_it_brings() {
+        let options = |key_store| {
+            let all = of_gateway(&NetworkPolicy::default(), &[], key_store);
+            value(&all, "JAVA_TOOL_OPTIONS").unwrap().to_owned()
+        };
+        assert!(!options(None).contains("trustStore"), "{}", options(None));
+        assert!(options(Some("/x.jks")).ends_with(" -Djavax.net.ssl.trustStore=/x.jks"), "{}", options(Some("/x.jks")));
     }
 }

@@ -393,9 +393,19 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     Ok(argv)
 }
 
-/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
-const AUTHORITY_VARIABLES: [&str; 6] =
-    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
+/// The variables by which programs find the authorities that they trust: OpenSSL (Go and httpx too), curl, git, Node, pip, requests,
+/// cargo, wget, apt. Java finds them by an option.
+const AUTHORITY_VARIABLES: [(&str, &str); 9] = [
+    ("SSL_CERT_FILE", guest_volume::AUTHORITIES_FILE),
+    ("CURL_CA_BUNDLE", guest_volume::AUTHORITIES_FILE),
+    ("GIT_SSL_CAINFO", guest_volume::AUTHORITIES_FILE),
+    ("NODE_EXTRA_CA_CERTS", guest_volume::AUTHORITIES_FILE),
+    ("PIP_CERT", guest_volume::AUTHORITIES_FILE),
+    ("REQUESTS_CA_BUNDLE", guest_volume::AUTHORITIES_FILE),
+    ("CARGO_HTTP_CAINFO", guest_volume::AUTHORITIES_FILE),
+    ("SYSTEM_WGETRC", guest_volume::AUTHORITIES_WGET),
+    ("APT_CONFIG", guest_volume::AUTHORITIES_APT),
+];
 
 /// The environment of an agent's process: the image's, what says whom to trust where the image does not, and who and where it is.
 fn environment(
@@ -418,7 +428,7 @@ fn environment(
     let mut all: std::collections::BTreeMap<String, String> =
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if authorities.is_some() {
-        all.extend(AUTHORITY_VARIABLES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
+        all.extend(AUTHORITY_VARIABLES.map(|(name, file)| (name.to_owned(), file.to_owned())));
     }
     all.extend(
         image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
