@@ -217,6 +217,25 @@ need_claude() {
     stamp test-claude "$TEST_CLAUDE"
 }
 
+# Programs that fetch things, in an image of their own for the test of them (docs/tools.md): Debian's, and a Node that knows of proxies
+# with its npm, from the registry of npm.
+TOOLS_IMAGE=berth-test/tools
+TOOLS_NODE=24.20.0
+TOOLS_NPM=11.9.0
+need_tools_image() {
+    local context=$DEV/tools made_from machine=x64
+    [[ $(uname -m) == x86_64 ]] || machine=arm64
+    made_from="$(digest tests/tests/tools/image) $machine $TOOLS_NODE $TOOLS_NPM"
+    is_stamped test-tools "$made_from" && docker image inspect "$TOOLS_IMAGE" >/dev/null 2>&1 && return
+    rm -rf "$context" && mkdir -p "$context"
+    cp tests/tests/tools/image/* "$context"
+    work "Fetching Node $TOOLS_NODE for the tests" npm install --prefix "$context" --ignore-scripts --no-audit --no-fund \
+        --no-save --no-package-lock "node-linux-$machine@$TOOLS_NODE" "npm@$TOOLS_NPM"
+    work "Building the image of tools" docker build --tag "$TOOLS_IMAGE" "$context"
+    rm -rf "$context"
+    stamp test-tools "$made_from"
+}
+
 # setup_for PURPOSE…: all of the above, then the engine where it is asked for.
 setup_for() {
     need "$@"
@@ -227,5 +246,6 @@ setup_for() {
     if [[ " $* " == *' engine '* ]]; then
         need_engine
         need_base_image
+        [[ " $* " != *' test '* ]] || need_tools_image
     fi
 }

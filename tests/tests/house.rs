@@ -44,7 +44,7 @@ const SOLE_OWNERS: &[(&str, &[&str])] = &[
     ("bollard", &["engine"]),
     ("axum", &["server"]),
     ("hyper", &["server", "gateway", "berth-tests", "testkit"]),
-    ("tokio-rustls", &["gateway"]),
+    ("tokio-rustls", &["gateway", "berth-tests"]),
     ("tauri", &["berth-desktop"]),
     ("tauri-build", &["berth-desktop"]),
     ("yamux", &["pipe"]),

@@ -413,6 +413,8 @@ pub(crate) enum Measured {
     Ports,
     /// A file written in the workspace
     Results,
+    /// A model's reply through the gateway
+    Gateway,
     /// A hundred thousand past runs
     Past,
     /// Twenty and fifty idle sandboxes
@@ -423,8 +425,17 @@ pub(crate) enum Measured {
 
 impl Measured {
     /// All that takes no window, in the order in which it is measured.
-    pub(crate) const WITHOUT_WINDOW: [Self; 8] =
-        [Self::Warm, Self::Fresh, Self::Bulk, Self::Keystroke, Self::Ports, Self::Results, Self::Past, Self::Idle];
+    pub(crate) const WITHOUT_WINDOW: [Self; 9] = [
+        Self::Warm,
+        Self::Fresh,
+        Self::Bulk,
+        Self::Keystroke,
+        Self::Ports,
+        Self::Results,
+        Self::Gateway,
+        Self::Past,
+        Self::Idle,
+    ];
 
     /// As it is typed.
     pub(crate) const fn name(self) -> &'static str {
@@ -435,6 +446,7 @@ impl Measured {
             Self::Keystroke => "keystroke",
             Self::Ports => "ports",
             Self::Results => "results",
+            Self::Gateway => "gateway",
             Self::Past => "past",
             Self::Idle => "idle",
             Self::Ui => "ui",

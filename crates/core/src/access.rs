@@ -49,12 +49,13 @@ use wire::{
 };
 
 use crate::blocking;
+use crate::guest_volume::AUTHORITIES_KEY_STORE;
 use crate::house::House;
 use crate::runner::handle::Away;
 use crate::sandbox::Card;
 
 pub(crate) use attend::{Attending, attend};
-pub(crate) use authority::AUTHORITY_VARIABLES;
+pub(crate) use authority::{AUTHORITY_SETTINGS, AUTHORITY_VARIABLES};
 pub(crate) use variables::GATEWAY_PORT;
 
 /// How long a step may take to be held before the app stops.
@@ -221,7 +222,8 @@ impl Permit {
     /// What an agent's process is given at its start: how it reaches the gateway, whom it believes there, and its secrets.
     pub(crate) async fn given(&self, house: &House) -> Result<Given, ErrorView> {
         let mut given = variables::injected(house, &self.granted).await?;
-        given.variables.splice(0..0, variables::of_gateway(&self.network, &self.granted));
+        let key_store = house.authorities.as_ref().map(|_| AUTHORITIES_KEY_STORE);
+        given.variables.splice(0..0, variables::of_gateway(&self.network, &self.granted, key_store));
         let inspected = self.rules().inspected;
         if !inspected.is_empty() {
             given.files.push(authority::bundle(house, &inspected).await?);

@@ -10,10 +10,13 @@
 //!
 //! Nothing is waited for by time: a measurement ends when the thing itself is seen. It knows no table and no command line.
 
+mod asker;
 mod bulk;
 mod commit;
 mod error;
+mod far_end;
 mod fresh;
+mod gateway;
 mod idle;
 mod inside;
 mod pair;
@@ -28,6 +31,7 @@ mod warm;
 pub use bulk::bulk;
 pub use error::BenchError;
 pub use fresh::fresh;
+pub use gateway::gateway;
 pub use idle::idle;
 pub use pair::{Pair, in_turns};
 pub use past::past;

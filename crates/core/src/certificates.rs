@@ -5,6 +5,8 @@
 //! does not read key stores that are not PEM files, and does not follow links out of a folder into an endless walk: depth,
 //! numbers and sizes are bounded.
 
+mod key_store;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,6 +16,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
+
+pub(crate) use key_store::key_store;
 
 /// Largest file read, in bytes; a bundle of all public authorities has about 250 KB.
 const FILE_BYTES_MAX: u64 = 4 << 20;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! empty image ── created, never started ──▶ filler container, the volume at /berth
-//!                                            │ PUT  berth-guest (root's, 0111), authorities.pem, run/ (where the spool is mounted)
+//!                                            │ PUT  berth-guest (root's, 0111), authorities.*, run/ (where the spool is mounted)
 //!                                            │ GET  all of it, compare SHA-256
 //!                                            ▼
 //!                    every sandbox mounts it read-only, and empty volumes stay empty (`no_copy`)
@@ -27,6 +27,7 @@ use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use wire::{ErrorCode, ErrorView, ids::InstallId};
 
+use crate::certificates;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
 use crate::faults;
@@ -42,6 +43,12 @@ const GUEST_FILE: &str = "berth-guest";
 pub(crate) const SPOOL_FOLDER: &str = "/berth/run";
 /// The authorities that this machine trusts, its extra ones included, for programs of any image.
 pub(crate) const AUTHORITIES_FILE: &str = "/berth/authorities.pem";
+/// The same for Java.
+pub(crate) const AUTHORITIES_KEY_STORE: &str = "/berth/authorities.jks";
+/// Names the bundle to apt, which reads no variable for it. (apt.conf(5), apt-transport-https(1))
+pub(crate) const AUTHORITIES_APT: &str = "/berth/authorities.apt.conf";
+/// Names the bundle to wget, likewise. (<https://www.gnu.org/software/wget/manual/wget.html#Wgetrc-Location>)
+pub(crate) const AUTHORITIES_WGET: &str = "/berth/authorities.wgetrc";
 /// The image that holds nothing.
 const EMPTY_IMAGE: &str = "berth/empty:1";
 /// How often to ask for a container whose name is held and that is not there, and between two times.
@@ -85,11 +92,7 @@ impl GuestBinary {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "not a guest's program")));
         }
         let mut files = vec![VolumeFile { name: GUEST_FILE, mode: 0o111, bytes }];
-        files.extend(authorities.map(|pem| VolumeFile {
-            name: AUTHORITIES_FILE.trim_start_matches("/berth/"),
-            mode: 0o444,
-            bytes: pem.as_bytes().to_vec(),
-        }));
+        files.extend(authorities.into_iter().flat_map(files_of));
         Ok(Self { files })
     }
 
@@ -114,6 +117,21 @@ impl GuestBinary {
         VolumeName::parse(format!("berth-guest-{}-{}", &self.hash()[..12], &install[install.len() - 8..]))
             .expect("invariant: hex digits and dashes are a volume's name")
     }
+}
+
+/// A bundle in PEM, and what leads programs to it that do not read it or know no variable for it.
+fn files_of(bundle: &str) -> Vec<VolumeFile> {
+    let file = |path: &'static str, bytes: Vec<u8>| VolumeFile {
+        name: path.trim_start_matches("/berth/"),
+        mode: 0o444,
+        bytes,
+    };
+    vec![
+        file(AUTHORITIES_FILE, bundle.as_bytes().to_vec()),
+        file(AUTHORITIES_KEY_STORE, certificates::key_store(bundle)),
+        file(AUTHORITIES_APT, format!("Acquire::https::CAInfo \"{AUTHORITIES_FILE}\";\n").into_bytes()),
+        file(AUTHORITIES_WGET, format!("ca_certificate = {AUTHORITIES_FILE}\n").into_bytes()),
+    ]
 }
 
 /// Where the guest's program is: what was set, else beside the app's own program, by the engine's architecture in Rust's words

@@ -91,6 +91,7 @@ async fn one(rig: &Rig, row: Measured, samples: u32) -> anyhow::Result<Vec<Bench
         Measured::Keystroke => return keystroke::keystroke(rig, samples).await,
         Measured::Ports => bench::ports(rig, samples).await,
         Measured::Results => bench::results(rig, samples).await,
+        Measured::Gateway => bench::gateway(rig, samples).await,
         Measured::Past => bench::past(rig, samples).await,
         Measured::Idle => bench::idle(rig, samples).await,
         Measured::Ui => return ui::ui(samples).await,

@@ -15,11 +15,22 @@ use wire::{ErrorCode, ErrorView, ids::SecretId};
 use super::Access;
 use super::secrets::of_vault;
 use crate::house::House;
-use crate::{blocking, certificates, faults};
+use crate::{blocking, certificates, faults, guest_volume};
 
-/// The variables by which programs find the authorities that they trust: OpenSSL, curl, git, Node, pip, requests.
-pub(crate) const AUTHORITY_VARIABLES: [&str; 6] =
-    ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE"];
+/// The variables that name a bundle of the authorities that programs trust: OpenSSL (Go and httpx too), curl, git, Node, pip, requests,
+/// cargo.
+pub(crate) const AUTHORITY_VARIABLES: [&str; 7] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+];
+/// Those that name a file of settings which names the bundle that all sandboxes have: wget, apt. Java finds its own by an option.
+pub(crate) const AUTHORITY_SETTINGS: [(&str, &str); 2] =
+    [("SYSTEM_WGETRC", guest_volume::AUTHORITIES_WGET), ("APT_CONFIG", guest_volume::AUTHORITIES_APT)];
 /// The bundle's file in a sandbox. Files of secrets have their names, and none begins with a digit.
 const BUNDLE_FILE: &str = "0-authorities.pem";
 /// What the keyring's own window shows.

@@ -13,7 +13,7 @@ use wire::{
 };
 
 use super::secrets::of_vault;
-use super::{AUTHORITY_VARIABLES, Given};
+use super::{AUTHORITY_SETTINGS, AUTHORITY_VARIABLES, Given};
 use crate::house::House;
 
 /// The port of loopback inside on which the guest takes connections for the gateway.
@@ -53,13 +53,18 @@ pub(super) fn is_taken(variable: &str) -> bool {
     let lower = variable.to_ascii_lowercase();
     TAKEN.contains(&variable)
         || AUTHORITY_VARIABLES.contains(&variable)
+        || AUTHORITY_SETTINGS.iter().any(|(name, _)| *name == variable)
         || ["BERTH_", "LD_"].iter().any(|prefix| variable.starts_with(prefix))
         || lower.ends_with("_proxy")
         || Provider::ALL.iter().any(|provider| provider.base_url_variables().contains(&variable))
 }
 
-/// How a program inside reaches the gateway, where there is one.
-pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> Vec<(String, String)> {
+/// How a program inside reaches the gateway, where there is one. `key_store` is what Java is to trust, where that is more than it brings.
+pub(super) fn of_gateway(
+    network: &NetworkPolicy,
+    granted: &[GrantedSecret],
+    key_store: Option<&str>,
+) -> Vec<(String, String)> {
     match network {
         NetworkPolicy::Closed | NetworkPolicy::Bridge => return Vec::new(),
         NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => {}
@@ -79,7 +84,8 @@ pub(super) fn of_gateway(network: &NetworkPolicy, granted: &[GrantedSecret]) -> 
     let java = ["http", "https"]
         .map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={GATEWAY_PORT}"))
         .join(" ");
-    set(JAVA_OPTIONS, &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"));
+    let trust = key_store.map(|file| format!(" -Djavax.net.ssl.trustStore={file}")).unwrap_or_default();
+    set(JAVA_OPTIONS, &format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]{trust}"));
     for secret in granted.iter().filter(|secret| secret.way == SecretWay::Brokered) {
         match &secret.binding {
             SecretBinding::Provider { provider, .. } => {
@@ -141,14 +147,14 @@ mod tests {
 
     #[test]
     fn a_brokered_key_comes_as_its_placeholder_with_the_address_of_its_route() {
-        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Brokered, Provider::Openai)]);
+        let all = of_gateway(&NetworkPolicy::default(), &[granted(SecretWay::Brokered, Provider::Openai)], None);
         assert_eq!(value(&all, "OPENAI_API_KEY"), Some("placeholder"));
         assert_eq!(value(&all, "OPENAI_BASE_URL"), Some("http://127.0.0.1:7817/model/openai/v1"));
         for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             assert_eq!(value(&all, name), Some("http://127.0.0.1:7817"), "{name}");
         }
         for way in [SecretWay::Injected, SecretWay::File] {
-            let all = of_gateway(&NetworkPolicy::default(), &[granted(way, Provider::Openai)]);
+            let all = of_gateway(&NetworkPolicy::default(), &[granted(way, Provider::Openai)], None);
             assert_eq!(value(&all, "OPENAI_API_KEY"), None, "its value comes from the vault");
             assert_eq!(value(&all, "OPENAI_BASE_URL"), None, "it has no route");
         }
@@ -159,6 +165,7 @@ mod tests {
         let all = of_gateway(
             &NetworkPolicy::default(),
             &Provider::ALL.map(|provider| granted(SecretWay::Brokered, provider)),
+            None,
         );
         let keys = Provider::ALL.map(Provider::key_variable);
         for (name, _) in all.iter().filter(|(name, _)| !keys.contains(&name.as_str())) {
@@ -172,7 +179,17 @@ mod tests {
     #[test]
     fn without_a_gateway_nothing_points_to_one() {
         for network in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
-            assert_eq!(of_gateway(&network, &[granted(SecretWay::Brokered, Provider::Anthropic)]), []);
+            assert_eq!(of_gateway(&network, &[granted(SecretWay::Brokered, Provider::Anthropic)], None), []);
         }
+    }
+
+    #[test]
+    fn java_is_told_of_a_key_store_only_where_it_is_to_trust_more_than_it_brings() {
+        let options = |key_store| {
+            let all = of_gateway(&NetworkPolicy::default(), &[], key_store);
+            value(&all, "JAVA_TOOL_OPTIONS").unwrap().to_owned()
+        };
+        assert!(!options(None).contains("trustStore"), "{}", options(None));
+        assert!(options(Some("/x.jks")).ends_with(" -Djavax.net.ssl.trustStore=/x.jks"), "{}", options(Some("/x.jks")));
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use wire::bench::{BenchBar, BenchRow, BenchUnit};
 
 use super::inside::{Obedient, SAMPLE_WAIT_MAX, program};
-use super::pair::in_turns;
+use super::pair::{in_turns, megabytes_per_second};
 use super::{BenchError, Pair, Rig};
 
 /// Bytes of one sample.
@@ -100,7 +100,7 @@ async fn printed(guest: &Guest) -> Result<f64, BenchError> {
             OutputEvent::Exited(_) => break,
         }
     }
-    let speed = rate(read - first, begun);
+    let speed = megabytes_per_second(read - first, begun.elapsed());
     guest.acknowledge_exit(start.id).await?;
     if read == BYTES as u64 { Ok(speed) } else { Err(BenchError::Ended { what: "an output" }) }
 }
@@ -128,13 +128,8 @@ async fn swallow(mut stream: impl AsyncRead + Unpin) -> Result<f64, BenchError> 
             length => rest += length,
         }
     }
-    if first + rest == BYTES { Ok(rate(rest as u64, begun)) } else { Err(BenchError::Ended { what: "a stream" }) }
-}
-
-/// Megabytes in a second.
-#[expect(clippy::cast_precision_loss, reason = "some megabytes are far below 2^53")]
-fn rate(bytes: u64, begun: Instant) -> f64 {
-    bytes as f64 / 1e6 / begun.elapsed().as_secs_f64()
+    let speed = megabytes_per_second(rest as u64, begun.elapsed());
+    if first + rest == BYTES { Ok(speed) } else { Err(BenchError::Ended { what: "a stream" }) }
 }
 
 /// The first connection is a sample of nothing.

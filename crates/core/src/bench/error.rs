@@ -63,6 +63,14 @@ pub enum BenchError {
         /// For what.
         what: &'static str,
     },
+    /// A program said something else than what was measured.
+    #[error("{what} said: {words:?}")]
+    Said {
+        /// Which.
+        what: &'static str,
+        /// Its words.
+        words: String,
+    },
     /// Something ended before it did what was to be measured.
     #[error("{what} ended too early")]
     Ended {

@@ -8,7 +8,7 @@ use wire::{
     bench::{BenchBar, BenchRow, BenchUnit},
 };
 
-use super::pair::figures;
+use super::pair::{figures, percent};
 use super::processes::{CpuClock, guest_private_bytes};
 use super::{BenchError, Rig, SAMPLES_MIN, Warm};
 
@@ -118,10 +118,6 @@ impl Windows {
     fn together(&self) -> Vec<f64> {
         self.app.iter().zip(&self.engine).map(|(app, engine)| app + engine).collect()
     }
-}
-
-fn percent(cpu: Duration, wall: Duration) -> f64 {
-    cpu.as_secs_f64() / wall.as_secs_f64() * 100.0
 }
 
 async fn guests_cpu_ns(rig: &Rig, sandboxes: &[Warm]) -> Result<u64, BenchError> {

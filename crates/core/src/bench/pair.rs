@@ -53,6 +53,17 @@ pub(super) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
+/// Megabytes in a second.
+#[expect(clippy::cast_precision_loss, reason = "some megabytes are far below 2^53")]
+pub(super) fn megabytes_per_second(bytes: u64, elapsed: Duration) -> f64 {
+    bytes as f64 / 1e6 / elapsed.as_secs_f64()
+}
+
+/// Hundredths of one core.
+pub(super) fn percent(cpu: Duration, wall: Duration) -> f64 {
+    cpu.as_secs_f64() / wall.as_secs_f64() * 100.0
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;

@@ -107,7 +107,9 @@ impl Rig {
                 async move { Ok(connected) }.boxed()
             })
         };
-        let config = Config { data_folder: folder.path().to_owned(), ..config.clone() };
+        // Its secrets are nobody's, and not for the person's keyring.
+        let keyring = vault::Use::Session;
+        let config = Config { data_folder: folder.path().to_owned(), keyring, ..config.clone() };
         let app = App::start_with(config, connector, SystemClock).await?;
         let prepared = prepare(&app, image).await;
         let (up, image_ref) = match prepared {

@@ -22,7 +22,7 @@ use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, network::BRIDGE_IN_S
 use super::attempt::Brief;
 use super::disk;
 use super::report::{Found, Report, Stage};
-use crate::access::{AUTHORITY_VARIABLES, GATEWAY_PORT, Given, Permit, variables};
+use crate::access::{AUTHORITY_SETTINGS, AUTHORITY_VARIABLES, GATEWAY_PORT, Given, Permit, variables};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
@@ -453,6 +453,7 @@ fn environment(
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if authorities.is_some() {
         all.extend(AUTHORITY_VARIABLES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
+        all.extend(AUTHORITY_SETTINGS.map(|(name, file)| (name.to_owned(), file.to_owned())));
     }
     all.extend(
         image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
