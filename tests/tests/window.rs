@@ -228,13 +228,15 @@ async fn a_budget_that_is_spent_is_told_by_the_desktop_and_so_is_a_task_that_is_
                           print(error.code)\n\
                   ```\n";
     let created = client.call(task(prompt.to_owned())).await.unwrap();
-    let spent = notifications.next(RUN_TIME_MAX).await;
+    // A request that finds nothing left may be faster than the word that the one before it spent it.
+    let mut both = [notifications.next(RUN_TIME_MAX).await, notifications.next(RUN_TIME_MAX).await];
+    both.sort_by(|one, two| one.title.cmp(&two.title));
+    let [spent, held] = both;
     assert_eq!((spent.app.as_str(), spent.title.as_str()), ("Berth", "A budget is spent"));
     assert!(
         spent.body.contains("budget of each run") && spent.body.contains(&format!("#{}", created.number)),
         "{spent:?}"
     );
-    let held = notifications.next(RUN_TIME_MAX).await;
     assert_eq!(held.title, "A task is held for its budget");
     for told in [&spent, &held] {
         assert!(!told.body.contains(['<', '>', '&']), "a title is no markup: {told:?}");
