@@ -85,8 +85,10 @@ async fn rest_of_hello(from: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>)
 
 fn compare(named: Option<&Host>, asked: &Host) -> Result<(), WrongOpening> {
     match (named, asked) {
-        // An address is no server name (RFC 6066 §3).
+        // An address is no server name, and a name of one label is none in full (RFC 6066 §3): Java gives neither. The
+        // connection goes to an address of that host all the same.
         (None, Host::Address(_)) => Ok(()),
+        (None, Host::Name(name)) if !name.contains('.') => Ok(()),
         (None, Host::Name(_)) => Err(WrongOpening::NoServerName),
         (Some(named), asked) if named == asked => Ok(()),
         (Some(named), _) => Err(WrongOpening::OtherServerName(named.clone())),
@@ -115,6 +117,16 @@ mod tests {
             assert_eq!(begun(bytes, 22).await.unwrap(), bytes);
         }
         assert!(matches!(begun(b"", 443).await, Err(NoOpening::Wrong(WrongOpening::TooSlow))));
+    }
+
+    #[test]
+    fn a_name_in_full_has_to_be_given_and_nothing_else_has() {
+        let host = |text: &str| text.parse::<Host>().unwrap();
+        for asked in ["127.0.0.1", "[::1]", "intranet"] {
+            assert_eq!(compare(None, &host(asked)), Ok(()), "{asked}");
+        }
+        assert_eq!(compare(None, &host("web.test")), Err(WrongOpening::NoServerName));
+        assert_eq!(compare(Some(&host("other")), &host("intranet")), Err(WrongOpening::OtherServerName(host("other"))));
     }
 
     /// Records of one byte each, of a hello that would be allowed to be longer than all of them.
