@@ -223,7 +223,7 @@ TOOLS_IMAGE=berth-test/tools
 TOOLS_NODE=24.20.0
 TOOLS_NPM=11.9.0
 need_tools_image() {
-    local context=$DEV/tools made_from machine=x64
+    local context=$DEV/tools-image made_from machine=x64
     [[ $(uname -m) == x86_64 ]] || machine=arm64
     made_from="$(digest tests/tests/tools/image) $machine $TOOLS_NODE $TOOLS_NPM"
     is_stamped test-tools "$made_from" && docker image inspect "$TOOLS_IMAGE" >/dev/null 2>&1 && return
