@@ -156,8 +156,8 @@ fn parsed(printed: &str) -> (BTreeMap<String, String>, BTreeMap<String, Tried>) 
             ["@@", "version", name, version] => drop(versions.insert((*name).to_owned(), (*version).to_owned())),
             ["@@", "try", _] => said.clear(),
             ["@@", "end", id, status] => {
-                let tries = Tried { status: status.parse().unwrap(), said: std::mem::take(&mut said) };
-                tried.insert((*id).to_owned(), tries);
+                let outcome = Tried { status: status.parse().unwrap(), said: std::mem::take(&mut said) };
+                tried.insert((*id).to_owned(), outcome);
             }
             _ => writeln!(said, "{line}").unwrap(),
         }
