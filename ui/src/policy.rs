@@ -1,7 +1,7 @@
 //! What a network policy means, in words, and what a person writes into its list. Pure; what is let through is the core's to say.
 
 use wire::{
-    network::{BRIDGE_GIVES_UP, GrantReach, HostGrant, NetworkPolicy},
+    network::{BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, GrantReach, HostGrant, NetworkPolicy},
     secret::{SecretBinding, SecretWay, host_said},
     view::AgentView,
 };
@@ -202,6 +202,14 @@ impl Line {
     }
 }
 
+/// What to say of the network card of a sandbox under that policy, where it has one.
+pub fn card_of(network: &NetworkPolicy) -> Option<&'static str> {
+    match network {
+        NetworkPolicy::Bridge => Some(BRIDGE_IN_SHORT),
+        NetworkPolicy::Closed | NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +228,14 @@ mod tests {
             "description": "", "limits": {}, "review": "ask", "home": "berth-home-1", "network": network, "secrets": secrets,
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn only_a_bridge_is_said_to_be_a_card() {
+        assert_eq!(card_of(&NetworkPolicy::Bridge), Some(BRIDGE_IN_SHORT));
+        for without in [NetworkPolicy::Closed, NetworkPolicy::default(), NetworkPolicy::Open { hosts: Vec::new() }] {
+            assert_eq!(card_of(&without), None);
+        }
     }
 
     #[test]

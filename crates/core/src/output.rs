@@ -17,6 +17,10 @@ use crate::escape;
 
 /// Written bytes that may be without a sync, before one is due.
 const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+/// At most so much is unsynced: beyond it nothing is written before a sync succeeds.
+const UNSYNCED_BYTES_LIMIT: u64 = 2 * UNSYNCED_BYTES_MAX;
+/// What is kept of the room for unsynced bytes once they are durable.
+const UNSYNCED_ROOM_KEPT: usize = 64 << 10;
 /// How long written bytes may be without a sync.
 pub(crate) const SYNC_EVERY: Duration = Duration::from_millis(200);
 /// How much of the end is kept in memory, for the last line.
@@ -56,7 +60,7 @@ impl Outputs {
         tail.extend(end);
         // What an earlier process wrote may never have been synced.
         file.sync_data().await?;
-        Ok(OutputWriter { file, length, synced: length, tail })
+        Ok(OutputWriter { file, length, synced: length, unsynced: Vec::new(), is_in_doubt: false, tail })
     }
 
     /// Opens the output of an attempt to read it; `None` where there is none yet.
@@ -88,6 +92,11 @@ pub(crate) struct OutputWriter {
     file: File,
     length: u64,
     synced: u64,
+    /// What stands between `synced` and `length`.
+    unsynced: Vec<u8>,
+    /// A sync failed: what was unsynced then may be on no disk, and a later sync may not say so, since the system reports a page that
+    /// it could not write once (`fsync(2)`, EIO).
+    is_in_doubt: bool,
     tail: VecDeque<u8>,
 }
 
@@ -105,7 +114,8 @@ impl OutputWriter {
     /// Adds bytes at the end. `offset` says where they stand in all of the output: what is there already is passed over.
     ///
     /// # Errors
-    /// Fails where bytes before `offset` are missing, and where writing fails (a full disk): then nothing counts as written.
+    /// Fails where bytes before `offset` are missing, and where writing fails (a full disk): then nothing counts as written. Where so
+    /// much is unsynced that it should be synced first, and cannot be, it fails as that does.
     pub(crate) async fn append(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let Some(known) = self.length.checked_sub(offset) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "output with a hole in it"));
@@ -114,6 +124,9 @@ impl OutputWriter {
             Ok(known) if known < bytes.len() => &bytes[known..],
             Ok(_) | Err(_) => return Ok(()),
         };
+        if self.is_in_doubt || self.length - self.synced >= UNSYNCED_BYTES_LIMIT {
+            self.sync().await?;
+        }
         let written = async {
             self.file.write_all(new).await?;
             self.file.flush().await
@@ -124,6 +137,7 @@ impl OutputWriter {
             return Err(error);
         }
         self.length += new.len() as u64;
+        self.unsynced.extend_from_slice(new);
         let keep = new.len().min(TAIL_BYTES);
         let excess = (self.tail.len() + keep).saturating_sub(TAIL_BYTES);
         self.tail.drain(..excess);
@@ -136,12 +150,22 @@ impl OutputWriter {
         self.length - self.synced >= UNSYNCED_BYTES_MAX
     }
 
-    /// Makes durable what is written, and says how much that is.
+    /// Makes durable what is written, and says how much that is. After one that failed, what was unsynced is written anew: until then
+    /// the file may be shorter than [`OutputWriter::length`], and a reader waits.
     pub(crate) async fn sync(&mut self) -> io::Result<u64> {
         if self.synced < self.length {
-            let length = self.length;
+            if self.is_in_doubt {
+                self.file.set_len(self.synced).await?;
+                self.file.write_all(&self.unsynced).await?;
+                self.file.flush().await?;
+            }
+            // Also where the waiting for it is given up.
+            self.is_in_doubt = true;
             self.file.sync_data().await?;
-            self.synced = length;
+            self.is_in_doubt = false;
+            self.synced = self.length;
+            self.unsynced.clear();
+            self.unsynced.shrink_to(UNSYNCED_ROOM_KEPT);
         }
         Ok(self.synced)
     }
@@ -228,6 +252,26 @@ mod tests {
         assert_eq!(writer.synced(), 0);
         assert_eq!(writer.sync().await.unwrap(), 11);
         assert_eq!(all(&outputs, step).await, b"hello world");
+    }
+
+    /// What a disk does that cannot write a page: the sync fails once, and the page is not what was written.
+    #[tokio::test]
+    async fn what_a_failed_sync_left_in_doubt_is_written_anew() {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let outputs = Outputs::below(folder.path());
+        let step = new_id();
+        let mut writer = outputs.append(step, 1).await.unwrap();
+        writer.append(0, b"durable, ").await.unwrap();
+        writer.sync().await.unwrap();
+        for next in ["not yet, ", "nor this"] {
+            writer.append(writer.length(), next.as_bytes()).await.unwrap();
+            let disk = std::fs::OpenOptions::new().write(true).open(outputs.path(step, 1)).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&disk, &[0; 4], writer.synced()).unwrap();
+            writer.is_in_doubt = true;
+            assert_eq!(writer.sync().await.unwrap(), writer.length());
+        }
+        assert_eq!(all(&outputs, step).await, b"durable, not yet, nor this");
+        assert!(writer.unsynced.is_empty());
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ use crate::{
     icon::{Glyph, icon, small_icon},
     keys::{Scope, Taken, has_command, use_keys},
     parts::{key, refusal},
+    policy,
     route::{Route, TaskTab},
     say,
 };
@@ -325,10 +326,7 @@ fn Form(props: &NewTaskProps) -> Html {
                         <div class="warning" data-tone="review" role="status" data-test="warning"><span class="toned">{ small_icon(Glyph::Triangle) }</span>{ say::visible(warning) }</div>
                     }) }
                     if let Some(error) = &dialog.error { <div data-test="dialog-error">{ refusal(error) }</div> }
-                    <div class="promise-line">
-                        { small_icon(Glyph::Shield) }
-                        <span><b>{ "No network card." }</b>{ " Of your files it sees one folder, made for it." }</span>
-                    </div>
+                    { promise(agent.as_ref()) }
                 </div>
                 <div class="foot">
                     <span class="note" data-test="note-line" role="status">
@@ -358,6 +356,21 @@ fn line(known: &crate::context::Known) -> &'static str {
         Some(status) if status.slots_used >= status.slots_max => "Starts when a slot is free",
         Some(_) => "Starts at once",
         None => "",
+    }
+}
+
+/// What a sandbox of that agent cannot do, or what it can that others cannot.
+fn promise(agent: Option<&AgentView>) -> Html {
+    let (glyph, words) = match agent.and_then(|agent| policy::card_of(&agent.network)) {
+        Some(card) => (Glyph::Triangle, card),
+        None => (Glyph::Shield, "No network card."),
+    };
+    let tone = (glyph == Glyph::Triangle).then_some("review");
+    html! {
+        <div class="promise-line" data-test="promise" data-tone={tone}>
+            { small_icon(glyph) }
+            <span><b>{ words }</b>{ " Of your files it sees one folder, made for it." }</span>
+        </div>
     }
 }
 
