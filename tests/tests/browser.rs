@@ -399,7 +399,7 @@ async fn what_a_network_of_its_own_gives_up_is_said_where_it_is_chosen_and_on_th
     let (app, browser) = started().await;
     let body = async |page: &Page| {
         enter(page, app.link()).await;
-        page.click("Agents").await;
+        page.element("a[href='/agents']").await.click().await.unwrap();
         page.press("agent-edit").await;
         page.press("choose-bridge").await;
         let meaning = page.element("[data-test='policy-meaning']").await.text().await.unwrap();
