@@ -115,7 +115,9 @@ async fn beside(app: &TestApp, alone: Times, bully: &str, limits: LimitsPatch) {
 async fn a_fork_bomb_or_a_busy_processor_leaves_the_app_and_other_sandboxes_as_they_are() {
     let app = TestApp::start().await;
     agent(&app, "neighbour", &["sh", "-c", "echo here"]).await;
-    agent(&app, "fork-bomb", &["sh", "-c", "echo begun; bomb() { bomb | bomb & }; bomb 2>/dev/null; sleep 600"]).await;
+    // By itself it forks once, before there is a bomb: a shell that cannot fork ends.
+    agent(&app, "fork-bomb", &["sh", "-c", "echo begun; bomb() { bomb | bomb & }; bomb 2>/dev/null; exec sleep 600"])
+        .await;
     let burn = "for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; echo begun; wait";
     agent(&app, "burner", &["sh", "-c", burn]).await;
     let first = start(&app, "neighbour", LimitsPatch::default()).await;
