@@ -23,7 +23,8 @@ use tokio::{
 };
 use wire::{
     Call, ErrorView, Phase,
-    call::{CreateTask, ShowRun, TaskCreated},
+    call::{CreateTask, ListRequests, ShowRun, TaskCreated},
+    network::RequestView,
     task::NewTask,
     view::RunView,
 };
@@ -322,6 +323,31 @@ impl TestApp {
     pub async fn show(&self, created: &TaskCreated) -> RunView {
         let run = created.run.to_string();
         self.call(ShowRun { run }).await.unwrap_or_else(|error| panic!("the run is not known: {error:?}"))
+    }
+
+    /// How a run ended, once it has, and what it printed.
+    ///
+    /// # Panics
+    /// Where it does not end in time.
+    pub async fn ends(&self, created: &TaskCreated) -> (Phase, String) {
+        let phase = until("the run to end", RUN_TIME_MAX, async || {
+            let phase = self.show(created).await.summary.phase;
+            phase.is_final().then_some(phase)
+        })
+        .await;
+        (phase, self.run(["logs", &created.run.to_string()]).await.good().text())
+    }
+
+    /// What a run asked the gateway for, oldest first.
+    ///
+    /// # Panics
+    /// Where that is not known.
+    pub async fn requests(&self, created: &TaskCreated) -> Vec<RequestView> {
+        let list = ListRequests { run: Some(created.run), ..ListRequests::default() };
+        let mut requests =
+            self.call(list).await.unwrap_or_else(|error| panic!("its requests are not known: {error:?}"));
+        requests.reverse();
+        requests
     }
 
     /// The run once it is in that phase.

@@ -8,11 +8,11 @@ use testkit::{Act, Bus, CallUsage, ModelFault, ModelScript, ModelServer, ModelUs
 use wire::{
     EventKind, Hold, MicroUsd, Phase,
     call::{
-        AllowHost, CreateAgent, CreateTask, GrantSecret, ListEvents, ListRequests, RevokeSecret, SetBudget, SetSecret,
-        ShowCosts, ShowRun, TaskCreated, UpdateAgent,
+        AllowHost, CreateAgent, CreateTask, GrantSecret, ListEvents, RevokeSecret, SetBudget, SetSecret, ShowCosts,
+        ShowRun, TaskCreated, UpdateAgent,
     },
     cost::{BudgetScope, CostKey, TokenCounts},
-    network::{GrantReach, GrantScope, HostGrant, NetworkPolicy, RequestKind, RequestOutcome, RequestView},
+    network::{GrantReach, GrantScope, HostGrant, NetworkPolicy, RequestKind, RequestOutcome},
     secret::{Provider, SecretBinding, SecretText, SecretWay},
     task::{Launch, NewTask, ReviewGate},
 };
@@ -45,25 +45,6 @@ async fn give(app: &TestApp, agent: &str, way: SecretWay) {
 async fn ask(app: &TestApp, agent: &str, prompt: &str) -> TaskCreated {
     let task = NewTask { prompt: prompt.to_owned(), agent: Some(agent.to_owned()), ..NewTask::default() };
     app.call(CreateTask { task }).await.unwrap()
-}
-
-async fn ends(app: &TestApp, created: &TaskCreated) -> (Phase, String) {
-    let run = created.run.to_string();
-    let summary = until("the run to end", RUN_TIME_MAX, async || {
-        let summary = app.call(ShowRun { run: run.clone() }).await.unwrap().summary;
-        summary.phase.is_final().then_some(summary)
-    })
-    .await;
-    let printed = app.run(["logs", &run]).await.good().text();
-    (summary.phase, printed)
-}
-
-async fn requests(app: &TestApp, created: &TaskCreated) -> Vec<RequestView> {
-    let list = ListRequests { run: Some(created.run), ..ListRequests::default() };
-    // Newest first.
-    let mut requests = app.call(list).await.unwrap();
-    requests.reverse();
-    requests
 }
 
 fn says(text: &str) -> ModelScript {
@@ -120,7 +101,7 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
     }
     is_nowhere(&app, &created).await;
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("What else?"), "{printed}");
     let seen = server.requests();
@@ -130,7 +111,7 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
     let look = std::fs::read_to_string(workspace.join("look.txt")).unwrap();
     assert!(look.contains("sk-ant-api03-"), "the placeholder has the provider's shape: {look}");
 
-    let requests = requests(&app, &created).await;
+    let requests = app.requests(&created).await;
     assert_eq!(requests.len(), 1, "{requests:#?}");
     let request = &requests[0];
     assert_eq!(
@@ -168,12 +149,12 @@ async fn a_route_opens_the_inference_api_alone_and_only_with_the_placeholder() {
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let more = "ask('/v1/files')\nask('/v1/messages/batches')\nask('/v1/organizations/api_keys')\nask('/v1/messages', 'sk-ant-of-somebody-else')";
     let created = ask(&app, "script", &asks_once(more)).await;
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let codes: Vec<u16> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse().ok()).collect();
     assert_eq!(codes, [200, 403, 403, 403, 401], "{printed}");
     assert_eq!(server.requests().len(), 1, "nothing else left");
-    let requests = requests(&app, &created).await;
+    let requests = app.requests(&created).await;
     let refused = requests.iter().filter(|request| matches!(request.outcome, RequestOutcome::Refused { .. })).count();
     assert_eq!(refused, 4, "{requests:#?}");
 }
@@ -201,7 +182,7 @@ async fn another_value_or_none_reaches_a_running_sandbox_at_its_next_request() {
     app.leaves_file(&created, "asked-two").await;
     app.call(RevokeSecret { secret: "model-key".to_owned(), agent: "script".to_owned() }).await.unwrap();
     std::fs::write(workspace.join("go-two"), b"").unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let codes: Vec<u16> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse().ok()).collect();
     assert_eq!(codes[..2], [401, 200], "{printed}");
@@ -234,7 +215,7 @@ async fn a_key_is_kept_by_the_keyring_over_a_restart_and_waited_for_while_it_is_
     assert!(told.contains("The keyring is locked"), "{told}");
     bus.unlock().unwrap();
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let lines: Vec<_> = printed.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).collect();
     assert!(lines[0].starts_with("403") && lines[0].contains("keyring is locked"), "{printed}");
@@ -260,7 +241,7 @@ async fn an_injected_value_is_the_processs_alone() {
     assert_eq!(containers.len(), 1);
     assert_eq!(has_it(containers[0].to_string().as_bytes()), None, "in the container's configuration");
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("it is there") && printed.contains("no route"), "{printed}");
 }
@@ -288,7 +269,7 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
     );
     let created = ask(&app, "script", &prompt).await;
     let workspace = app.leaves_file(&created, "asked").await;
-    let refused = until("the refusal to be listed", RUN_TIME_MAX, async || requests(&app, &created).await.pop()).await;
+    let refused = until("the refusal to be listed", RUN_TIME_MAX, async || app.requests(&created).await.pop()).await;
     assert!(
         matches!(&refused.outcome, RequestOutcome::Refused { reason } if reason.contains("not on this agent's list")),
         "{refused:?}"
@@ -300,7 +281,7 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
         .unwrap();
     assert_eq!(agent.network.hosts(), [HostGrant { host: "127.0.0.1".to_owned(), ..grant }], "as it is compared");
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (_, printed) = ends(&app, &created).await;
+    let (_, printed) = app.ends(&created).await;
     assert!(printed.contains("first 403"), "{printed}");
     // The policy lets it through now; without a key the server itself says no.
     assert!(printed.contains("then 401"), "{printed}");
@@ -314,7 +295,7 @@ async fn a_closed_agent_has_no_gateway_at_all() {
     app.call(change).await.unwrap();
     let prompt = "```sh\nenv | grep -ic proxy || true\npython3 -c \"import socket; print(socket.socket().connect_ex(('127.0.0.1', 7817)))\"\n```\n";
     let created = ask(&app, "script", prompt).await;
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     // ECONNREFUSED.
     assert!(printed.lines().any(|line| line == "0") && printed.lines().any(|line| line == "111"), "{printed}");
@@ -345,7 +326,7 @@ async fn a_spent_budget_holds_the_step_and_a_raised_one_lets_it_go_on() {
     .await;
     assert_eq!(server.requests().len(), 1, "the first was let through, since nothing was spent; the second was not");
     app.call(budget(100_000_000)).await.unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("told 429") && printed.contains("budget of each run is spent"), "{printed}");
     assert!(printed.contains("went on"), "{printed}");
@@ -374,7 +355,7 @@ async fn a_program_that_hangs_up_before_its_reply_gets_round_no_budget() {
     let created = ask(&app, "script", hangs_up).await;
     let workspace = app.leaves_file(&created, "asked-one").await;
     until("the request to be under way", RUN_TIME_MAX, async || {
-        (requests(&app, &created).await.len() == 1).then_some(())
+        (app.requests(&created).await.len() == 1).then_some(())
     })
     .await;
     std::fs::write(workspace.join("go-asked-one"), b"").unwrap();
@@ -383,11 +364,11 @@ async fn a_program_that_hangs_up_before_its_reply_gets_round_no_budget() {
         view.steps[0].holds.contains(&Hold::Budget).then_some(())
     })
     .await;
-    let requests = requests(&app, &created).await;
+    let requests = app.requests(&created).await;
     let usage = requests[0].usage.as_ref().expect("it may have been charged");
     assert!(usage.is_at_least && matches!(requests[0].outcome, RequestOutcome::Cut { .. }), "{requests:?}");
     app.run(["cancel", &created.run.to_string()]).await.good();
-    assert_eq!(ends(&app, &created).await.0, Phase::Cancelled);
+    assert_eq!(app.ends(&created).await.0, Phase::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -405,7 +386,7 @@ async fn requests_at_once_wait_for_each_others_room_and_hold_nothing() {
                 [thread.start() for thread in threads]\n\
                 [thread.join() for thread in threads]";
     let created = ask(&app, "script", &asks_once(more)).await;
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let codes: Vec<_> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse::<u16>().ok()).collect();
     assert_eq!(codes, [200; 4], "{printed}");
@@ -420,7 +401,7 @@ async fn a_reply_that_names_a_model_without_a_price_costs_what_was_asked_for() {
     let server = ModelServer::start(KEY, says("Yes?").answering_as("nobody-sells-this")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let created = ask(&app, "script", &asks_once("")).await;
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let costs = app.call(ShowCosts::default()).await.unwrap();
     assert!(costs.total.unpriced == 0 && costs.total.amount > MicroUsd(0), "{:?}", costs.total);
@@ -432,7 +413,7 @@ async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let prompt = asks_once("").replace(MODEL, "nobody-sells-this");
     let created = ask(&app, "script", &prompt).await;
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let costs = app.call(ShowCosts::default()).await.unwrap();
     assert_eq!((costs.total.unpriced, costs.total.to_string().as_str()), (1, "price unknown"));
@@ -445,7 +426,7 @@ async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
     .await;
     assert_eq!(server.requests().len(), 1, "nothing of it left");
     app.run(["cancel", &created.run.to_string()]).await.good();
-    assert_eq!(ends(&app, &created).await.0, Phase::Cancelled);
+    assert_eq!(app.ends(&created).await.0, Phase::Cancelled);
 }
 
 /// The real `claude`, as it was installed for tests; alone in an image of the test's own.
@@ -488,12 +469,12 @@ async fn a_real_claude_works_without_a_network_and_its_own_count_is_the_gateways
     let (image, launch) = claude("claude-counts");
     claude_agent(&app, &image, launch).await;
     let created = ask(&app, "claude", "Write hello.txt.").await;
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let workspace = app.workspace(&created).await;
     assert_eq!(std::fs::read_to_string(workspace.join("hello.txt")).unwrap(), "from a model");
     let result = reported(&printed);
-    let requests = requests(&app, &created).await;
+    let requests = app.requests(&created).await;
     let (mut tokens, mut cost) = (TokenCounts::default(), 0);
     for usage in requests.iter().filter_map(|request| request.usage.as_ref()) {
         tokens.input += usage.tokens.input;
@@ -529,7 +510,7 @@ async fn a_real_claude_gets_over_refusals_cuts_and_slowness() {
     ] {
         server.set_script(says("Which one?").with_fault(fault));
         let created = ask(&app, "claude", "Which?").await;
-        let (phase, printed) = ends(&app, &created).await;
+        let (phase, printed) = app.ends(&created).await;
         assert_eq!(phase, Phase::Completed, "{name}: {printed}");
         assert_eq!(reported(&printed)["result"], "Which one?", "{name}");
     }
@@ -537,13 +518,13 @@ async fn a_real_claude_gets_over_refusals_cuts_and_slowness() {
     server.set_script(says("Which one?").with_fault(ModelFault::CutAfter { bytes: 700 }));
     let created = ask(&app, "claude", "Which?").await;
     let cut = until("a cut reply to be listed", RUN_TIME_MAX, async || {
-        let requests = requests(&app, &created).await;
+        let requests = app.requests(&created).await;
         requests.into_iter().find(|request| matches!(request.outcome, RequestOutcome::Cut { .. }))
     })
     .await;
     assert!(cut.usage.as_ref().is_some_and(|usage| usage.is_at_least), "{cut:#?}");
     server.set_script(says("Which one?"));
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
 }
 
@@ -571,7 +552,7 @@ async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of
         let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
         let value = SecretText::new(KEY.to_owned());
         app.call(SetSecret { name: "model-key".to_owned(), value, binding: Some(binding) }).await.unwrap();
-        let (phase, printed) = ends(&app, &created).await;
+        let (phase, printed) = app.ends(&created).await;
         assert_eq!(phase, Phase::Completed, "{how}: {printed}");
         assert_eq!(reported(&printed)["result"], "Which one?", "{how}");
     }

@@ -6,7 +6,7 @@ use berth_tests::{TestApp, app::RUN_TIME_MAX, until};
 use camino::Utf8PathBuf;
 use testkit::{Act, ModelScript, ModelServer};
 use wire::{
-    call::{AllowHost, CreateTask, ListRequests, ShowRun, TaskCreated},
+    call::{AllowHost, CreateTask, ListRequests, TaskCreated},
     network::{GrantReach, GrantScope, HostGrant},
     task::NewTask,
 };
@@ -44,12 +44,7 @@ async fn asks(app: &TestApp, host: &ModelServer, project: Option<&str>) -> (Task
 /// Lets the task ask again, and says what it printed.
 async fn goes_on(app: &TestApp, created: &TaskCreated, workspace: &Utf8PathBuf) -> String {
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let run = created.run.to_string();
-    until("the run to end", RUN_TIME_MAX, async || {
-        app.call(ShowRun { run: run.clone() }).await.unwrap().summary.phase.is_final().then_some(())
-    })
-    .await;
-    app.run(["logs", &run]).await.good().text()
+    app.ends(created).await.1
 }
 
 async fn allow(app: &TestApp, created: &TaskCreated, scope: GrantScope) {

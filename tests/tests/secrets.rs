@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, canary, docker::image_of, until};
+use berth_tests::{OwnImage, TestApp, binaries::repository, canary, docker::image_of};
 use camino::Utf8PathBuf;
 use camino_tempfile::Utf8TempDir;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -15,8 +15,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use wire::{
     Phase,
-    call::{CreateAgent, CreateTask, GrantSecret, ListRequests, RevokeSecret, SetSecret, ShowRun, TaskCreated},
-    network::{RequestKind, RequestOutcome, RequestView},
+    call::{CreateAgent, CreateTask, GrantSecret, RevokeSecret, SetSecret, TaskCreated},
+    network::{RequestKind, RequestOutcome},
     secret::{SecretBinding, SecretPlace, SecretText, SecretWay},
     task::{Launch, NewTask, ReviewGate},
 };
@@ -115,25 +115,6 @@ async fn ask(app: &TestApp, prompt: String) -> TaskCreated {
     app.call(CreateTask { task }).await.unwrap()
 }
 
-async fn ends(app: &TestApp, created: &TaskCreated) -> (Phase, String) {
-    let run = created.run.to_string();
-    let summary = until("the run to end", RUN_TIME_MAX, async || {
-        let summary = app.call(ShowRun { run: run.clone() }).await.unwrap().summary;
-        summary.phase.is_final().then_some(summary)
-    })
-    .await;
-    let printed = app.run(["logs", &run]).await.good().text();
-    (summary.phase, printed)
-}
-
-async fn requests(app: &TestApp, created: &TaskCreated) -> Vec<RequestView> {
-    let list = ListRequests { run: Some(created.run), ..ListRequests::default() };
-    // Newest first.
-    let mut requests = app.call(list).await.unwrap();
-    requests.reverse();
-    requests
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_ones_own_host_is_put_into_what_ordinary_programs_send_there_and_is_found_nowhere_else() {
     let host = SecureHost::start();
@@ -171,7 +152,7 @@ async fn a_token_of_ones_own_host_is_put_into_what_ordinary_programs_send_there_
     let another = format!("{TOKEN}-another");
     keep(&app, &another, None).await;
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     canary::is_nowhere(&app, &created, TOKEN).await;
     assert_eq!(canary::found(TOKEN, printed.as_bytes()), None, "what the host said back was cleaned: {printed}");
@@ -185,7 +166,7 @@ async fn a_token_of_ones_own_host_is_put_into_what_ordinary_programs_send_there_
     assert!(seen[1]["headers"]["x-other"].as_str().unwrap().starts_with("token berth-"), "{seen:?}");
     assert_eq!(carried[2..], [("/without", None), ("/python", Some(second.as_str()))]);
 
-    let listed = requests(&app, &created).await;
+    let listed = app.requests(&created).await;
     let lines: Vec<_> = listed
         .iter()
         .map(|one| (one.kind, one.method.as_str(), one.path.as_str(), one.status, one.secret.as_deref()))
@@ -229,7 +210,7 @@ async fn only_a_sandbox_with_such_a_secret_believes_berth_and_only_while_it_has_
             host.port
         )
     };
-    let (_, printed) = ends(&app, &ask(&app, asks("")).await).await;
+    let (_, printed) = app.ends(&ask(&app, asks("")).await).await;
     assert!(!printed.contains(".given") && printed.contains("status: 000 403"), "{printed}");
     assert!(host.seen().is_empty());
 
@@ -243,7 +224,7 @@ async fn only_a_sandbox_with_such_a_secret_believes_berth_and_only_while_it_has_
     let workspace = app.leaves_file(&created, "ready").await;
     app.call(RevokeSecret { secret: "api-token".to_owned(), agent: "coder".to_owned() }).await.unwrap();
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (_, printed) = ends(&app, &created).await;
+    let (_, printed) = app.ends(&created).await;
     assert!(printed.contains("bundle: /run/berth/") && printed.contains("status: 200 200"), "{printed}");
     assert!(printed.contains("then: 000 403"), "taken back, it opens nothing: {printed}");
     let paths: Vec<_> = host.seen().iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect();
@@ -277,7 +258,7 @@ async fn a_secret_as_a_file_is_in_the_sandboxs_memory_alone() {
         assert_eq!(canary::found(TOKEN, &copied.stdout), None, "in {folder}");
     }
     std::fs::write(workspace.join("go"), b"").unwrap();
-    let (phase, printed) = ends(&app, &created).await;
+    let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let hash = hex::encode(Sha256::digest(TOKEN));
     for line in

@@ -221,9 +221,11 @@ impl Permit {
 
     /// What an agent's process is given at its start: how it reaches the gateway, whom it believes there, and its secrets.
     pub(crate) async fn given(&self, house: &House) -> Result<Given, ErrorView> {
-        let mut given = variables::injected(house, &self.granted).await?;
         let key_store = house.authorities.as_ref().map(|_| AUTHORITIES_KEY_STORE);
-        given.variables.splice(0..0, variables::of_gateway(&self.network, &self.granted, key_store));
+        let injected = variables::injected(house, &self.granted).await?;
+        let variables = variables::of_gateway(&self.network, &self.granted, key_store);
+        let mut given =
+            Given { variables: variables.into_iter().chain(injected.variables).collect(), files: injected.files };
         let inspected = self.rules().inspected;
         if !inspected.is_empty() {
             given.files.push(authority::bundle(house, &inspected).await?);

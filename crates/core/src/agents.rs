@@ -271,7 +271,7 @@ fn denied(house: &House, record: &AgentRecord, action: AgentAction) -> Option<St
     }
 }
 
-async fn view(house: &House, record: AgentRecord) -> Result<AgentView, ErrorView> {
+pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView, ErrorView> {
     let granted = house.store.secrets_of(record.agent).await;
     let secrets = granted.map_err(|error| of_store("read the agent's secrets", &error))?;
     let actions = AgentAction::ALL.map(|action| AgentActionView { action, denied: denied(house, &record, action) });

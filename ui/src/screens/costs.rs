@@ -16,7 +16,7 @@ use wire::{
 use yew::prelude::*;
 
 use self::{
-    asked::{Asked, Of, Span, cached_percent, percent_of},
+    asked::{Asked, Of, Span, cached_percent, percent_of, tokens_in},
     budget::BudgetDialog,
     compute::ComputePanel,
     price::PriceDialog,
@@ -191,7 +191,7 @@ fn figures(view: &CostsView, span: Span, on_runs: &Callback<Span>) -> Html {
     };
     let total = &view.total;
     let cached = cached_percent(&total.tokens);
-    let input = total.tokens.input.saturating_add(total.tokens.cache_read).saturating_add(total.tokens.cache_write);
+    let input = tokens_in(&total.tokens);
     html! {
         <div class="figures">
             { figure("Today", "figure-today", runs(Span::Today, "runs-today", view.today.to_string()), format!("{}, days are those of UTC", say::count(view.today.requests, "request", "requests"))) }
@@ -242,7 +242,6 @@ fn sum(line: &CostLine, by: CostKey, dearest: i64, on_of: &Callback<Of>) -> Html
     let label = if line.label.is_empty() { "–".to_owned() } else { say::visible(&line.label) };
     // A label may come twice (two tasks of one title): the run tells them apart.
     let id = line.run.map_or_else(|| line.label.clone(), |run| format!("{}/{run}", line.label));
-    let tokens = &line.spent.tokens;
     html! {
         <div class="row" role="row" key={id} data-test="cost-row">
             <span class="cell" role="gridcell" data-as={(by == CostKey::Model).then_some("mono")}>
@@ -255,12 +254,22 @@ fn sum(line: &CostLine, by: CostKey, dearest: i64, on_of: &Callback<Of>) -> Html
                     (None, None) => html! { { label } },
                 } }
             </span>
-            <span class="cell" role="gridcell">{ bar(&line.spent, dearest) }</span>
-            <span class={classes!("cell", "sum", line.spent.is_at_least().then_some("toned"))} role="gridcell" data-as="number" data-tone="review">{ line.spent.to_string() }</span>
-            <span class="cell" role="gridcell" data-as="number">{ line.spent.requests }</span>
-            <span class="cell" role="gridcell" data-as="number">{ say::tokens(tokens.input.saturating_add(tokens.cache_read).saturating_add(tokens.cache_write)) }</span>
-            <span class="cell" role="gridcell" data-as="number">{ say::tokens(tokens.output) }</span>
+            { spent_cells(&line.spent, dearest) }
         </div>
+    }
+}
+
+/// The cells of a line that say what was spent.
+fn spent_cells(spent: &Spent, dearest: i64) -> Html {
+    let tokens = &spent.tokens;
+    html! {
+        <>
+            <span class="cell" role="gridcell">{ bar(spent, dearest) }</span>
+            <span class={classes!("cell", "sum", spent.is_at_least().then_some("toned"))} role="gridcell" data-as="number" data-tone="review">{ spent.to_string() }</span>
+            <span class="cell" role="gridcell" data-as="number">{ spent.requests }</span>
+            <span class="cell" role="gridcell" data-as="number">{ say::tokens(tokens_in(tokens)) }</span>
+            <span class="cell" role="gridcell" data-as="number">{ say::tokens(tokens.output) }</span>
+        </>
     }
 }
 

@@ -6,7 +6,7 @@ use wire::{
 };
 
 use super::{
-    costs::{exact, guarded, span, to_the_micro_dollar},
+    costs::{csv_of, exact, guarded, span, to_the_micro_dollar},
     ink::{Ink, Tone},
     table::{Cell, Table},
     words::line,
@@ -64,16 +64,12 @@ pub(crate) fn costs(view: &ComputeCosts, ink: Ink) -> String {
 
 /// The lines as CSV (RFC 4180, with plain line ends). A cost without rates is an empty cell.
 pub(crate) fn csv(view: &ComputeCosts) -> String {
-    const INTO_MEMORY: &str = "invariant: memory takes whatever is written to it";
-
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let head =
         [view.by.name(), "run", "task", "cost_usd", "container_s", "cpu_s", "memory_mib_s", "attempts", "at_least"];
-    writer.write_record(head).expect(INTO_MEMORY);
-    for ComputeLine { label, run, task, compute } in &view.lines {
+    let record = |ComputeLine { label, run, task, compute }: &ComputeLine| {
         let used = compute.used;
         let seconds = |ms: u64| format!("{}.{:03}", ms / 1_000, ms % 1_000);
-        let record = [
+        [
             guarded(&line(label)),
             run.to_string(),
             task.to_string(),
@@ -83,9 +79,7 @@ pub(crate) fn csv(view: &ComputeCosts) -> String {
             used.memory_mib_s.to_string(),
             used.attempts.to_string(),
             used.at_least.to_string(),
-        ];
-        writer.write_record(record).expect(INTO_MEMORY);
-    }
-    let bytes = writer.into_inner().expect(INTO_MEMORY);
-    String::from_utf8(bytes).expect("invariant: text makes text")
+        ]
+    };
+    csv_of(head, view.lines.iter().map(record))
 }

@@ -184,9 +184,6 @@ pub(super) fn to_the_micro_dollar(amount: MicroUsd) -> String {
 
 /// The lines as CSV (RFC 4180, with plain line ends). A cost that is not known is an empty cell.
 pub(crate) fn csv(view: &CostsView) -> String {
-    const INTO_MEMORY: &str = "invariant: memory takes whatever is written to it";
-
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let head = [
         view.by.name(),
         "run",
@@ -201,11 +198,10 @@ pub(crate) fn csv(view: &CostsView) -> String {
         "output_tokens",
         "reasoning_tokens",
     ];
-    writer.write_record(head).expect(INTO_MEMORY);
-    for CostLine { label, run, task, spent, key: _ } in &view.lines {
+    let record = |CostLine { label, run, task, spent, key: _ }: &CostLine| {
         let Spent { amount, requests, unpriced, at_least, tokens } = *spent;
         let is_unknown = requests > 0 && unpriced == requests;
-        let record = [
+        [
             guarded(&line(label)),
             run.map(|run| run.to_string()).unwrap_or_default(),
             task.map(|task| task.to_string()).unwrap_or_default(),
@@ -218,7 +214,18 @@ pub(crate) fn csv(view: &CostsView) -> String {
             tokens.cache_write.to_string(),
             tokens.output.to_string(),
             tokens.reasoning.to_string(),
-        ];
+        ]
+    };
+    csv_of(head, view.lines.iter().map(record))
+}
+
+/// A head and its lines as CSV (RFC 4180, with plain line ends).
+pub(super) fn csv_of<const N: usize>(head: [&str; N], records: impl Iterator<Item = [String; N]>) -> String {
+    const INTO_MEMORY: &str = "invariant: memory takes whatever is written to it";
+
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(head).expect(INTO_MEMORY);
+    for record in records {
         writer.write_record(record).expect(INTO_MEMORY);
     }
     let bytes = writer.into_inner().expect(INTO_MEMORY);

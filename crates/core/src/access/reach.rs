@@ -69,9 +69,7 @@ pub(crate) async fn allow(house: &Arc<House>, call: AllowHost) -> Result<AgentVi
         }
         GrantScope::Run { run } => allow_once(house, &dispatch::find_run(house, &run).await?, grant).await?,
     }
-    let all = agents::list(house).await?;
-    let found = all.into_iter().find(|view| view.agent == agent.agent);
-    found.ok_or_else(|| ErrorView::new(ErrorCode::NotFound, "The agent was deleted meanwhile."))
+    agents::view(house, agents::find(house, &agent.name).await?).await
 }
 
 /// Allows a host to a run, in whatever sandbox it works, until it ends.

@@ -101,18 +101,23 @@ fn sandbox_of(ownership: &Ownership) -> Option<SandboxId> {
     ownership.sandbox.as_ref()?.parse().ok()
 }
 
-fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
-    let shown = visible(container.name.as_bytes());
-    let finding = |why: &str, remedy, then: &str| Finding {
-        key: format!("container:{}", container.name),
-        thing: Thing::Container,
-        name: shown.clone(),
+/// Makes findings about one thing: why it is one, what is to be done, and what that does.
+fn findings_about(thing: Thing, kind: &str, name: &str) -> impl Fn(&str, Remedy, &str) -> Finding {
+    let (key, name) = (format!("{kind}:{name}"), visible(name.as_bytes()));
+    move |why, remedy, then| Finding {
+        key: key.clone(),
+        thing,
+        name: name.clone(),
         why: why.to_owned(),
         remedy,
         then: then.to_owned(),
         size_bytes: None,
         run: None,
-    };
+    }
+}
+
+fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
+    let finding = findings_about(Thing::Container, "container", container.name.as_str());
     let Some(ownership) = container.ownership() else {
         return Some(finding(
             "It carries this Berth's label, but not the others that this version knows: a newer Berth may have made it.",
@@ -148,16 +153,7 @@ fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
 }
 
 fn of_volume(needed: &Needed, volume: &Volume) -> Option<Finding> {
-    let finding = |why: &str, remedy, then: &str| Finding {
-        key: format!("volume:{}", volume.name),
-        thing: Thing::Volume,
-        name: volume.name.to_string(),
-        why: why.to_owned(),
-        remedy,
-        then: then.to_owned(),
-        size_bytes: None,
-        run: None,
-    };
+    let finding = findings_about(Thing::Volume, "volume", volume.name.as_str());
     let Some(ownership) = volume.ownership() else {
         return Some(finding(
             "It carries this Berth's label, but not the others that this version knows: a newer Berth may have made it.",
@@ -195,16 +191,7 @@ fn of_volume(needed: &Needed, volume: &Volume) -> Option<Finding> {
 }
 
 fn of_network(needed: &Needed, network: &BridgeNetwork) -> Option<Finding> {
-    let finding = |why: &str, remedy, then: &str| Finding {
-        key: format!("network:{}", network.name),
-        thing: Thing::Network,
-        name: network.name.to_string(),
-        why: why.to_owned(),
-        remedy,
-        then: then.to_owned(),
-        size_bytes: None,
-        run: None,
-    };
+    let finding = findings_about(Thing::Network, "network", network.name.as_str());
     let Some(ownership) = network.ownership() else {
         return Some(finding(
             "It carries this Berth's label, but not the others that this version knows: a newer Berth may have made it.",

@@ -144,6 +144,11 @@ pub fn percent_of(part: i64, whole: i64) -> u64 {
     }
 }
 
+/// All that models read, from a cache or not.
+pub fn tokens_in(tokens: &TokenCounts) -> u64 {
+    tokens.input.saturating_add(tokens.cache_read).saturating_add(tokens.cache_write)
+}
+
 /// How much of what was read came from the cache, in per cent; `None` where nothing was read.
 pub fn cached_percent(tokens: &TokenCounts) -> Option<u64> {
     let all = u128::from(tokens.input) + u128::from(tokens.cache_read) + u128::from(tokens.cache_write);

@@ -6,7 +6,7 @@ use wire::{
 };
 use yew::prelude::*;
 
-use super::{asked::Of, bar};
+use super::{asked::Of, spent_cells};
 use crate::{
     context::{use_desk, use_feed},
     icon::{Glyph, icon},
@@ -70,7 +70,6 @@ fn lines(view: &CostRuns) -> Html {
 }
 
 fn row(line: &CostLine, dearest: i64) -> Html {
-    let tokens = &line.spent.tokens;
     html! {
         <div class="row" role="row" key={line.key.clone()} data-test="cost-run">
             <span class="cell" role="gridcell">
@@ -79,11 +78,7 @@ fn row(line: &CostLine, dearest: i64) -> Html {
                     None => html! { { say::visible(&line.label) } },
                 } }
             </span>
-            <span class="cell" role="gridcell">{ bar(&line.spent, dearest) }</span>
-            <span class={classes!("cell", "sum", line.spent.is_at_least().then_some("toned"))} role="gridcell" data-as="number" data-tone="review">{ line.spent.to_string() }</span>
-            <span class="cell" role="gridcell" data-as="number">{ line.spent.requests }</span>
-            <span class="cell" role="gridcell" data-as="number">{ say::tokens(tokens.input.saturating_add(tokens.cache_read).saturating_add(tokens.cache_write)) }</span>
-            <span class="cell" role="gridcell" data-as="number">{ say::tokens(tokens.output) }</span>
+            { spent_cells(&line.spent, dearest) }
         </div>
     }
 }
