@@ -14,6 +14,7 @@ use wire::{
     view::EngineView,
 };
 
+use crate::guest::Misdeed;
 use crate::scene::{BOUND, Scene};
 
 /// The container in which a step's agent works.
@@ -121,6 +122,7 @@ async fn an_agent_with_a_model_to_ask_rests_while_the_app_is_away() {
     for round in 0..5 {
         let task = scene.task("Ask").await;
         let guest = scene.at_work(&task).await;
+        guest.misbehave(Misdeed::SlowSignals(Duration::from_millis(200)));
         scene.stop().await;
         assert_eq!(guest.agent().unwrap().signals.last(), Some(&Signal::Stop), "{round}");
         scene.start_again().await;

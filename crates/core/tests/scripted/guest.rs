@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{ContainerId, Duplex, Signal as Outside};
@@ -41,6 +42,8 @@ pub(crate) enum Misdeed {
     Flood,
     /// An order to end is taken and never answered.
     IgnoreEnd,
+    /// A signal takes it that long. No guest's fault, but that of a machine with much to do.
+    SlowSignals(Duration),
     /// Its agent fills the home as it starts, with that many bytes. No guest's fault, but as early.
     FillHome(u64),
     /// A connection that is none, or that keeps no rule of the pipe.
@@ -399,6 +402,10 @@ impl Guest {
                 done(stream, ()).await
             }
             Ask::Signal { id, signal } => {
+                let misdeed = self.inner.state.borrow().misdeed;
+                if let Some(Misdeed::SlowSignals(time)) = misdeed {
+                    tokio::time::sleep(time).await;
+                }
                 self.change_one(id, |agent| agent.signals.push(signal));
                 done(stream, ()).await
             }
@@ -506,13 +513,15 @@ impl Guest {
                     });
                     continue;
                 }
-                Some(Misdeed::IgnoreEnd | Misdeed::FillHome(_) | Misdeed::Wire(_)) | None if !piece.is_empty() => {
+                Some(Misdeed::IgnoreEnd | Misdeed::SlowSignals(_) | Misdeed::FillHome(_) | Misdeed::Wire(_)) | None
+                    if !piece.is_empty() =>
+                {
                     let offset = next;
                     next += piece.len() as u64;
                     record::write(&mut stream, &Record::Data { offset, bytes: piece }).await?;
                     continue;
                 }
-                Some(Misdeed::IgnoreEnd | Misdeed::FillHome(_) | Misdeed::Wire(_)) | None => {
+                Some(Misdeed::IgnoreEnd | Misdeed::SlowSignals(_) | Misdeed::FillHome(_) | Misdeed::Wire(_)) | None => {
                     if let Some(exit) = exit {
                         record::write(&mut stream, &Record::Exit(exit)).await?;
                         return finish(stream).await;
