@@ -4,6 +4,7 @@
 //! In JSON a request is `{"call": "show_task", "args": {…}}`; a reply is the call's reply type itself.
 
 mod access;
+mod image;
 mod project;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,6 +15,7 @@ use crate::{
     cost::{CostRuns, CostsView, PriceView},
     event::EventView,
     ids::{RunId, StepId, TaskId},
+    image::{BuildView, ImageView, Tools},
     limits::{Limits, LimitsPatch},
     network::{NetworkPolicy, ReachView, RequestView},
     news::NewsView,
@@ -27,7 +29,7 @@ use crate::{
         MarkSeen, Mend, Mended, PlanReclaim, Reclaim, ReclaimPlan, RetentionView, Seen, SetRetention, ShowRetention,
     },
     view::{
-        AgentColour, AgentView, ContentView, DoctorReport, FolderView, HomeView, ImageView, ResultList, RunSummary,
+        AgentColour, AgentView, ContentView, DoctorReport, FolderView, HomeView, PersonaFile, ResultList, RunSummary,
         RunView, StatusView, StepView, TaskList, TaskRow, TaskView,
     },
 };
@@ -37,6 +39,7 @@ pub use access::{
     PreviewEnvFile, RenameSecret, RevokeSecret, SetBudget, SetComputeRates, SetPrice, SetSecret, ShowCompute,
     ShowCosts, ShowReach,
 };
+pub use image::{AddImage, BuildImage, CancelBuild, ImageSource, ListImages, RemoveImage, ShowBuild, SmokeImage};
 pub use project::{CreateProject, DeleteProject, ListProjects, UpdateProject};
 
 /// A call: its arguments, and the type of its reply.
@@ -105,10 +108,20 @@ calls! {
     ListAgents => Vec<AgentView>;
     /// Make an agent.
     CreateAgent => AgentView;
-    /// The images of the Gallery.
+    /// The images of the Gallery, and those of a person's own.
     ListImages => Vec<ImageView>;
-    /// Build an image of the Gallery; returns when it is built.
+    /// Build or fetch an image; returns when it is there.
     BuildImage => ImageView;
+    /// A build as it goes on, or the last one: its steps and its log.
+    ShowBuild => BuildView;
+    /// End a build.
+    CancelBuild => ImageView;
+    /// Try an image in a sandbox without a network card; returns when that is done.
+    SmokeImage => ImageView;
+    /// Take an image off the engine; one of a person's own goes from the list, too.
+    RemoveImage => Deleted;
+    /// Add an image of a person's own.
+    AddImage => ImageView;
     /// Look at everything that a Berth needs.
     Doctor => DoctorReport;
     /// A ticket for one stream.
@@ -373,21 +386,50 @@ pub struct CreateAgent {
     /// Whether a person is asked at the end of its steps.
     #[serde(default = "ask")]
     pub review: ReviewGate,
+    /// The colour of its plate.
+    #[serde(default)]
+    pub colour: AgentColour,
+    /// What its sandboxes may reach.
+    #[serde(default)]
+    pub network: NetworkPolicy,
+    /// The model that it uses; `None` for the image's own choice.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Its standing instructions, in Markdown.
+    #[serde(default)]
+    pub persona: Vec<PersonaFile>,
+    /// Whether it has a memory that it reads and writes.
+    #[serde(default = "yes")]
+    pub has_memory: bool,
+    /// Packages on top of its image.
+    #[serde(default)]
+    pub tools: Tools,
+}
+
+impl Default for CreateAgent {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            image: String::new(),
+            launch: Launch::default(),
+            limits: Limits::default(),
+            review: ReviewGate::Ask,
+            colour: AgentColour::default(),
+            network: NetworkPolicy::default(),
+            model: None,
+            persona: Vec::new(),
+            has_memory: true,
+            tools: Tools::default(),
+        }
+    }
 }
 
 fn ask() -> ReviewGate {
     ReviewGate::Ask
 }
 
-/// Arguments of [`Request::ListImages`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListImages {}
-
-/// Arguments of [`Request::BuildImage`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildImage {
-    /// The image's short name.
-    pub name: String,
+const fn yes() -> bool {
+    true
 }
 
 /// Arguments of [`Request::Doctor`].
@@ -436,6 +478,18 @@ pub struct UpdateAgent {
     /// has none until the next attempt.
     #[serde(default)]
     pub network: Option<NetworkPolicy>,
+    /// Another model; an empty one for the image's own choice.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Other standing instructions, all of them.
+    #[serde(default)]
+    pub persona: Option<Vec<PersonaFile>>,
+    /// Whether it has a memory.
+    #[serde(default)]
+    pub has_memory: Option<bool>,
+    /// Other packages on top of its image, all of them.
+    #[serde(default)]
+    pub tools: Option<Tools>,
 }
 
 /// Arguments of [`Request::DuplicateAgent`].

@@ -15,6 +15,7 @@ pub mod cost;
 pub mod error;
 pub mod event;
 pub mod ids;
+pub mod image;
 pub mod limits;
 pub mod money;
 pub mod network;

@@ -49,6 +49,9 @@ pub enum StreamTarget {
         columns: u16,
         /// Rows, 2 to 1,000.
         rows: u16,
+        /// What is started.
+        #[serde(default)]
+        program: ShellProgram,
     },
     /// A home on its way out, as a tar: `GET /api/archive`, not a WebSocket.
     ExportHome {
@@ -65,6 +68,17 @@ pub enum StreamTarget {
         #[serde(default)]
         size_bytes: Option<u64>,
     },
+}
+
+/// What a person speaks with in a sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShellProgram {
+    /// The image's shell, with little in its environment.
+    #[default]
+    Shell,
+    /// The agent itself as its image runs it for a person, with all that the agent is given.
+    Agent,
 }
 
 /// Something changed: a reason to look again, never the truth itself.

@@ -12,6 +12,7 @@ use crate::{
     cost::Spent,
     error::ErrorView,
     ids::{AgentId, RunId, SandboxId, StepId, TaskId},
+    image::Tools,
     limits::Limits,
     network::NetworkPolicy,
     phase::{Hold, Phase},
@@ -403,9 +404,30 @@ pub struct AgentView {
     /// The secrets that it has.
     #[serde(default)]
     pub secrets: Vec<AgentSecretView>,
+    /// The model that it uses; `None` for the image's own choice.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Its standing instructions.
+    #[serde(default)]
+    pub persona: Vec<PersonaFile>,
+    /// Whether it has a memory that it reads and writes.
+    #[serde(default)]
+    pub has_memory: bool,
+    /// Packages on top of its image.
+    #[serde(default)]
+    pub tools: Tools,
     /// What a person can do to it now, and why not the rest.
     #[serde(default)]
     pub actions: Vec<AgentActionView>,
+}
+
+/// A file of an agent's standing instructions. It is given all of them, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonaFile {
+    /// Its name, such as `style.md`: 1 to 40 of the letters a to z, digits, dashes, underscores and dots.
+    pub name: String,
+    /// Its text, in Markdown; 64 KiB at most, and 256 KiB for all of an agent.
+    pub text: String,
 }
 
 /// A secret that an agent has.
@@ -509,54 +531,6 @@ pub struct AgentActionView {
     /// Why it cannot be done now; `None` where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<String>,
-}
-
-/// An image of the Gallery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageView {
-    /// Its short name.
-    pub name: String,
-    /// Two letters.
-    pub call_sign: String,
-    /// What it is, in a line.
-    pub title: String,
-    /// What it does.
-    pub description: String,
-    /// The version of what is in it.
-    pub version: String,
-    /// How it stands.
-    pub state: ImageState,
-}
-
-/// How an image stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum ImageState {
-    /// Nobody knows: the engine does not answer.
-    Unknown,
-    /// It has not been built.
-    NotBuilt,
-    /// It was built from other files than these.
-    Outdated,
-    /// It is being built.
-    Building {
-        /// The line of the build that came last.
-        line: String,
-        /// The step of the build, from 1.
-        number: u32,
-        /// Of how many.
-        of: u32,
-    },
-    /// It is there.
-    Ready {
-        /// Its size in bytes.
-        size_bytes: u64,
-    },
-    /// The last build failed.
-    Failed {
-        /// Why.
-        error: ErrorView,
-    },
 }
 
 /// What `berth doctor` finds.
