@@ -26,6 +26,7 @@ pub mod own_engine;
 pub mod own_image;
 pub mod page;
 pub mod sample;
+pub mod screen;
 pub mod slot;
 pub mod truth;
 pub mod wait;

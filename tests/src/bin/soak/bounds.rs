@@ -20,8 +20,6 @@ pub(crate) const DRAIN_MAX: Duration = Duration::from_mins(11);
 pub(crate) const SWEEP_MAX: Duration = Duration::from_mins(3);
 /// The longest that any task of ours may take from its creation to its end, queueing and kills of the app included.
 pub(crate) const TASK_MAX: Duration = Duration::from_mins(10);
-/// How long a shell may take to answer.
-pub(crate) const SHELL_MAX: Duration = Duration::from_mins(2);
 
 /// How often the process is looked at.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(5);

@@ -18,7 +18,6 @@ mod bounds;
 mod judge;
 mod line;
 mod sample;
-mod screen;
 mod task;
 mod worker;
 

@@ -8,13 +8,16 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use berth_tests::docker::Docker;
+use berth_tests::{
+    docker::Docker,
+    screen::{Cut, Screen, whole_output},
+};
 use sha2::{Digest as _, Sha256};
 use wire::{
     Action, ErrorCode, Phase,
     call::{Act, CancelRun, CreateTask, ListResults, ListTasks, ReadResult, ShowRun, ShowTask, TaskCreated},
     ids::RunId,
-    stream::{StreamTarget, TerminalInput},
+    stream::{ShellProgram, StreamTarget, TerminalInput},
     task::{NewTask, ReviewGate},
     view::RunView,
 };
@@ -22,7 +25,6 @@ use wire::{
 use crate::{
     berth::{Watch, agent_name},
     bounds::{KEPT_READ_AGAIN, TASK_MAX},
-    screen::{Cut, Screen, whole_output},
     task::{BEGAN, Lines, WITNESS, own, parting},
 };
 
@@ -402,7 +404,7 @@ impl Worker {
         let view = view.await?;
         let step = view.steps.first().ok_or("a run without a step")?.step;
         let client = self.berth.client().await;
-        let target = StreamTarget::Shell { step, columns: 120, rows: 40 };
+        let target = StreamTarget::Shell { step, columns: 120, rows: 40, program: ShellProgram::default() };
         let used = async {
             let mut shell = Screen::open(&client, target).await?;
             shell.exchange("echo ready-$((6*7))\n", "ready-42").await?;

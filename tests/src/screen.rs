@@ -1,6 +1,7 @@
 //! What a person's window does: it reads outputs and types into shells, over WebSockets.
 
-use berth_tests::client::Client;
+use std::time::Duration;
+
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
@@ -10,11 +11,14 @@ use wire::{
     stream::{ACK_EVERY_BYTES, StreamTarget, TerminalInput, TerminalOutput},
 };
 
-use crate::bounds::SHELL_MAX;
+use crate::client::{CallError, Client};
+
+/// Far longer than a shell takes to answer.
+const SHELL_MAX: Duration = Duration::from_mins(2);
 
 /// How a stream ended too early.
 #[derive(Debug)]
-pub(crate) enum Cut {
+pub enum Cut {
     /// The connection broke, or the app said that it leaves.
     Away,
     /// It said why it ends.
@@ -24,17 +28,21 @@ pub(crate) enum Cut {
 }
 
 /// A terminal with its flow control.
-pub(crate) struct Screen {
+pub struct Screen {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     acknowledged: u64,
 }
 
 impl Screen {
-    pub(crate) async fn open(client: &Client, target: StreamTarget) -> Result<Self, Cut> {
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// Where it is refused, or the app is away.
+    pub async fn open(client: &Client, target: StreamTarget) -> Result<Self, Cut> {
         let ticket = match client.try_call(OpenStream { target }).await {
             Ok(ticket) => ticket.ticket,
-            Err(berth_tests::client::CallError::Away(_)) => return Err(Cut::Away),
-            Err(berth_tests::client::CallError::Refused(error)) => return Err(Cut::Ended(error.message)),
+            Err(CallError::Away(_)) => return Err(Cut::Away),
+            Err(CallError::Refused(error)) => return Err(Cut::Ended(error.message)),
         };
         let host = client.address.trim_start_matches("http://");
         let (socket, _) =
@@ -43,7 +51,10 @@ impl Screen {
     }
 
     /// The next piece of output.
-    pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Cut> {
+    ///
+    /// # Errors
+    /// The end of the stream, and why.
+    pub async fn next(&mut self) -> Result<Vec<u8>, Cut> {
         loop {
             let Some(Ok(message)) = self.socket.next().await else { return Err(Cut::Away) };
             let frame = match message {
@@ -68,12 +79,19 @@ impl Screen {
         }
     }
 
-    pub(crate) async fn send(&mut self, input: &TerminalInput) -> Result<(), Cut> {
+    /// Sends keys, a size or an acknowledgement.
+    ///
+    /// # Errors
+    /// Where the connection broke.
+    pub async fn send(&mut self, input: &TerminalInput) -> Result<(), Cut> {
         self.socket.send(Message::Binary(input.encode())).await.map_err(|_| Cut::Away)
     }
 
     /// Types a line, and waits for that answer.
-    pub(crate) async fn exchange(&mut self, line: &str, answer: &str) -> Result<(), Cut> {
+    ///
+    /// # Errors
+    /// Where it does not come.
+    pub async fn exchange(&mut self, line: &str, answer: &str) -> Result<(), Cut> {
         let exchanging = async {
             self.send(&TerminalInput::Input(line.as_bytes().to_vec().into())).await?;
             let mut seen = Vec::new();
@@ -94,7 +112,10 @@ impl Screen {
 }
 
 /// The whole output of a step that has ended, from its first byte.
-pub(crate) async fn whole_output(client: &Client, step: StepId) -> Result<Vec<u8>, Cut> {
+///
+/// # Errors
+/// Where it cannot be read to its end.
+pub async fn whole_output(client: &Client, step: StepId) -> Result<Vec<u8>, Cut> {
     let mut screen = Screen::open(client, StreamTarget::Output { step, from: 0 }).await?;
     let mut output = Vec::new();
     loop {

@@ -1,0 +1,108 @@
+//! An agent that a person speaks with in the app's terminal.
+
+use std::time::Duration;
+
+use berth_tests::{
+    screen::{Cut, Screen},
+    until,
+};
+use testkit::{Act, ModelFault, ModelScript, ModelServer};
+use tokio::time::timeout;
+use wire::stream::{ShellProgram, StreamTarget, TerminalInput};
+
+use super::agent::Agent;
+use super::scene::{KEY, WORK_TIME_MAX, app_with, ask};
+
+/// Longer than any of them takes to draw its first screen on a busy machine.
+const SCREEN_TIME_MAX: Duration = Duration::from_mins(2);
+/// How long a screen rests before it is taken as drawn.
+const REST: Duration = Duration::from_secs(2);
+const COLUMNS: u16 = 120;
+const ROWS: u16 = 40;
+
+/// A terminal as its program sees one: it answers what programs ask of terminals.
+struct Person {
+    screen: Screen,
+    parser: vt100::Parser,
+}
+
+impl Person {
+    /// Draws until that holds of what stands there.
+    async fn sees(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+        let looking = async {
+            loop {
+                let shown = self.parser.screen().contents();
+                if holds(&shown) {
+                    return shown;
+                }
+                self.draw().await;
+            }
+        };
+        match timeout(SCREEN_TIME_MAX, looking).await {
+            Ok(shown) => shown,
+            Err(_) => panic!("waited for {what}:\n{}", self.parser.screen().contents()),
+        }
+    }
+
+    /// Draws until nothing more comes for a while.
+    async fn rests(&mut self) -> String {
+        while timeout(REST, self.draw()).await.is_ok() {}
+        self.parser.screen().contents()
+    }
+
+    async fn draw(&mut self) {
+        let bytes = match self.screen.next().await {
+            Ok(bytes) => bytes,
+            Err(Cut::Ended(reason)) => panic!("it ended: {reason}\n{}", self.parser.screen().contents()),
+            Err(cut) => panic!("{cut:?}"),
+        };
+        self.parser.process(&bytes);
+        // ECMA-48: DSR asks where the cursor is, DA what the terminal is.
+        let (row, column) = self.parser.screen().cursor_position();
+        for (asked, answer) in
+            [("\x1b[6n", format!("\x1b[{};{}R", row + 1, column + 1)), ("\x1b[c", "\x1b[?62;22c".to_owned())]
+        {
+            if bytes.windows(asked.len()).any(|window| window == asked.as_bytes()) {
+                self.types(&answer).await;
+            }
+        }
+    }
+
+    async fn types(&mut self, keys: &str) {
+        self.screen.send(&TerminalInput::Input(keys.as_bytes().to_vec().into())).await.unwrap();
+    }
+}
+
+pub(crate) async fn speaks(agent: &Agent) {
+    // The task itself waits for its model, so that its sandbox is there for the person.
+    let slow = ModelScript::new(Act::Ask { question: "Later.".to_owned() })
+        .with_fault(ModelFault::SlowFirstByte(Duration::from_mins(30)));
+    let server = ModelServer::start(KEY, slow).await.unwrap();
+    let app = app_with(agent, &server).await;
+    let created = ask(&app, "Wait.").await;
+    until("the task to ask its model", WORK_TIME_MAX, async || {
+        let view = app.show(&created).await;
+        assert!(!view.summary.phase.is_final(), "{view:#?}");
+        (!app.requests(&created).await.is_empty()).then_some(())
+    })
+    .await;
+    server.set_script(ModelScript::new(Act::Ask { question: "You said the word marzipan.".to_owned() }));
+    let step = app.show(&created).await.steps[0].step;
+    let target = StreamTarget::Shell { step, columns: COLUMNS, rows: ROWS, program: ShellProgram::Agent };
+    let screen = Screen::open(app.client(), target).await.unwrap();
+    let mut person = Person { screen, parser: vt100::Parser::new(ROWS, COLUMNS, 0) };
+    person.sees(agent.greeting, |shown| shown.contains(agent.greeting)).await;
+    let drawn = person.rests().await;
+    // Printed for whoever wants to see what it looks like; shown where the test fails.
+    println!("{drawn}");
+    for question in ["do you trust", "log in", "sign in", "choose a theme", "text style", "accept", "(y)es"] {
+        assert!(!drawn.to_lowercase().contains(question), "{}: it asks {question:?}:\n{drawn}", agent.image);
+    }
+    person.types("What did I say?").await;
+    person.sees("what was typed", |shown| shown.contains("What did I say?")).await;
+    person.types("\r").await;
+    person.sees("the model's answer", |shown| shown.contains("marzipan")).await;
+    drop(person);
+    app.run(["cancel", &created.run.to_string()]).await.good();
+    app.ends(&created).await;
+}
