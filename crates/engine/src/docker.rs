@@ -31,8 +31,8 @@ use crate::find::{Candidates, Endpoint, Found};
 use crate::{
     ApiVersion, Attached, BridgeNetwork, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState,
     Diagnostics, Engine, EngineError, EngineFacts, ErrorKind, Event, Exec, ExecId, ExecSpec, ExecState, Image, ImageId,
-    ImageRef, ImportRequest, LabelFilter, NetworkName, Ownership, Progress, Result, Signal, Stats, Terminal, Volume,
-    VolumeName,
+    ImageRef, ImportRequest, LabelFilter, NetworkName, Ownership, Progress, Result, Seccomp, Signal, Stats, Terminal,
+    Volume, VolumeName,
 };
 
 /// Bound on asking whether anything answers.
@@ -273,7 +273,9 @@ impl Engine for DockerEngine {
         };
         let body = create::body(spec, &image)?;
         let options = query::CreateContainerOptions { name: Some(spec.name.to_string()), ..Default::default() };
-        let made = bounded(doing, HEAVY_BOUND, self.docker.create_container(Some(options), body)).await?;
+        let made = bounded(doing, HEAVY_BOUND, self.docker.create_container(Some(options), body)).await;
+        let has_profile = matches!(spec.seccomp, Seccomp::Profile { .. });
+        let made = made.map_err(|error| if has_profile { call::of_profile(error) } else { error })?;
         for warning in &made.warnings {
             warn!(container = %spec.name, warning, "the engine warns of this container");
         }
@@ -282,7 +284,14 @@ impl Engine for DockerEngine {
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
         let doing = || format!("start container {id}");
-        bounded(doing, HEAVY_BOUND, self.docker.start_container(id.as_str(), None)).await
+        let started = bounded(doing, HEAVY_BOUND, self.docker.start_container(id.as_str(), None)).await;
+        match started {
+            // Engines look at a profile when it is first needed.
+            Err(error) if call::is_about_profile(&error) && create::has_profile(&self.inspected(id).await?) => {
+                Err(call::of_profile(error))
+            }
+            started => started,
+        }
     }
 
     async fn kill(&self, id: &ContainerId, signal: Signal) -> Result<()> {
