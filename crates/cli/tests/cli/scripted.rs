@@ -448,7 +448,7 @@ impl Script {
             model: None,
             persona: Vec::new(),
             has_memory: true,
-            tools: wire::image::Tools::default(),
+            tools: wire::image::Tools { apt: vec!["ripgrep".to_owned()], ..wire::image::Tools::default() },
             actions: Vec::new(),
         }
     }
