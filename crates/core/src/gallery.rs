@@ -1,5 +1,7 @@
 //! The Gallery: the images that Berth brings, how each stands on the engine, and their builds as they go on.
 
+mod tools;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,8 +9,8 @@ use engine::{EngineError, ErrorKind, Image, ImageRef, Progress};
 use tokio::sync::mpsc;
 use wire::{
     ErrorCode, ErrorView,
+    image::{ImageAbilities, ImageOrigin, ImageState, ImageView},
     stream::Update,
-    view::{ImageState, ImageView},
 };
 
 use crate::engine_link::Up;
@@ -16,6 +18,8 @@ use crate::house::House;
 use crate::images::ImageError;
 use crate::images::catalogue::{AgentImage, catalogue, find};
 use crate::{escape, faults};
+
+pub(crate) use tools::{reclaim_tools, with_tools};
 
 /// Messages of a build that may wait to be shown.
 const PROGRESS_MAX: usize = 64;
@@ -64,7 +68,7 @@ async fn build(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Resul
             };
             let line = line.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
             let line = escape::visible(line.trim_end().as_bytes());
-            house.builds.set(image.name, Some(ImageState::Building { line, number, of }));
+            house.builds.set(image.name, Some(ImageState::Building { line, number, of, began_at: None }));
             house.tell(Update::Images);
         }
     };
@@ -108,7 +112,7 @@ pub(crate) async fn view(house: &House, up: Option<&Up>, image: &'static AgentIm
     };
     let state = match (house.builds.get(image.name), on_engine) {
         (Some(state @ ImageState::Building { .. }), _) => state,
-        (_, Some(Some(found))) => ImageState::Ready { size_bytes: found.size_bytes },
+        (_, Some(Some(found))) => ImageState::Ready { size_bytes: found.size_bytes, built_at: None },
         (Some(state), _) => state,
         (None, Some(None)) => ImageState::NotBuilt,
         (None, None) => ImageState::Unknown,
@@ -119,7 +123,16 @@ pub(crate) async fn view(house: &House, up: Option<&Up>, image: &'static AgentIm
         title: image.title.clone(),
         description: image.description.clone(),
         version: image.version.clone(),
+        origin: ImageOrigin::Gallery,
+        base: image.base.to_string(),
+        providers: Vec::new(),
+        hosts: Vec::new(),
+        can: ImageAbilities::default(),
+        weaker: Vec::new(),
+        agents: 0,
         state,
+        smoke: None,
+        actions: Vec::new(),
     }
 }
 
@@ -201,7 +214,7 @@ fn of_build(error: &ImageError) -> ErrorView {
 }
 
 /// What the engine said of a build, and with it the last lines of the instruction that failed, each made safe to show.
-fn detail_of(error: &ImageError) -> String {
+fn detail_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut lines = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
