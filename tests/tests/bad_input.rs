@@ -134,6 +134,7 @@ async fn make_agent(app: &TestApp, name: &str, image: &str, launch: Launch) -> R
         launch,
         limits: wire::Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     app.call(agent).await.map(drop)
 }

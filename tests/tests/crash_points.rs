@@ -140,6 +140,7 @@ impl Matrix {
             launch,
             limits: wire::Limits::default(),
             review,
+            ..CreateAgent::default()
         };
         self.app.call(create).await.unwrap();
         name

@@ -84,6 +84,7 @@ impl Storm {
                 launch: Launch::Image,
                 limits: wire::Limits::default(),
                 review,
+                ..CreateAgent::default()
             };
             app.call(create).await.unwrap();
         }

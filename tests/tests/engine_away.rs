@@ -32,7 +32,14 @@ async fn app_on(engine: &OwnEngine) -> TestApp {
 async fn agent(app: &TestApp) {
     let argv = ["/bin/sh", "-c", COUNTS].map(str::to_owned).to_vec();
     let (name, image, limits) = ("counter".to_owned(), IMAGE.to_owned(), Limits::default());
-    let create = CreateAgent { name, image, launch: Launch::Command { argv }, limits, review: ReviewGate::Skip };
+    let create = CreateAgent {
+        name,
+        image,
+        launch: Launch::Command { argv },
+        limits,
+        review: ReviewGate::Skip,
+        ..CreateAgent::default()
+    };
     app.call(create).await.unwrap();
 }
 

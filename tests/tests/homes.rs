@@ -51,7 +51,9 @@ async fn agent(app: &TestApp, name: &str, image: &str) {
     let launch = Launch::Command { argv: vec!["sh".to_owned()] };
     let limits = wire::Limits { memory_bytes: 128 << 20, ..wire::Limits::default() };
     let (name, image) = (name.to_owned(), image.to_owned());
-    app.call(CreateAgent { name, image, launch, limits, review: ReviewGate::Skip }).await.unwrap();
+    app.call(CreateAgent { name, image, launch, limits, review: ReviewGate::Skip, ..CreateAgent::default() })
+        .await
+        .unwrap();
 }
 
 async fn begin(app: &TestApp, agent: &str, script: &str) -> TaskCreated {

@@ -25,7 +25,14 @@ async fn run(app: &TestApp, image: &str, launch: Launch) -> (RunSummary, String)
     // An agent of its own each time: what it runs in cannot be changed.
     let name = format!("own-{}", RUNS.fetch_add(1, Ordering::Relaxed));
     let limits = wire::Limits::default();
-    let agent = CreateAgent { name: name.clone(), image: image.to_owned(), launch, limits, review: ReviewGate::Skip };
+    let agent = CreateAgent {
+        name: name.clone(),
+        image: image.to_owned(),
+        launch,
+        limits,
+        review: ReviewGate::Skip,
+        ..CreateAgent::default()
+    };
     app.call(agent).await.unwrap();
     let task = NewTask {
         title: None,

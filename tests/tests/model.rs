@@ -450,6 +450,7 @@ async fn claude_agent(app: &TestApp, image: &OwnImage, launch: Launch) {
         launch,
         limits: wire::Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     app.call(agent).await.unwrap();
     give(app, "claude", SecretWay::Brokered).await;

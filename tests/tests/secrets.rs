@@ -95,6 +95,7 @@ async fn app_with_agent(image: &OwnImage, environment: &[(&str, &str)]) -> TestA
         launch: Launch::Command { argv: vec!["berth-script".to_owned()] },
         limits: wire::Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     app.call(agent).await.unwrap();
     app

@@ -9,6 +9,7 @@ use tracing::info;
 use wire::{
     ErrorCode, ErrorView, EventKind, Limits,
     call::{CreateAgent, DeleteAgent, Deleted, DuplicateAgent, HomeFate, UpdateAgent},
+    image::Tools,
     network::NetworkPolicy,
     stream::Update,
     task::{Launch, ReviewGate},
@@ -54,8 +55,7 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
 
 /// Makes an agent.
 pub(crate) async fn create(house: &House, call: CreateAgent) -> Result<AgentView, ErrorView> {
-    let CreateAgent { name, image, launch, limits, review } = call;
-    let (colour, network) = (AgentColour::default(), NetworkPolicy::default());
+    let CreateAgent { name, image, launch, limits, review, colour, network, .. } = call;
     make(house, AgentChange { name, image, launch, limits, review, colour, network }).await
 }
 
@@ -298,6 +298,10 @@ pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView
         colour: record.colour,
         network: record.network,
         secrets: secrets.into_iter().map(access::secrets::agent_view).collect(),
+        model: None,
+        persona: Vec::new(),
+        has_memory: false,
+        tools: Tools::default(),
         actions: actions.to_vec(),
     })
 }

@@ -92,7 +92,7 @@ impl Api {
                 ));
                 Ok(Stream::Terminal(terminal))
             }
-            StreamTarget::Shell { step, columns, rows } => {
+            StreamTarget::Shell { step, columns, rows, program: _ } => {
                 shell::open(&self.house, step, columns, rows).await.map(Stream::Terminal)
             }
             StreamTarget::ExportHome { home } => {

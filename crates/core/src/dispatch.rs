@@ -16,11 +16,12 @@ use wire::{
         Act, BuildImage, CancelRun, ChangeQueue, CreateTask, HelloReply, ListEvents, ListTasks, ReadResult,
         SetPriority, StreamTicket, TaskCreated,
     },
+    image::ImageView,
     queue::QueueView,
     stream::Update,
     task::NewTask,
     upkeep::{MarkSeen, Seen},
-    view::{ContentView, ImageView, RunSummary, StepView, TaskList, TaskRow},
+    view::{ContentView, RunSummary, StepView, TaskList, TaskRow},
 };
 
 pub(crate) use named::find_run;
@@ -154,6 +155,11 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let built = build_image(house, &call).await;
             reply(&call, built)
         }
+        Request::ShowBuild(call) => reply(&call, Err(not_yet())),
+        Request::CancelBuild(call) => reply(&call, Err(not_yet())),
+        Request::SmokeImage(call) => reply(&call, Err(not_yet())),
+        Request::RemoveImage(call) => reply(&call, Err(not_yet())),
+        Request::AddImage(call) => reply(&call, Err(not_yet())),
         Request::Doctor(call) => reply(&call, Ok(doctor::look(house).await)),
         Request::OpenStream(call) => {
             let ticket = house.tickets.issue(call.target.clone()).map(|ticket| StreamTicket { ticket });
@@ -233,6 +239,10 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             reply(&call, seen)
         }
     }
+}
+
+fn not_yet() -> ErrorView {
+    ErrorView::new(ErrorCode::NotNow, "This Berth cannot do that with images.").hint("Build the image instead.")
 }
 
 /// Notes that a person has opened a task.

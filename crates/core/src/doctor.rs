@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use wire::image::ImageState;
 use wire::secret::VaultPlace;
 use wire::upkeep::{Finding, OtherInstall, Remedy};
-use wire::view::{CheckView, DoctorReport, EngineView, ImageState, Verdict};
+use wire::view::{CheckView, DoctorReport, EngineView, Verdict};
 
 use crate::access::secrets;
 use crate::house::House;
@@ -146,11 +147,11 @@ fn image_check(name: &str, state: &ImageState) -> CheckView {
     match state {
         ImageState::Unknown => check(&title, Verdict::Warning, "Not known while the engine does not answer.", ""),
         ImageState::NotBuilt => check(&title, Verdict::Warning, "Not built yet.", &build),
-        ImageState::Outdated => check(&title, Verdict::Warning, "Built from other files than these.", &build),
+        ImageState::Outdated { .. } => check(&title, Verdict::Warning, "Built from other files than these.", &build),
         ImageState::Building { number, of, .. } => {
             check(&title, Verdict::Good, &format!("Being built, step {number} of {of}."), "")
         }
-        ImageState::Ready { size_bytes } => {
+        ImageState::Ready { size_bytes, .. } => {
             check(&title, Verdict::Good, &format!("Ready, {}.", bytes(*size_bytes)), "")
         }
         ImageState::Failed { error } => check(&title, Verdict::Bad, &error.message, &error.hint),

@@ -7,8 +7,8 @@ use engine::{EngineError, ErrorKind, Image, ImageRef, Progress};
 use tokio::sync::mpsc;
 use wire::{
     ErrorCode, ErrorView,
+    image::{ImageAbilities, ImageOrigin, ImageState, ImageView},
     stream::Update,
-    view::{ImageState, ImageView},
 };
 
 use crate::engine_link::Up;
@@ -64,7 +64,7 @@ async fn build(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Resul
             };
             let line = line.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
             let line = escape::visible(line.trim_end().as_bytes());
-            house.builds.set(image.name, Some(ImageState::Building { line, number, of }));
+            house.builds.set(image.name, Some(ImageState::Building { line, number, of, began_at: None }));
             house.tell(Update::Images);
         }
     };
@@ -108,7 +108,7 @@ pub(crate) async fn view(house: &House, up: Option<&Up>, image: &'static AgentIm
     };
     let state = match (house.builds.get(image.name), on_engine) {
         (Some(state @ ImageState::Building { .. }), _) => state,
-        (_, Some(Some(found))) => ImageState::Ready { size_bytes: found.size_bytes },
+        (_, Some(Some(found))) => ImageState::Ready { size_bytes: found.size_bytes, built_at: None },
         (Some(state), _) => state,
         (None, Some(None)) => ImageState::NotBuilt,
         (None, None) => ImageState::Unknown,
@@ -119,7 +119,16 @@ pub(crate) async fn view(house: &House, up: Option<&Up>, image: &'static AgentIm
         title: image.title.clone(),
         description: image.description.clone(),
         version: image.version.clone(),
+        origin: ImageOrigin::Gallery,
+        base: image.base.to_string(),
+        providers: Vec::new(),
+        hosts: Vec::new(),
+        can: ImageAbilities::default(),
+        weaker: Vec::new(),
+        agents: 0,
         state,
+        smoke: None,
+        actions: Vec::new(),
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) async fn agent(app: &TestApp, name: &str, argv: &[&str]) {
         launch: Launch::Command { argv: argv.iter().map(|&part| part.to_owned()).collect() },
         limits: Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     app.call(create).await.unwrap();
 }

@@ -116,7 +116,14 @@ fn serve_packages(folder: &Utf8Path, server: &Server, content: &str) {
 async fn run(app: &TestApp, server: &Server) -> String {
     let launch = Launch::Command { argv: SHELL.map(str::to_owned).to_vec() };
     let (limits, review) = (Limits::default(), ReviewGate::Skip);
-    let create = CreateAgent { name: "tools".to_owned(), image: IMAGE.to_owned(), launch, limits, review };
+    let create = CreateAgent {
+        name: "tools".to_owned(),
+        image: IMAGE.to_owned(),
+        launch,
+        limits,
+        review,
+        ..CreateAgent::default()
+    };
     app.call(create).await.unwrap();
     let grant = |security| HostGrant {
         host: server.host().to_owned(),

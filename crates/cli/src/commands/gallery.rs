@@ -31,7 +31,7 @@ pub(super) async fn images(connection: &Connection, images: Images, printer: Pri
         }
         Some(ImagesCommand::Build { name }) => {
             printer.aside(&format!("Building {name}; the first time this takes minutes."));
-            let image = connection.call(BuildImage { name }).await?;
+            let image = connection.call(BuildImage { name, is_fresh: false }).await?;
             printer.reply(&image, |ink| gallery::images(std::slice::from_ref(&image), ink))?;
         }
     }
@@ -95,6 +95,7 @@ async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> a
         }),
         colour,
         network,
+        ..UpdateAgent::default()
     })
 }
 
@@ -116,6 +117,7 @@ fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
             ..usual
         },
         review: if skip_review { ReviewGate::Skip } else { ReviewGate::Ask },
+        ..CreateAgent::default()
     }
 }
 

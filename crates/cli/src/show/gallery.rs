@@ -1,9 +1,10 @@
 //! Agents, images, and what the doctor found.
 
 use wire::{
+    image::{ImageState, ImageView},
     network::{BRIDGE_GIVES_UP, NetworkPolicy},
     task::ReviewGate,
-    view::{AgentView, DoctorReport, ImageState, ImageView, Verdict},
+    view::{AgentView, DoctorReport, Verdict},
 };
 
 use super::{
@@ -82,9 +83,9 @@ fn state(state: &ImageState) -> (String, Tone) {
     match state {
         ImageState::Unknown => ("unknown".to_owned(), Tone::Faint),
         ImageState::NotBuilt => ("not built".to_owned(), Tone::Faint),
-        ImageState::Outdated => ("outdated".to_owned(), Tone::Attention),
+        ImageState::Outdated { .. } => ("outdated".to_owned(), Tone::Attention),
         ImageState::Building { number, of, .. } => (format!("building, {number} of {of}"), Tone::Busy),
-        ImageState::Ready { size_bytes } => (format!("ready, {}", size(*size_bytes)), Tone::Good),
+        ImageState::Ready { size_bytes, .. } => (format!("ready, {}", size(*size_bytes)), Tone::Good),
         ImageState::Failed { error } => (format!("failed: {}", error.message), Tone::Bad),
     }
 }

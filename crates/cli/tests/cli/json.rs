@@ -3,7 +3,8 @@
 use serde_json::Value;
 use wire::{
     ErrorCode, ErrorView,
-    view::{AgentView, DoctorReport, ImageView, ResultList, RunSummary, RunView, TaskList},
+    image::ImageView,
+    view::{AgentView, DoctorReport, ResultList, RunSummary, RunView, TaskList},
 };
 
 use crate::scripted::Berth;

@@ -21,14 +21,15 @@ use wire::{
     action::ActionView,
     call::{HelloReply, StreamTicket, TaskCreated},
     ids::{AgentId, RunId, StepId, TaskId},
+    image::{ImageAbilities, ImageOrigin, ImageState, ImageView},
     network::{NetworkPolicy, RequestView},
     secret::VaultPlace,
     stream::{StreamTarget, TerminalOutput, Update},
     task::{Attachment, AttachmentContent, ReviewGate, TaskDraft},
     upkeep::{Finding, Mended, Outcome, ReclaimPlan, RetentionRules, RetentionView, Seen},
     view::{
-        AgentView, CheckView, DoctorReport, ImageState, ImageView, PhaseSpan, ResultChange, ResultList, ResultView,
-        RunSummary, RunView, SandboxView, StepView, TaskList, TaskRow, Verdict,
+        AgentView, CheckView, DoctorReport, PhaseSpan, ResultChange, ResultList, ResultView, RunSummary, RunView,
+        SandboxView, StepView, TaskList, TaskRow, Verdict,
     },
 };
 
@@ -444,6 +445,10 @@ impl Script {
             colour: wire::view::AgentColour::Cyan,
             network: self.network.lock().unwrap().clone(),
             secrets: access::secrets_of_agent(),
+            model: None,
+            persona: Vec::new(),
+            has_memory: true,
+            tools: wire::image::Tools::default(),
             actions: Vec::new(),
         }
     }
@@ -497,11 +502,20 @@ fn images() -> Vec<ImageView> {
         title: "Runs fenced blocks".to_owned(),
         description: "No model, no key.".to_owned(),
         version: "1".to_owned(),
+        origin: ImageOrigin::Gallery,
+        base: "debian:bookworm-slim".to_owned(),
+        providers: Vec::new(),
+        hosts: Vec::new(),
+        can: ImageAbilities::default(),
+        weaker: Vec::new(),
+        agents: 1,
         state,
+        smoke: None,
+        actions: Vec::new(),
     };
     vec![
-        image("script", ImageState::Ready { size_bytes: 250 << 20 }),
-        image("toolbox", ImageState::Building { line: "apt".to_owned(), number: 3, of: 7 }),
+        image("script", ImageState::Ready { size_bytes: 250 << 20, built_at: None }),
+        image("toolbox", ImageState::Building { line: "apt".to_owned(), number: 3, of: 7, began_at: None }),
         image("browser", ImageState::NotBuilt),
         image("codex", ImageState::Failed { error: ErrorView::new(ErrorCode::EngineFailed, "No space left.") }),
     ]

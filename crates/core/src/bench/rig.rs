@@ -213,7 +213,9 @@ impl Rig {
         let launch = Launch::Command { argv: argv.iter().map(|&argument| argument.to_owned()).collect() };
         let image = self.image.clone();
         let review = ReviewGate::Skip;
-        self.api().call(CreateAgent { name: name.clone(), image, launch, limits, review }).await?;
+        self.api()
+            .call(CreateAgent { name: name.clone(), image, launch, limits, review, ..CreateAgent::default() })
+            .await?;
         Ok(name)
     }
 
@@ -299,7 +301,7 @@ async fn prepare(app: &App, image: &str) -> Result<(Arc<Up>, ImageRef), BenchErr
     let reference = match catalogue::find(image) {
         Some(of_gallery) => {
             let api = app.api();
-            let build = api.call(BuildImage { name: image.to_owned() });
+            let build = api.call(BuildImage { name: image.to_owned(), is_fresh: false });
             timeout(IMAGE_WAIT_MAX, build).await.map_err(|_| BenchError::Timeout { what: "the image" })??;
             app.house().images.reference(of_gallery)
         }

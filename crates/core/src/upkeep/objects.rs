@@ -9,8 +9,8 @@ use engine::{
 };
 use wire::{
     ids::{AgentId, SandboxId},
+    image::ImageState,
     upkeep::{Finding, OtherInstall, Outcome, Remedy, Thing},
-    view::ImageState,
 };
 
 use crate::engine_link::Up;

@@ -45,6 +45,7 @@ async fn agent_of(scene: &Scene, of: &str, image: &str, entries: &[(&str, tar::E
         launch: Launch::Command { argv: vec!["agent".to_owned()] },
         limits: wire::Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     scene.api().call(create).await.unwrap();
 }

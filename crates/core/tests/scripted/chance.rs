@@ -192,6 +192,7 @@ async fn case(seed: u64) {
             launch: Launch::Command { argv: vec!["agent".to_owned()] },
             limits: wire::Limits::default(),
             review: ReviewGate::Skip,
+            ..CreateAgent::default()
         };
         brittle.call(create).await.unwrap();
     }

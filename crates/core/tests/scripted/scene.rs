@@ -126,6 +126,7 @@ impl Scene {
             launch: Launch::Command { argv: vec!["agent".to_owned()] },
             limits: wire::Limits::default(),
             review,
+            ..CreateAgent::default()
         };
         self.api().call(create).await.unwrap();
     }

@@ -15,7 +15,7 @@ use tokio_tungstenite::{
 };
 use wire::{
     ids::StepId,
-    stream::{FRAME_BYTES_MAX, StreamTarget, TerminalInput, TerminalOutput, Update},
+    stream::{FRAME_BYTES_MAX, ShellProgram, StreamTarget, TerminalInput, TerminalOutput, Update},
 };
 
 use crate::scripted::{AppEnd, Bench, soon};
@@ -227,7 +227,9 @@ async fn a_frame_past_the_bound_ends_the_stream() {
 #[tokio::test]
 async fn a_stream_that_cannot_be_opened_says_why() {
     let bench = Bench::start().await;
-    let mut socket = open(&bench, StreamTarget::Shell { step: StepId::nil(), columns: 80, rows: 24 }).await;
+    let mut socket =
+        open(&bench, StreamTarget::Shell { step: StepId::nil(), columns: 80, rows: 24, program: ShellProgram::Shell })
+            .await;
     let reason = "The sandbox is gone. Start a new run.".to_owned();
     assert_eq!(next_frame(&mut socket).await, TerminalOutput::End { reason: reason.clone() });
     assert_eq!(closed_with(&mut socket).await, (wire::stream::CLOSE_REFUSED, reason));

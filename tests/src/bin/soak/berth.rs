@@ -97,6 +97,7 @@ impl Berth {
                 launch: Launch::Image,
                 limits: Limits { memory_bytes: MEMORY_BYTES, cpu_milli: 500, pids: 64, ..Limits::default() },
                 review: ReviewGate::Skip,
+                ..CreateAgent::default()
             };
             watch.call(agent).await.map_err(|error| format!("an agent is refused: {error:?}"))?;
         }

@@ -14,7 +14,7 @@ use wire::{
     Action, ErrorCode, Phase,
     call::{Act, CancelRun, CreateTask, ListResults, ListTasks, ReadResult, ShowRun, ShowTask, TaskCreated},
     ids::RunId,
-    stream::{StreamTarget, TerminalInput},
+    stream::{ShellProgram, StreamTarget, TerminalInput},
     task::{NewTask, ReviewGate},
     view::RunView,
 };
@@ -402,7 +402,7 @@ impl Worker {
         let view = view.await?;
         let step = view.steps.first().ok_or("a run without a step")?.step;
         let client = self.berth.client().await;
-        let target = StreamTarget::Shell { step, columns: 120, rows: 40 };
+        let target = StreamTarget::Shell { step, columns: 120, rows: 40, program: ShellProgram::Shell };
         let used = async {
             let mut shell = Screen::open(&client, target).await?;
             shell.exchange("echo ready-$((6*7))\n", "ready-42").await?;

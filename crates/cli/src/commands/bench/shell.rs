@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use wire::{
     ids::StepId,
-    stream::{ACK_EVERY_BYTES, StreamTarget, TerminalInput, TerminalOutput},
+    stream::{ACK_EVERY_BYTES, ShellProgram, StreamTarget, TerminalInput, TerminalOutput},
 };
 
 use crate::connection::{Remote, Socket};
@@ -32,7 +32,7 @@ pub(super) struct Shell {
 impl Shell {
     /// Opens one and waits until it answers.
     pub(super) async fn open(remote: &Remote, step: StepId) -> anyhow::Result<Self> {
-        let target = StreamTarget::Shell { step, columns: COLUMNS, rows: ROWS };
+        let target = StreamTarget::Shell { step, columns: COLUMNS, rows: ROWS, program: ShellProgram::Shell };
         let mut shell = Self { socket: remote.stream(target).await?, acknowledged: 0, received: 0 };
         shell.exchange(GREETING.0.as_bytes(), GREETING.1).await?;
         Ok(shell)
