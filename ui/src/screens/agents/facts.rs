@@ -26,7 +26,7 @@ pub fn facts(agent: &AgentView) -> Html {
             { instructions(&agent.persona) }
             { brings(agent) }
             <section class="section">
-                <h3 class="title">{ "Network policy" }<span class="spring"></span>{ mode_badge(Mode::of(&agent.network)) }</h3>
+                <h2 class="title">{ "Network policy" }<span class="spring"></span>{ mode_badge(Mode::of(&agent.network)) }</h2>
                 <p class="weak" data-test="agent-reach">{ Mode::of(&agent.network).meaning() }</p>
                 if !hosts.is_empty() {
                     <ul class="hosts">
@@ -36,7 +36,7 @@ pub fn facts(agent: &AgentView) -> Html {
                 }
             </section>
             <section class="section">
-                <h3 class="title">{ "Secrets" }<span class="spring"></span><Go class="link" to={Route::Secrets}>{ "All secrets" }</Go></h3>
+                <h2 class="title">{ "Secrets" }<span class="spring"></span><Go class="link" to={Route::Secrets}>{ "All secrets" }</Go></h2>
                 if agent.secrets.is_empty() { <p class="weak" data-test="agent-no-secrets">{ "It has none." }</p> }
                 <ul class="hosts">
                     { for agent.secrets.iter().map(|secret| html! {
@@ -61,7 +61,7 @@ fn mode_badge(mode: Mode) -> Html {
 fn instructions(files: &[PersonaFile]) -> Html {
     html! {
         <section class="section" data-test="agent-persona">
-            <h3 class="title">{ "Standing instructions" }<span class="spring"></span>if !files.is_empty() { <span class="now">{ say::count(files.len() as u64, "file", "files") }</span> }</h3>
+            <h2 class="title">{ "Standing instructions" }<span class="spring"></span>if !files.is_empty() { <span class="now">{ say::count(files.len() as u64, "file", "files") }</span> }</h2>
             if files.is_empty() { <p class="weak">{ "It has none: it does what a task says, as its image does." }</p> }
             { for files.iter().map(|file| html! {
                 <details class="persona-shown" key={file.name.clone()}>
@@ -88,12 +88,12 @@ fn brings(agent: &AgentView) -> Html {
         Kind::ALL.into_iter().map(|kind| (kind, kind.list(&agent.tools))).filter(|(_, list)| !list.is_empty());
     html! {
         <section class="section" data-test="agent-brings">
-            <h3 class="title">{ "Model, memory and tools" }</h3>
+            <h2 class="title">{ "Model, memory and tools" }</h2>
             <dl class="facts">
                 <dt>{ "Model" }</dt>
                 <dd data-test="agent-model">{ match &agent.model { Some(model) => html! { <code>{ say::visible(model) }</code> }, None => html! { "the image's own choice" } } }</dd>
                 <dt>{ "Memory" }</dt>
-                <dd data-test="agent-memory">{ if agent.has_memory { "on, in its home" } else { "off: it begins each task anew" } }</dd>
+                <dd data-test="agent-memory">{ if agent.has_memory { "on, in its home" } else { "off" } }</dd>
                 if agent.tools.is_empty() { <dt>{ "Tools" }</dt><dd data-test="agent-tools">{ "nothing on top of the image" }</dd> }
                 { for packages.map(|(kind, list)| html! {
                     <><dt>{ kind.word() }</dt><dd data-test="agent-tools">{ for list.iter().map(|name| html! { <code key={name.clone()}>{ say::visible(name) }{ " " }</code> }) }</dd></>

@@ -125,14 +125,15 @@ pub fn AgentForm(props: &FormProps) -> Html {
             </button>
         </>
     };
+    let plate = plate_field(&draft, image.as_deref(), props.agent.as_deref(), &change);
     let before = html! {
         <>
-            if is_new { { name_field(&draft, &change) } }
-            { plate_field(&draft, image.as_deref(), props.agent.as_deref(), &change) }
+            if is_new { { name_field(&draft, &change) }{ plate.clone() } }
             { image_field(&draft, known.images.data.clone(), secrets.clone(), &change) }
-            <label class="field"><span class="label">{ "Model" }</span>
+            <label class={classes!("field", (!is_new).then_some("half"))}><span class="label">{ "Model" }</span>
                 <span class="input"><input class="value" autocomplete="off" spellcheck="false" placeholder="The image's own choice" data-test="edit-model" value={draft.model.clone()} oninput={write(&change, |draft, text| draft.model = text)} /></span>
             </label>
+            if !is_new { { plate } }
         </>
     };
     let on_grants = {
@@ -396,7 +397,7 @@ fn memory_field(draft: &Draft, change: &Callback<Edit>) -> Html {
     html! {
         <div class="switch-row">
             <button type="button" class="switch" role="switch" aria-checked={draft.has_memory.to_string()} aria-label="Memory" data-test="edit-memory-on" {onclick}></button>
-            <span><b>{ "Memory" }</b><span class="weak">{ "A folder in its home that it reads before a task and writes after it; you can read and change it, too. Without it, it begins each task anew." }</span></span>
+            <span><b>{ "Memory" }</b><span class="weak">{ "Notes in its home that it reads when a task begins and adds to as it works; you can read and change them, too. Without them each task begins with its instructions alone." }</span></span>
         </div>
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     policy::Mode,
     route::Route,
     say,
-    screens::{images::standing::Needs, settings::secrets::way_badge},
+    screens::images::standing::Needs,
 };
 
 /// What a person chose, by the names of the secrets; `None` while they left it to the form.
@@ -167,7 +167,6 @@ fn grant_row(props: &GrantsProps, secret: &SecretView, fits: bool) -> Html {
             if fits { <span class="weak">{ "fits this image" }</span> }
             <span class="spring"></span>
             if let Some(way) = way {
-                { way_badge(way) }
                 <span class="input way"><select class="value" aria-label={format!("How {name} is given")} data-test="grant-way" onchange={on_way}>
                     { for ways(&secret.binding).map(|other| html! { <option key={other.name()} value={other.name()} selected={other == way}>{ other.word() }</option> }) }
                 </select></span>

@@ -144,7 +144,7 @@ pub fn ToolLists(props: &ToolsProps) -> Html {
                 });
                 html! { <ToolList key={kind.name()} {kind} packages={props.tools[at].clone()} on_change={on_list} /> }
             }) }
-            <span class="hint">{ "Put on top of the image when a task first needs them, in an image of its own. The agent cannot install more by itself." }</span>
+            <span class="hint">{ "Put on top of the image when a task first needs them, in an image of its own." }</span>
         </div>
     }
 }

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use wire::image::{BuildOutcome, BuildView, ImageAction, ImageState, ImageView};
+use wire::{
+    ErrorView,
+    image::{BuildOutcome, BuildView, ImageAction, ImageState, ImageView},
+};
 use yew::prelude::*;
 
 use super::{
@@ -47,17 +50,20 @@ pub fn Pane(props: &PaneProps) -> Html {
     html! {
         <section class="dock" aria-label={format!("Build of {}", say::visible(&image.name))} data-test="build-pane" data-name={image.name.clone()} data-folded={(!props.is_open).then_some("")}>
             <header class="dock-head">
-                <span class="pennant" aria-hidden="true">{ say::visible(&image.call_sign) }</span><b>{ full_name(image) }</b>
-                { badge(&sign(image, &props.needs)) }
-                if let Some(build) = build { <When image={image.clone()} build={build.clone()} /> }
-                <span class="spring"></span>
-                if let Some(error) = &props.refused { { refusal(error) } }
+                <span class="what">
+                    <span class="pennant" aria-hidden="true">{ say::visible(&image.call_sign) }</span><b>{ full_name(image) }</b>
+                    { badge(&sign(image, &props.needs)) }
+                    if let Some(build) = build { <When image={image.clone()} build={build.clone()} /> }
+                </span>
                 if let Some(meanwhile) = &props.meanwhile { <span class="weak" role="status">{ meanwhile.clone() }</span> }
-                { buttons(props) }
-                <Menu image={image.clone()} on_act={props.on_act.clone()} />
-                <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-expanded={props.is_open.to_string()} data-test="fold-pane"
-                    aria-label={if props.is_open { "Fold the build away" } else { "Show the build" }} title={if props.is_open { "Fold" } else { "Show" }}
-                    onclick={props.on_fold.reform(|_: MouseEvent| ())}>{ icon(if props.is_open { Glyph::ChevronDown } else { Glyph::ChevronUp }) }</button>
+                <span class="deeds">
+                    { buttons(props) }
+                    <Menu image={image.clone()} on_act={props.on_act.clone()} />
+                    <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-expanded={props.is_open.to_string()} data-test="fold-pane"
+                        aria-label={if props.is_open { "Fold the build away" } else { "Show the build" }} title={if props.is_open { "Fold" } else { "Show" }}
+                        onclick={props.on_fold.reform(|_: MouseEvent| ())}>{ icon(if props.is_open { Glyph::ChevronDown } else { Glyph::ChevronUp }) }</button>
+                </span>
+                if let Some(error) = &props.refused { { refusal(error) } }
             </header>
             if props.is_open {
                 <div class="dock-body">
@@ -66,7 +72,7 @@ pub fn Pane(props: &PaneProps) -> Html {
                         { facts(image) }
                     </div>
                     <div class="dock-main">
-                        { ending(image, build.map(Rc::as_ref)) }
+                        { ending(image, build.map(Rc::as_ref), props.watched.log.next() > 0) }
                         { main(props) }
                     </div>
                 </div>
@@ -114,8 +120,8 @@ fn main(props: &PaneProps) -> Html {
     }
 }
 
-/// How it ended, where a person has to do something about that.
-fn ending(image: &ImageView, build: Option<&BuildView>) -> Html {
+/// How it ended, where a person has to do something about that. The last words of what failed stand in the log, where there is one.
+fn ending(image: &ImageView, build: Option<&BuildView>, has_log: bool) -> Html {
     let failed = build.and_then(|build| match &build.ended.as_ref()?.outcome {
         BuildOutcome::Failed { error } => Some(error),
         BuildOutcome::Built { .. } | BuildOutcome::Cancelled => None,
@@ -134,7 +140,7 @@ fn ending(image: &ImageView, build: Option<&BuildView>) -> Html {
     html! {
         if let Some(error) = failed {
             <div class="build-failed" data-test="build-failed">
-                { error_panel(error) }
+                { if has_log { error_panel(&ErrorView { detail: String::new(), ..error.clone() }) } else { error_panel(error) } }
                 if can(ImageAction::Build) {
                     <p class="next">
                         { words("Next: ") }{ key("B") }{ " tries again and keeps the steps that were good" }
@@ -158,7 +164,7 @@ struct WhenProps {
 fn When(props: &WhenProps) -> Html {
     let now = use_moment().now;
     let text = when(&props.build, is_fetched(&props.image), now);
-    html! { <span class="weak when" title={text.clone()} data-test="build-when">{ text.clone() }</span> }
+    html! { <span class="when" title={text.clone()} data-test="build-when">{ text.clone() }</span> }
 }
 
 fn when(build: &BuildView, is_fetched: bool, now: jiff::Timestamp) -> String {
