@@ -24,7 +24,7 @@ use crate::{
     context::{Desk, Known, Place},
     feed::{Feed, FeedAction, Link},
     house::{banners::Banners, sidebar::Sidebar, statusbar::StatusBar},
-    keys::{Scope, Taken, use_keys},
+    keys::{Scope, Taken, presses, use_keys},
     query::{use_call, use_calm},
     route::Route,
     screens::{
@@ -88,6 +88,8 @@ fn House() -> Html {
     let dialog = use_reducer(Dialog::default);
     let place = use_state_eq(|| Place { limit: PAGE_ROWS, ..Place::default() });
     let costs = use_state_eq(Asked::default);
+    let (image, agent) = (use_state_eq(|| None::<String>), use_state_eq(|| None::<String>));
+    let route = use_route::<Route>();
     let said = use_announcements(&known, &toasts);
     use_news(&feed, &toasts);
     let navigator = use_navigator();
@@ -114,17 +116,21 @@ fn House() -> Html {
     };
     {
         let (new_task, navigator) = (new_task.clone(), navigator.clone());
+        let new_task_key = Route::new_task_key(route.as_ref());
         use_keys(Scope::Page, move |event| {
             match (event.key().as_str(), &navigator) {
-                ("n", _) => new_task.emit(None),
+                (pressed, _) if presses(pressed, event.shift_key(), new_task_key) => new_task.emit(None),
                 (",", Some(navigator)) => navigator.push(&Route::Secrets),
                 _ => return Taken::No,
             }
             Taken::Yes
         });
     }
-    let desk = Desk { new_task, run_sample, refresh, place, costs };
-    let is_live = feed.link != Link::Live || known.status.data.as_ref().is_some_and(|status| !status.live.is_empty());
+    let desk = Desk { new_task, run_sample, refresh, place, costs, image, agent };
+    let is_build_in_sight = route == Some(Route::Images) && known.is_building();
+    let is_live = feed.link != Link::Live
+        || is_build_in_sight
+        || known.status.data.as_ref().is_some_and(|status| !status.live.is_empty());
     let is_down = known.engine_down().is_some();
     html! {
         <ContextProvider<Rc<Known>> context={known}>

@@ -8,9 +8,10 @@ use wire::{
     ErrorView, Phase,
     call::HelloReply,
     ids::TaskId,
+    image::{ImageState, ImageView},
     queue::QueueState,
     task::TaskDraft,
-    view::{AgentView, EngineView, ImageView, StatusView, TaskList},
+    view::{AgentView, EngineView, StatusView, TaskList},
 };
 use yew::prelude::*;
 
@@ -43,6 +44,12 @@ impl Known {
     /// Whether a person paused the queue.
     pub fn is_queue_paused(&self) -> bool {
         self.status.data.as_ref().is_some_and(|status| status.queue == QueueState::Paused)
+    }
+
+    /// Whether an image is being built.
+    pub fn is_building(&self) -> bool {
+        let images = self.images.data.iter().flat_map(|images| images.iter());
+        images.into_iter().any(|image| matches!(image.state, ImageState::Building { .. }))
     }
 
     /// How many tasks are in a phase.
@@ -83,6 +90,10 @@ pub struct Desk {
     pub place: UseStateHandle<Place>,
     /// What the person asked of the costs.
     pub costs: UseStateHandle<Asked>,
+    /// The image that is selected in the Gallery, by name.
+    pub image: UseStateHandle<Option<String>>,
+    /// The agent that is selected, by id.
+    pub agent: UseStateHandle<Option<String>>,
 }
 
 /// What is known of the app.

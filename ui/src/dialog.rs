@@ -14,6 +14,9 @@ pub struct ModalProps {
     pub title: AttrValue,
     /// The name for tests.
     pub test: AttrValue,
+    /// `wide` where it holds a long form, which scrolls between its head and its foot.
+    #[prop_or_default]
+    pub size: Option<AttrValue>,
     pub on_close: Callback<()>,
     /// What stands at its foot.
     pub foot: Html,
@@ -57,7 +60,7 @@ pub fn Modal(props: &ModalProps) -> Html {
     };
     html! {
         <div class="scrim">
-            <div ref={root} class="dialog modal" role="dialog" aria-modal="true" aria-label={props.title.clone()} data-test={props.test.clone()} {onkeydown}>
+            <div ref={root} class="dialog modal" role="dialog" aria-modal="true" aria-label={props.title.clone()} data-test={props.test.clone()} data-size={props.size.clone()} {onkeydown}>
                 <div class="head">
                     { props.title.clone() }
                     <span class="spring"></span>

@@ -1,6 +1,13 @@
 //! Views for the native tests.
 
-use wire::{MicroUsd, Phase, cost::Spent, secret::SecretView, view::TaskRow};
+use serde_json::{Value, json};
+use wire::{
+    MicroUsd, Phase,
+    cost::Spent,
+    image::{BuildView, ImageView},
+    secret::SecretView,
+    view::TaskRow,
+};
 
 /// A row of the task list.
 pub fn row(number: i64, phase: Phase) -> TaskRow {
@@ -37,4 +44,27 @@ pub fn secret(opens: &str, grants: &[(&str, &str)]) -> SecretView {
 /// A sum of so many requests, some without a price.
 pub fn spent(micro_usd: i64, requests: u64, unpriced: u64) -> Spent {
     Spent { amount: MicroUsd(micro_usd), requests, unpriced, ..Spent::default() }
+}
+
+/// An image from there that stands so.
+pub fn image(name: &str, origin: Value, state: Value) -> ImageView {
+    let view = json!({
+        "name": name, "call_sign": "CC", "title": "", "description": "", "version": "2.0.14", "origin": origin, "state": state,
+    });
+    serde_json::from_value(view).unwrap()
+}
+
+/// A build that goes on, with these lines of log and so many steps, the last of which runs.
+pub fn build(began_at: &str, log: &[&str], steps: u32) -> BuildView {
+    let log: Vec<_> = log.iter().map(|text| json!({"at": began_at, "text": text})).collect();
+    let step = |number| {
+        let state = if number == steps { "running" } else { "done" };
+        json!({"text": format!("step {number}"), "state": state, "began_at": began_at})
+    };
+    let lines = log.len();
+    let view = json!({
+        "image": "script", "version": "1", "began_at": began_at, "steps": (1..=steps).map(step).collect::<Vec<_>>(), "log": log,
+        "from_line": 0, "lines": lines,
+    });
+    serde_json::from_value(view).unwrap()
 }

@@ -27,7 +27,7 @@ macro_rules! glyphs {
 }
 
 glyphs! {
-    Alert = "octagon-alert", Ban = "ban", Check = "check", ChevronRight = "chevron-right",
+    Alert = "octagon-alert", Ban = "ban", Check = "check", ChevronDown = "chevron-down", ChevronRight = "chevron-right", ChevronUp = "chevron-up",
     CircleCheck = "circle-check", CircleDashed = "circle-dashed", CirclePause = "circle-pause", CirclePlay = "circle-play",
     Clock = "clock", Copy = "copy", Download = "download", Drive = "hard-drive", Folder = "folder", Pencil = "pencil", Trash = "trash-2", CornerUpLeft = "corner-up-left", Ellipsis = "ellipsis", Eye = "eye", File = "file",
     FileCode = "file-code", FileImage = "file-image", FileMinus = "file-minus", FilePen = "file-pen", FilePlus = "file-plus",

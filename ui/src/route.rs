@@ -38,6 +38,26 @@ impl Route {
         Self::Task { number: number.to_string() }
     }
 
+    /// The key that begins a new task there: where N makes what the screen is about, it has a Shift more.
+    pub const fn new_task_key(here: Option<&Self>) -> &'static str {
+        match here {
+            Some(Self::Agents | Self::Images) => "⇧N",
+            Some(
+                Self::Home
+                | Self::Tasks
+                | Self::Task { .. }
+                | Self::TaskTab { .. }
+                | Self::Homes
+                | Self::Folder { .. }
+                | Self::Costs
+                | Self::Settings
+                | Self::Secrets
+                | Self::Missing,
+            )
+            | None => "N",
+        }
+    }
+
     /// The page of a task on one tab.
     pub fn task_tab(number: i64, tab: TaskTab) -> Self {
         Self::TaskTab { number: number.to_string(), tab }

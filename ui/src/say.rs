@@ -46,6 +46,14 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
+/// How long ago, in words: `just now`, `14 s ago`, `3 d ago`.
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    match seconds_between(at, now) {
+        ..2 => "just now".to_owned(),
+        seconds => format!("{} ago", age(seconds)),
+    }
+}
+
 /// The time of day where the person is, to the minute: `12:06`.
 pub fn clock(at: Timestamp, zone_s: i64) -> String {
     let day = seconds_of_day(at, zone_s);
@@ -364,6 +372,14 @@ mod tests {
     fn ages_are_rounded_down() {
         for (seconds, said) in [(0, "now"), (14, "14 s"), (119, "1 min"), (7_300, "2 h"), (200_000, "2 d")] {
             assert_eq!(age(seconds), said);
+        }
+        let now = at("2026-11-21T10:00:00Z");
+        for (then, said) in [
+            ("2026-11-21T09:59:46Z", "14 s ago"),
+            ("2026-11-21T10:00:00Z", "just now"),
+            ("2026-11-21T10:01:00Z", "just now"),
+        ] {
+            assert_eq!(ago(at(then), now), said);
         }
     }
 

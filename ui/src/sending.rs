@@ -24,6 +24,11 @@ pub struct Sending {
 impl Sending {
     /// Asks, unless something is being asked already. Done, it tells so; refused, it keeps why.
     pub fn send<C: Call + 'static>(&self, call: C) {
+        self.send_for(call, Callback::noop());
+    }
+
+    /// The same, and has `on_reply` hear what it was answered with.
+    pub fn send_for<C: Call + 'static>(&self, call: C, on_reply: Callback<C::Reply>) {
         if self.is_busy {
             return;
         }
@@ -34,7 +39,10 @@ impl Sending {
             let done = backend::call(call).await;
             sending.set_busy.set(false);
             match done {
-                Ok(_) => sending.on_done.emit(()),
+                Ok(reply) => {
+                    on_reply.emit(reply);
+                    sending.on_done.emit(());
+                }
                 Err(error) => sending.set_refused.set(Some(error)),
             }
             sending.refresh.emit(());

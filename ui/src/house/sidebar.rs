@@ -31,7 +31,7 @@ pub fn Sidebar() -> Html {
         <nav class="sidebar" aria-label="Berth">
             <div class="brand">{ mark() }{ "Berth" }</div>
             <button class="button sidebar-new" data-test="new-task" onclick={desk.new_task.reform(|_: MouseEvent| None)}>
-                { icon(Glyph::Plus) }{ "New task" }{ key("N") }
+                { icon(Glyph::Plus) }{ "New task" }{ key(Route::new_task_key(Some(&route))) }
             </button>
             <div class="nav">
                 <Place to={Route::Tasks} here={matches!(route, Route::Home | Route::Tasks)} glyph={Glyph::ListTodo} name="Tasks">

@@ -1,23 +1,25 @@
-//! The agents: who there is, what each runs in, may use, and does now; edited, renamed, duplicated, deleted.
+//! The agents: who there is, what each runs in, brings, may use, and does now; made, edited, renamed, duplicated, deleted.
 
-mod edit;
+mod chooser;
+mod draft;
+mod facts;
+mod form;
+mod grants;
 mod network;
+mod persona;
+mod tools;
 
 use std::rc::Rc;
 
-use web_sys::{HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement};
+use web_sys::HtmlInputElement;
 use wire::{
     call::{DeleteAgent, DuplicateAgent, HomeFate, UpdateAgent},
-    network::HostGrant,
     task::ReviewGate,
-    view::{AgentAction, AgentColour, AgentView, TaskList},
+    view::{AgentAction, AgentView, TaskList},
 };
 use yew::prelude::*;
 
-use self::{
-    edit::{Draft, Program, is_name},
-    network::EditNetwork,
-};
+pub use self::{draft::is_name, form::AgentForm};
 use crate::{
     backend::{self, CallError},
     context::{use_desk, use_known},
@@ -35,15 +37,20 @@ use crate::{
 pub fn Agents() -> Html {
     let known = use_known();
     let desk = use_desk();
-    let selected = use_state_eq(|| None::<String>);
+    let selected = desk.agent.clone();
+    let is_making = use_state_eq(|| false);
     let list_of = known.agents.data.clone();
     let shown = list_of.as_ref().and_then(|list| {
         let chosen = selected.as_ref().and_then(|name| list.iter().find(|one| one.agent.to_string() == *name));
         chosen.or(list.first()).cloned().map(Rc::new)
     });
     {
-        let (list, selected, shown) = (list_of, selected.clone(), shown.clone());
+        let (list, selected, shown, is_making) = (list_of, selected.clone(), shown.clone(), is_making.setter());
         use_keys(Scope::Page, move |event| {
+            if presses(&event.key(), event.shift_key(), "N") {
+                is_making.set(true);
+                return Taken::Yes;
+            }
             let (Some(list), Some(shown)) = (&list, &shown) else { return Taken::No };
             let at = list.iter().position(|one| one.agent == shown.agent).unwrap_or(0);
             let to = match event.key().as_str() {
@@ -57,7 +64,11 @@ pub fn Agents() -> Html {
     }
     html! {
         <main class="content" data-test="screen-agents">
-            <header class="header"><h1>{ "Agents" }</h1></header>
+            <header class="header">
+                <h1>{ "Agents" }</h1>
+                <span class="spring"></span>
+                <button class="button" data-kind="primary" data-test="new-agent" onclick={{ let is_making = is_making.setter(); move |_: MouseEvent| is_making.set(true) }}>{ icon(Glyph::Plus) }{ "New agent" }{ key("N") }</button>
+            </header>
             { match known.agents.look() {
                 Look::Loading => html! { <div class="scroll"><Skeletons rows={4} /></div> },
                 Look::Broken(error) => html! { <Broken what="The list of agents" error={error.clone()} on_retry={desk.refresh.clone()} /> },
@@ -70,11 +81,19 @@ pub fn Agents() -> Html {
                 Look::Known(agents) => html! {
                     <>
                         { list(agents, known.tasks.data.as_deref(), shown.as_deref(), &selected.setter()) }
-                        if let Some(agent) = &shown { { network::facts(agent) } }
+                        if let Some(agent) = &shown { { facts::facts(agent) } }
                         if let Some(agent) = shown { <Bar key={agent.agent.to_string()} agent={agent.clone()} /> }
                     </>
                 },
             } }
+            if *is_making {
+                <AgentForm on_close={Callback::from(move |made: Option<AgentView>| {
+                    is_making.set(false);
+                    if let Some(made) = made {
+                        selected.set(Some(made.agent.to_string()));
+                    }
+                })} />
+            }
         </main>
     }
 }
@@ -184,7 +203,7 @@ fn Bar(props: &BarProps) -> Html {
             </div>
             { match *asked {
                 None => Html::default(),
-                Some(AgentAction::Edit) => html! { <EditAgent agent={agent.clone()} on_close={close} /> },
+                Some(AgentAction::Edit) => html! { <AgentForm agent={agent.clone()} on_close={close.reform(|_: Option<AgentView>| ())} /> },
                 Some(action @ (AgentAction::Rename | AgentAction::Duplicate)) => html! { <NameAgent agent={agent.clone()} {action} on_close={close} /> },
                 Some(AgentAction::Delete) => html! { <RemoveAgent agent={agent.clone()} on_close={close} /> },
             } }
@@ -243,120 +262,6 @@ enum Ask {
     Update(UpdateAgent),
     Duplicate(DuplicateAgent),
     Delete(DeleteAgent),
-}
-
-#[component]
-fn EditAgent(props: &DialogProps) -> Html {
-    let agent = &props.agent;
-    let draft = use_state_eq(|| Draft::of(agent));
-    let (refused, is_busy, ask) = use_ask(props.on_close.clone());
-    let change = draft.change(agent);
-    let reason = if is_busy { Some("Saving".to_owned()) } else { change.as_ref().err().map(ToString::to_string) };
-    let on_save = Callback::from(move |_: MouseEvent| {
-        if let Ok(change) = &change {
-            ask.emit(Ask::Update(change.clone()));
-        }
-    });
-    let edited = {
-        let draft = draft.clone();
-        move |edit: fn(&mut Draft, String)| {
-            let draft = draft.clone();
-            Callback::from(move |event: InputEvent| {
-                let typed = event
-                    .target_dyn_into::<HtmlInputElement>()
-                    .map(|input| input.value())
-                    .or_else(|| event.target_dyn_into::<HtmlTextAreaElement>().map(|area| area.value()));
-                let mut next = (*draft).clone();
-                edit(&mut next, typed.unwrap_or_default());
-                draft.set(next);
-            })
-        }
-    };
-    let chosen = {
-        let draft = draft.clone();
-        move |edit: fn(&mut Draft, &str)| {
-            let draft = draft.clone();
-            Callback::from(move |event: Event| {
-                let Some(select) = event.target_dyn_into::<HtmlSelectElement>() else { return };
-                let mut next = (*draft).clone();
-                edit(&mut next, &select.value());
-                draft.set(next);
-            })
-        }
-    };
-    let on_mode = {
-        let draft = draft.clone();
-        Callback::from(move |mode| draft.set(Draft { mode, ..(*draft).clone() }))
-    };
-    // Both are told of one press, one after the other: what was told first is not lost.
-    let latest = use_mut_ref(|| (draft.hosts.clone(), draft.has_line));
-    let on_hosts = {
-        let (draft, latest) = (draft.clone(), latest.clone());
-        Callback::from(move |hosts: Vec<HostGrant>| {
-            latest.borrow_mut().0 = Rc::new(hosts);
-            let (hosts, has_line) = latest.borrow().clone();
-            draft.set(Draft { hosts, has_line, ..(*draft).clone() });
-        })
-    };
-    let on_line = {
-        let draft = draft.clone();
-        Callback::from(move |has_line: bool| {
-            latest.borrow_mut().1 = has_line;
-            let (hosts, has_line) = latest.borrow().clone();
-            draft.set(Draft { hosts, has_line, ..(*draft).clone() });
-        })
-    };
-    let foot = html! {
-        <>
-            <span class="note" role="status">{ reason.clone().unwrap_or_else(|| "Tasks that wait already keep what they were given".to_owned()) }</span>
-            <span class="spring"></span>
-            <button class="button" data-kind="primary" data-test="save-agent" aria-disabled={reason.is_some().then_some("true")} onclick={on_save}>{ "Save" }</button>
-        </>
-    };
-    html! {
-        <Modal title={format!("Edit {}", agent.name)} test="edit-agent" on_close={props.on_close.clone()} {foot}>
-            <label class="field"><span class="label">{ "Image" }</span>
-                <span class="input"><input class="value" autocomplete="off" spellcheck="false" data-test="edit-image" value={draft.image.clone()} oninput={edited(|draft, text| draft.image = text)} /></span>
-                <span class="hint">{ "The home stays as it is, whatever the image brings" }</span>
-            </label>
-            <label class="field"><span class="label">{ "Starts" }</span>
-                <span class="input"><select class="value" data-test="edit-program" onchange={chosen(|draft, name| draft.program = Program::from_name(name).unwrap_or(draft.program))}>
-                    { for Program::ALL.map(|(program, name, label)| html! { <option key={name} value={name} selected={draft.program == program}>{ label }</option> }) }
-                </select></span>
-            </label>
-            if draft.program == Program::Command {
-                <label class="field"><span class="label">{ "Command, an argument a line" }</span>
-                    <textarea class="input" data-kind="area" rows="3" spellcheck="false" data-test="edit-command" value={draft.command.clone()} oninput={edited(|draft, text| draft.command = text)} />
-                </label>
-            }
-            <div class="form">
-                <label class="field"><span class="label">{ "Time" }</span>
-                    <span class="input"><input class="value" inputmode="numeric" data-test="edit-minutes" value={draft.minutes.clone()} oninput={edited(|draft, text| draft.minutes = text)} /><span class="unit">{ "min" }</span></span></label>
-                <label class="field"><span class="label">{ "Memory" }</span>
-                    <span class="input"><input class="value" inputmode="numeric" data-test="edit-memory" value={draft.memory_mib.clone()} oninput={edited(|draft, text| draft.memory_mib = text)} /><span class="unit">{ "MiB" }</span></span></label>
-                <label class="field"><span class="label">{ "At the end" }</span>
-                    <span class="input"><select class="value" data-test="edit-review" onchange={chosen(|draft, name| draft.review = if name == "skip" { ReviewGate::Skip } else { ReviewGate::Ask })}>
-                        <option value="ask" selected={draft.review == ReviewGate::Ask}>{ "Waits for you" }</option>
-                        <option value="skip" selected={draft.review == ReviewGate::Skip}>{ "Completes by itself" }</option>
-                    </select></span></label>
-            </div>
-            <div class="field"><span class="label">{ "Plate" }</span>
-                <span class="plates" role="radiogroup" aria-label="Colour of the plate">
-                    { for AgentColour::ALL.map(|colour| {
-                        let draft_of = draft.clone();
-                        html! {
-                            <button class="plate" role="radio" key={colour.name()} aria-checked={(draft.colour == colour).to_string()} aria-label={colour.name()} title={colour.name()} data-test={format!("colour-{}", colour.name())}
-                                onclick={Callback::from(move |_: MouseEvent| draft_of.set(Draft { colour, ..(*draft_of).clone() }))}>
-                                <span class="pennant" data-colour={colour.name()} aria-hidden="true">{ &agent.call_sign }</span>
-                            </button>
-                        }
-                    }) }
-                </span>
-            </div>
-            <EditNetwork mode={draft.mode} hosts={draft.hosts.clone()} {on_mode} {on_hosts} {on_line} />
-            if let Some(error) = &refused { <div data-test="dialog-error">{ refusal(error) }</div> }
-        </Modal>
-    }
 }
 
 #[derive(PartialEq, Properties)]

@@ -85,6 +85,7 @@ enum Listening {
 fn follow_desktop(over: UseStateSetter<Option<Over>>, dispatcher: UseReducerDispatcher<Dialog>) -> FileDrags {
     let count = std::cell::Cell::new(None);
     FileDrags::follow(move |drag| match drag {
+        FileDrag::Over { .. } | FileDrag::Dropped { .. } if form_takes_files() => {}
         FileDrag::Over { x, y, count: told } => {
             if told.is_some() {
                 count.set(told);
@@ -116,7 +117,9 @@ fn follow_browser(
         EventListener::new_with_options(&window, name, EventListenerOptions::enable_prevent_default(), move |event| {
             if let Some(event) = event.dyn_ref::<DragEvent>().filter(|event| has_files(event)) {
                 event.prevent_default();
-                on_drag(event);
+                if !form_takes_files() {
+                    on_drag(event);
+                }
             }
         })
     };
@@ -152,6 +155,14 @@ fn follow_browser(
             }),
         ),
     ]
+}
+
+/// Whether a form is open that takes files itself: what is dropped beside it is nothing.
+fn form_takes_files() -> bool {
+    web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.query_selector("[data-takes-files]").ok().flatten())
+        .is_some()
 }
 
 fn has_files(event: &DragEvent) -> bool {

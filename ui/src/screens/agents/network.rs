@@ -1,61 +1,15 @@
-//! What an agent may reach and which secrets it has: the facts below the list, and the part of the edit dialog that changes the policy.
+//! What an agent may reach: the part of its form that changes the policy.
 
 use std::rc::Rc;
 
-use wire::{
-    network::{GrantReach, HostGrant},
-    view::AgentView,
-};
+use wire::network::{GrantReach, HostGrant};
 use yew::prelude::*;
 
 use crate::{
-    icon::{Glyph, icon, small_icon},
-    parts::{Go, segmented, typed},
+    icon::{Glyph, icon},
+    parts::{segmented, typed},
     policy::{self, Line, Mode},
-    route::Route,
-    say,
-    screens::settings::secrets::way_badge,
 };
-
-/// How many hosts are named in the facts; the rest are in the edit dialog.
-const HOSTS_SHOWN_MAX: usize = 6;
-
-/// The facts of the selected agent.
-pub fn facts(agent: &AgentView) -> Html {
-    let hosts = agent.network.hosts();
-    html! {
-        <div class="agent-facts" data-test="agent-facts">
-            <section class="section">
-                <h3 class="title">{ "Network policy" }<span class="spring"></span>{ mode_badge(Mode::of(&agent.network)) }</h3>
-                <p class="weak" data-test="agent-reach">{ Mode::of(&agent.network).meaning() }</p>
-                if !hosts.is_empty() {
-                    <ul class="hosts">
-                        { for hosts.iter().take(HOSTS_SHOWN_MAX).map(|grant| html! { <li key={policy::said(grant)}><code>{ policy::said(grant) }</code></li> }) }
-                        if hosts.len() > HOSTS_SHOWN_MAX { <li class="weak">{ format!("and {} more", hosts.len() - HOSTS_SHOWN_MAX) }</li> }
-                    </ul>
-                }
-            </section>
-            <section class="section">
-                <h3 class="title">{ "Secrets" }<span class="spring"></span><Go class="link" to={Route::Secrets}>{ "All secrets" }</Go></h3>
-                if agent.secrets.is_empty() { <p class="weak" data-test="agent-no-secrets">{ "It has none." }</p> }
-                <ul class="hosts">
-                    { for agent.secrets.iter().map(|secret| html! {
-                        <li key={secret.name.clone()} data-test="agent-secret">{ small_icon(Glyph::Key) }<span>{ say::visible(&secret.name) }</span>{ way_badge(secret.way) }<code class="weak">{ say::visible(&secret.variable) }</code></li>
-                    }) }
-                </ul>
-            </section>
-        </div>
-    }
-}
-
-fn mode_badge(mode: Mode) -> Html {
-    let (tone, glyph) = match mode {
-        Mode::Closed => ("idle", Glyph::Lock),
-        Mode::Allowlist => ("done", Glyph::Shield),
-        Mode::Open | Mode::Bridge => ("review", Glyph::Triangle),
-    };
-    html! { <span class="badge" data-tone={tone} data-test="policy">{ icon(glyph) }{ mode.with(Vec::new()).word() }</span> }
-}
 
 #[derive(PartialEq, Properties)]
 pub struct NetworkProps {
