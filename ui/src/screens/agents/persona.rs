@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
-use web_sys::{DragEvent, FileList, HtmlElement, HtmlInputElement};
+use web_sys::{FileList, HtmlElement, HtmlInputElement};
 use wire::view::PersonaFile;
 use yew::prelude::*;
 
@@ -157,11 +157,6 @@ pub fn add_files(
         let left_out = take(&mut files, read);
         on_read.emit((files, left_out));
     });
-}
-
-/// The files of a drop.
-pub fn dropped(event: &DragEvent) -> Option<FileList> {
-    event.data_transfer()?.files()
 }
 
 #[derive(PartialEq, Properties)]
