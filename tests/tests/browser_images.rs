@@ -169,7 +169,7 @@ async fn an_agent_is_made_from_an_image_with_all_that_it_brings_and_shows_it() {
         page.press("save-agent").await;
         page.element("[data-test='screen-agents']").await;
         page.element("[data-test='agent-row'][data-name='tiller'][aria-selected='true']").await;
-        page.says("house-style.md").await;
+        page.says("House-Style.md").await;
         page.says("some-model").await;
         assert_eq!(page.element("[data-test='agent-memory']").await.text().await.unwrap(), "off");
     };
@@ -177,7 +177,7 @@ async fn an_agent_is_made_from_an_image_with_all_that_it_brings_and_shows_it() {
     let agents = app.call(ListAgents {}).await.unwrap();
     let tiller = agents.iter().find(|agent| agent.name == "tiller").unwrap();
     let file = |name: &str, text: &str| PersonaFile { name: name.to_owned(), text: text.to_owned() };
-    assert_eq!(tiller.persona, [file("persona.md", "Be brief."), file("house-style.md", "# Style\n\nNo adverbs.\n")]);
+    assert_eq!(tiller.persona, [file("persona.md", "Be brief."), file("House-Style.md", "# Style\n\nNo adverbs.\n")]);
     assert_eq!((tiller.model.as_deref(), tiller.has_memory), (Some("some-model"), false));
     assert_eq!(tiller.tools.apt, ["jq"]);
 }

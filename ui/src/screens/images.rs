@@ -182,12 +182,22 @@ pub fn Images() -> Html {
                     });
                     html! {
                         <TypedName title={format!("Remove {}", say::visible(name))} name={name.clone()} verb="Remove"
-                            consequence={html! { "It goes from this list and off the engine. Agents that run in it stay, and have nothing to start in until they are given another image." }}
+                            consequence={html! { removed(images.as_deref().and_then(|images| selected(images, Some(name)))) }}
                             {on_yes} on_close={close} />
                     }
                 }
             } }
         </main>
+    }
+}
+
+/// What is lost with an image of a person's own.
+const fn removed(image: Option<&ImageView>) -> &'static str {
+    match image {
+        Some(ImageView { origin: ImageOrigin::Folder { .. }, .. }) => {
+            "It goes from this list, and what was built of it goes off the engine. The folder stays as it is."
+        }
+        Some(_) | None => "It goes from this list. What the engine has of it stays there.",
     }
 }
 
