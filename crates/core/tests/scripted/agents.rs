@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use berth_core::Stream;
+use engine::ErrorKind;
 use pipe::message::StartAsk;
-use testkit::until;
+use testkit::{Fault, Op, until};
 use wire::{
     Action, ErrorCode, ErrorView, Phase,
     call::{CreateAgent, DuplicateAgent, GrantSecret, ListAgents, SetSecret, UpdateAgent},
@@ -114,6 +115,18 @@ async fn what_an_agent_brings_is_shown_copied_and_refused_by_name() {
         assert!(error.message.contains(named) && !error.hint.is_empty(), "{error:?}");
     }
     assert_eq!(agent(&scene, "ada").await.persona, create.persona, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_refuses_the_images_profile_fails_the_step_with_the_image_and_the_ways_out() {
+    let scene = Scene::start().await;
+    scene.engine.fault(Op::Start, scene.engine.count(Op::Start) + 1, Fault::Fail(ErrorKind::ProfileRefused));
+    let task = scene.task("Browse").await;
+    let error = scene.until_phase(&task, Phase::Failed).await.error.unwrap();
+    assert_eq!(error.code, ErrorCode::EngineFailed);
+    assert!(error.message.contains("`own/image:1`") && error.message.contains("this engine refuses it"), "{error:?}");
+    assert!(error.hint.contains("weaker way") && error.hint.contains("--no-sandbox"), "{error:?}");
+    scene.nothing_is_left().await;
 }
 
 async fn open(
