@@ -20,7 +20,9 @@ pub(crate) use access::{
     Amount, Compute, CostOf, CostRuns, Costs, CostsCommand, Requests, Scope, Secrets, SecretsCommand, SetBudget,
     SetPrice, SetRates, SetSecret, Span,
 };
-pub(crate) use agents::{Agents, AgentsCommand, CreateAgent, DeleteAgent, EditAgent, HostName, NetworkMode, Review};
+pub(crate) use agents::{
+    Agents, AgentsCommand, CreateAgent, DeleteAgent, EditAgent, HostName, Kit, NetworkMode, Remember, Review,
+};
 pub(crate) use projects::{Allow, AllowScope, EditProject, Projects, ProjectsCommand};
 
 /// Runs AI agents on your own machine, each in a sandbox without a network card.

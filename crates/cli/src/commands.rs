@@ -15,6 +15,7 @@ mod browser;
 mod costs;
 mod gallery;
 mod homes;
+mod kit;
 mod logs;
 mod look;
 mod network;

@@ -1,5 +1,7 @@
 //! The Gallery: the images that Berth brings, how each stands on the engine, and their builds as they go on.
 
+mod tools;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +18,8 @@ use crate::house::House;
 use crate::images::ImageError;
 use crate::images::catalogue::{AgentImage, catalogue, find};
 use crate::{escape, faults};
+
+pub(crate) use tools::{reclaim_tools, with_tools};
 
 /// Messages of a build that may wait to be shown.
 const PROGRESS_MAX: usize = 64;
@@ -210,7 +214,7 @@ fn of_build(error: &ImageError) -> ErrorView {
 }
 
 /// What the engine said of a build, and with it the last lines of the instruction that failed, each made safe to show.
-fn detail_of(error: &ImageError) -> String {
+fn detail_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut lines = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {

@@ -14,6 +14,8 @@
 pub(crate) mod catalogue;
 mod context;
 pub(crate) mod fit;
+mod start;
+pub(crate) mod tools;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

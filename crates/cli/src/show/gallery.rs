@@ -47,6 +47,7 @@ pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
     if agent.network == NetworkPolicy::Bridge {
         put!(text, "  {} {BRIDGE_GIVES_UP}", ink.paint(Tone::Attention, "bridge:"));
     }
+    brings(&mut text, agent, ink);
     for grant in agent.network.hosts() {
         put!(text, "  {} {}", ink.paint(Tone::Faint, "may reach"), line(&host(grant)));
     }
@@ -62,6 +63,26 @@ pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
         );
     }
     text
+}
+
+/// What it brings along, where it brings anything unusual.
+fn brings(text: &mut String, agent: &AgentView, ink: Ink) {
+    let label = |words: &str| ink.paint(Tone::Faint, words);
+    if let Some(model) = &agent.model {
+        put!(text, "  {} {}", label("uses the model"), line(model));
+    }
+    for file in &agent.persona {
+        put!(text, "  {} {} ({})", label("is instructed by"), line(&file.name), size(file.text.len() as u64));
+    }
+    if !agent.has_memory {
+        put!(text, "  {}", label("has no memory"));
+    }
+    for (registry, packages) in [("Debian", &agent.tools.apt), ("npm", &agent.tools.npm), ("PyPI", &agent.tools.pip)] {
+        if !packages.is_empty() {
+            let packages: Vec<_> = packages.iter().map(|package| line(package)).collect();
+            put!(text, "  {} {}: {}", label("has tools of"), registry, packages.join(", "));
+        }
+    }
 }
 
 /// One line an image.

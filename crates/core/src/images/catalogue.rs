@@ -44,8 +44,16 @@ pub(crate) struct AgentImage {
     pub(crate) version: String,
     /// What its Dockerfile starts from.
     pub(crate) base: ImageRef,
+    /// The program that carries out the rest; empty where `headless.command` is started as it is.
+    pub(crate) entry: Vec<String>,
     /// How it works on a prompt without a person.
     pub(crate) headless: Headless,
+    /// How a person speaks with it in a terminal.
+    pub(crate) interactive: Option<Interactive>,
+    /// The profile of system calls of its sandboxes, where the engine's own will not do.
+    pub(crate) seccomp: Option<String>,
+    /// The size of `/dev/shm`, where the usual one will not do.
+    pub(crate) shared_memory_mib: Option<u32>,
     /// The files of its build context: path relative to the image's folder, and content. Sorted by path.
     pub(super) files: Vec<(&'static str, &'static [u8])>,
 }
@@ -58,6 +66,14 @@ pub(crate) struct Headless {
     pub(crate) command: Vec<String>,
     /// How the prompt comes to it.
     pub(crate) prompt: PromptDelivery,
+}
+
+/// How a person speaks with an image's agent in a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Interactive {
+    /// Program and arguments.
+    pub(crate) command: Vec<String>,
 }
 
 /// How a prompt comes to an agent's program.
@@ -78,7 +94,15 @@ struct Manifest {
     description: String,
     version: String,
     base: String,
+    #[serde(default)]
+    entry: Vec<String>,
     headless: Headless,
+    #[serde(default)]
+    interactive: Option<Interactive>,
+    #[serde(default)]
+    seccomp: Option<String>,
+    #[serde(default)]
+    shared_memory_mib: Option<u32>,
 }
 
 /// An embedded image is not as it should be.
@@ -166,6 +190,15 @@ pub(super) fn read(
         "headless.command",
         "a program",
     )?;
+    let seccomp = match &manifest.seccomp {
+        Some(name) => {
+            let found =
+                files.iter().find(|(path, _)| path == name).and_then(|(_, text)| std::str::from_utf8(text).ok());
+            rule(found.is_some(), "seccomp", "a file of its folder")?;
+            found.map(str::to_owned)
+        }
+        None => None,
+    };
     let base = ImageRef::parse(manifest.base);
     rule(base.is_ok(), "base", "an image reference")?;
     Ok(AgentImage {
@@ -175,7 +208,11 @@ pub(super) fn read(
         description: manifest.description,
         version: manifest.version,
         base: base.expect("invariant: it was just checked"),
+        entry: manifest.entry,
         headless: manifest.headless,
+        interactive: manifest.interactive,
+        seccomp,
+        shared_memory_mib: manifest.shared_memory_mib,
         files,
     })
 }

@@ -47,14 +47,23 @@ pub(super) fn tar(image: &AgentImage, certificates: &[ExtraCertificate], labels:
             append(&mut archive, path, content);
         }
     }
-    let mut folder = header(tar::EntryType::Directory, 0o755, 0);
-    archive.append_data(&mut folder, CERTIFICATES_FOLDER, std::io::empty()).expect(IN_MEMORY);
+    append_certificates(&mut archive, CERTIFICATES_FOLDER, certificates);
+    archive.into_inner().expect(IN_MEMORY)
+}
+
+/// A folder with the extra certificates; it is there also where there are none.
+pub(super) fn append_certificates(
+    archive: &mut tar::Builder<Vec<u8>>,
+    folder: &str,
+    certificates: &[ExtraCertificate],
+) {
+    let mut header = header(tar::EntryType::Directory, 0o755, 0);
+    archive.append_data(&mut header, folder, std::io::empty()).expect(IN_MEMORY);
     for certificate in certificates {
         // A name that says nothing of where on the machine it was found.
-        let path = format!("{CERTIFICATES_FOLDER}berth-{}.crt", &certificate.sha256[..16]);
-        append(&mut archive, &path, certificate.pem.as_bytes());
+        let path = format!("{folder}berth-{}.crt", &certificate.sha256[..16]);
+        append(archive, &path, certificate.pem.as_bytes());
     }
-    archive.into_inner().expect(IN_MEMORY)
 }
 
 fn labelled(dockerfile: &str, labels: &BTreeMap<String, String>) -> String {
@@ -75,7 +84,7 @@ fn labelled(dockerfile: &str, labels: &BTreeMap<String, String>) -> String {
 
 const IN_MEMORY: &str = "invariant: writing a tar into memory does not fail";
 
-fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8]) {
+pub(super) fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8]) {
     // Embedded files have no mode, and the classic builder cannot set one.
     let mode = if content.starts_with(b"#!") { 0o755 } else { 0o644 };
     let mut header = header(tar::EntryType::Regular, mode, content.len() as u64);
