@@ -33,9 +33,10 @@ pub fn Modal(props: &ModalProps) -> Html {
             let before =
                 web_sys::window().and_then(|window| window.document()).and_then(|document| document.active_element());
             let first = root.cast::<HtmlElement>().and_then(|root| {
-                root.query_selector(".body input, .body select, .body textarea, .body button, .foot button")
-                    .ok()
-                    .flatten()
+                let find = |selector: &str| root.query_selector(selector).ok().flatten();
+                // What a dialog is about may stand below a choice of what that is.
+                find("[data-first]")
+                    .or_else(|| find(".body input, .body select, .body textarea, .body button, .foot button"))
             });
             if let Some(first) = first.and_then(|first| wasm_bindgen::JsCast::dyn_into::<HtmlElement>(first).ok()) {
                 let _ = first.focus();

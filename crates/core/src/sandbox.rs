@@ -355,3 +355,22 @@ pub(crate) fn words_for(state: &ContainerState) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_image_needs_is_bounded_by_memory_and_said_where_it_is_weaker() {
+        let usual = Needs::default();
+        assert_eq!((usual.seccomp(), usual.weaker()), (Seccomp::EngineDefault, Vec::new()));
+        assert_eq!((usual.shm_bytes(4 << 30), usual.shm_bytes(64 << 20)), (SHM_BYTES, 16 << 20));
+        let json = "{}".to_owned();
+        let browser = Needs { seccomp: Some(json.clone()), shared_memory_mib: Some(1024) };
+        assert_eq!((browser.shm_bytes(4 << 30), browser.shm_bytes(1 << 30)), (1 << 30, 512 << 20));
+        assert_eq!(browser.seccomp(), Seccomp::Profile { json });
+        assert_eq!(browser.weaker().len(), 1);
+        assert_eq!(Needs::of("script"), usual);
+        assert_eq!(Needs::of("debian:bookworm-slim"), usual, "an own image says nothing");
+    }
+}

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, FileList, HtmlElement, Url};
+use web_sys::{Blob, DragEvent, FileList, HtmlElement, Url};
 use wire::task::{Attachment, AttachmentContent};
 
 /// A file as it is known before it is read.
@@ -32,6 +32,12 @@ pub fn picked(files: Option<&FileList>, limit: u32) -> Vec<Picked> {
             Picked { name: file.name(), size_bytes: size as u64, file }
         })
         .collect()
+}
+
+/// Whether files are dragged, and not a text or a link.
+pub fn are_carried(event: &DragEvent) -> bool {
+    let types = event.data_transfer().map(|transfer| transfer.types());
+    types.is_some_and(|types| types.iter().any(|kind| kind.as_string().as_deref() == Some("Files")))
 }
 
 impl Picked {

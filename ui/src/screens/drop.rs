@@ -115,7 +115,7 @@ fn follow_browser(
     let Some(window) = web_sys::window() else { return Vec::new() };
     let listen = |name: &'static str, on_drag: Box<dyn Fn(&DragEvent)>| {
         EventListener::new_with_options(&window, name, EventListenerOptions::enable_prevent_default(), move |event| {
-            if let Some(event) = event.dyn_ref::<DragEvent>().filter(|event| has_files(event)) {
+            if let Some(event) = event.dyn_ref::<DragEvent>().filter(|event| files::are_carried(event)) {
                 event.prevent_default();
                 if !form_takes_files() {
                     on_drag(event);
@@ -163,12 +163,6 @@ fn form_takes_files() -> bool {
         .and_then(|window| window.document())
         .and_then(|document| document.query_selector("[data-takes-files]").ok().flatten())
         .is_some()
-}
-
-fn has_files(event: &DragEvent) -> bool {
-    event
-        .data_transfer()
-        .is_some_and(|transfer| transfer.types().iter().any(|kind| kind.as_string().as_deref() == Some("Files")))
 }
 
 /// The agent whose slip lies at these pixels of the page.

@@ -74,6 +74,8 @@ pub fn Images() -> Html {
     let secrets = use_call(Some(ListSecrets {}), feed.secrets()).data;
     let open = use_state_eq(|| Open::Nothing);
     let is_pane_open = use_state_eq(|| true);
+    // How often a key opened the build.
+    let opened = use_state_eq(|| 0_u32);
     let (acting, act) = use_acting();
     let images = known.images.data.clone();
     let shown =
@@ -93,15 +95,21 @@ pub fn Images() -> Html {
         })
     };
     let select = {
-        let (image, is_pane_open) = (desk.image.clone(), is_pane_open.setter());
+        let (image, is_pane_open, opened) = (desk.image.clone(), is_pane_open.setter(), opened.clone());
         Callback::from(move |(name, by_key): (String, bool)| {
             image.set(Some(name));
             is_pane_open.set(true);
             if by_key {
-                focus("[data-test='build-log']");
+                opened.set(*opened + 1);
             }
         })
     };
+    // Once it is drawn: it may have been folded.
+    use_effect_with(*opened, |opened| {
+        if *opened > 0 {
+            focus("[data-test='build-log']");
+        }
+    });
     use_gallery_keys(images.clone(), shown.clone(), deed.clone(), select.clone(), open.setter());
     let close = {
         let open = open.setter();
@@ -174,12 +182,22 @@ pub fn Images() -> Html {
                     });
                     html! {
                         <TypedName title={format!("Remove {}", say::visible(name))} name={name.clone()} verb="Remove"
-                            consequence={html! { "It goes from this list and off the engine. Agents that run in it stay, and have nothing to start in until they are given another image." }}
+                            consequence={html! { removed(images.as_deref().and_then(|images| selected(images, Some(name)))) }}
                             {on_yes} on_close={close} />
                     }
                 }
             } }
         </main>
+    }
+}
+
+/// What is lost with an image of a person's own.
+const fn removed(image: Option<&ImageView>) -> &'static str {
+    match image {
+        Some(ImageView { origin: ImageOrigin::Folder { .. }, .. }) => {
+            "It goes from this list, and what was built of it goes off the engine. The folder stays as it is."
+        }
+        Some(_) | None => "It goes from this list. What the engine has of it stays there.",
     }
 }
 

@@ -331,6 +331,7 @@ impl Script {
 
     fn step(&self, phase: Phase) -> StepView {
         StepView {
+            is_interactive: false,
             step: step_id(),
             ordinal: 1,
             name: "work".to_owned(),

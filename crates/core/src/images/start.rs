@@ -9,12 +9,12 @@ const INTERACTIVE: &str = "interactive";
 
 impl AgentImage {
     /// What works on a prompt.
-    pub(crate) fn for_prompt(&self) -> Vec<String> {
+    pub(crate) fn launch(&self) -> Vec<String> {
         if self.entry.is_empty() { self.headless.command.clone() } else { entered(&self.entry, HEADLESS) }
     }
 
     /// What a person speaks with; `None` where the image says nothing of that.
-    pub(crate) fn for_person(&self) -> Option<Vec<String>> {
+    pub(crate) fn interactive(&self) -> Option<Vec<String>> {
         let interactive = self.interactive.as_ref()?;
         Some(if self.entry.is_empty() { interactive.command.clone() } else { entered(&self.entry, INTERACTIVE) })
     }
@@ -40,13 +40,13 @@ mod tests {
     fn where_there_is_an_entry_it_is_told_what_to_do_and_elsewhere_the_command_is_started() {
         let speak = "[interactive]\ncommand = [\"speak\"]";
         let entered = image("entry = [\"berth-agent\"]", speak);
-        assert_eq!(entered.for_prompt(), ["berth-agent", "headless"]);
-        assert_eq!(entered.for_person().unwrap(), ["berth-agent", "interactive"]);
+        assert_eq!(entered.launch(), ["berth-agent", "headless"]);
+        assert_eq!(entered.interactive().unwrap(), ["berth-agent", "interactive"]);
         let plain = image("", speak);
         assert_eq!(
-            (plain.for_prompt(), plain.for_person()),
+            (plain.launch(), plain.interactive()),
             (vec!["work".into(), "-p".into()], Some(vec!["speak".into()]))
         );
-        assert_eq!(image("entry = [\"berth-agent\"]", "").for_person(), None);
+        assert_eq!(image("entry = [\"berth-agent\"]", "").interactive(), None);
     }
 }

@@ -451,7 +451,7 @@ async fn open(
 fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     let argv = match &brief.launch {
         Launch::Image => {
-            images::catalogue::find(&brief.image).map(images::catalogue::AgentImage::for_prompt).unwrap_or_default()
+            images::catalogue::find(&brief.image).map(images::catalogue::AgentImage::launch).unwrap_or_default()
         }
         Launch::Entrypoint => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
         Launch::Command { argv } => argv.clone(),

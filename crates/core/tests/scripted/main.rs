@@ -10,6 +10,7 @@
 )]
 
 mod adapted;
+mod agents;
 mod away;
 mod bridge;
 mod chance;

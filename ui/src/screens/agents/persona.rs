@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
-use web_sys::{DragEvent, FileList, HtmlElement, HtmlInputElement};
+use web_sys::{FileList, HtmlElement, HtmlInputElement};
 use wire::view::PersonaFile;
 use yew::prelude::*;
 
@@ -21,8 +21,8 @@ use crate::{
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
 /// The most that all files of an agent hold together.
 pub const ALL_BYTES_MAX: usize = 256 << 10;
-/// How many files are read of one drop.
-const FILES_MAX: u32 = 32;
+/// The most files.
+const FILES_MAX: usize = 32;
 /// The longest name.
 const NAME_CHARS_MAX: usize = 40;
 
@@ -33,6 +33,8 @@ pub enum Problem {
         "A file of standing instructions has a name such as style.md: a to z, digits, dots, dashes and underscores, {NAME_CHARS_MAX} at most"
     )]
     Name,
+    #[error("There are more than {FILES_MAX} files of standing instructions: put several into one")]
+    Many,
     #[error("Two files of standing instructions are called {0}")]
     Twice(String),
     #[error("{0} is empty: write something into it, or remove it")]
@@ -45,6 +47,9 @@ pub enum Problem {
 
 /// Says what of the files cannot be kept.
 pub fn check(files: &[PersonaFile]) -> Result<(), Problem> {
+    if files.len() > FILES_MAX {
+        return Err(Problem::Many);
+    }
     for (at, file) in files.iter().enumerate() {
         if !is_file_name(&file.name) {
             return Err(Problem::Name);
@@ -67,21 +72,19 @@ pub fn check(files: &[PersonaFile]) -> Result<(), Problem> {
 }
 
 fn is_file_name(name: &str) -> bool {
-    let is_allowed =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(is_allowed) && name.bytes().any(|byte| byte != b'.')
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(is_allowed)
 }
 
 /// A name that can be kept, made of whatever a file is called.
 fn fitting_name(name: &str) -> String {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "md"));
     let fit = |text: &str| -> String {
-        let kept = text
-            .to_ascii_lowercase()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' })
-            .collect::<String>();
-        kept.trim_matches('-').to_owned()
+        let fitting = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' };
+        let kept: String = text.chars().map(fitting).collect();
+        kept.trim_matches(['-', '.', '_']).to_owned()
     };
     let extension = fit(extension);
     let stem: String = fit(stem).chars().take(NAME_CHARS_MAX.saturating_sub(extension.len() + 1)).collect();
@@ -147,7 +150,7 @@ pub fn add_files(
     latest: Rc<dyn Fn() -> Vec<PersonaFile>>,
     on_read: Callback<(Vec<PersonaFile>, Vec<String>)>,
 ) {
-    let picked = files::picked(list, FILES_MAX);
+    let picked = files::picked(list, u32::try_from(FILES_MAX).unwrap_or(u32::MAX));
     if picked.is_empty() {
         return;
     }
@@ -157,11 +160,6 @@ pub fn add_files(
         let left_out = take(&mut files, read);
         on_read.emit((files, left_out));
     });
-}
-
-/// The files of a drop.
-pub fn dropped(event: &DragEvent) -> Option<FileList> {
-    event.data_transfer()?.files()
 }
 
 #[derive(PartialEq, Properties)]
@@ -271,8 +269,8 @@ mod tests {
     fn what_cannot_be_kept_is_said() {
         let large = "x".repeat(TEXT_BYTES_MAX);
         assert_eq!(check(&[]), Ok(()));
-        assert_eq!(check(&[file("style.md", &large), file("a_b-c.2", "x")]), Ok(()));
-        for name in ["", "..", "Style.md", "a/b.md", "a b.md", &"x".repeat(41)] {
+        assert_eq!(check(&[file("style.md", &large), file("A_b-c.2", "x")]), Ok(()));
+        for name in ["", "..", ".md", "-a.md", "naïve.md", "a/b.md", "a b.md", &"x".repeat(41)] {
             assert_eq!(check(&[file(name, "x")]), Err(Problem::Name), "{name}");
         }
         assert_eq!(check(&[file("a.md", "x"), file("a.md", "y")]), Err(Problem::Twice("a.md".to_owned())));
@@ -280,15 +278,17 @@ mod tests {
         assert_eq!(check(&[file("a.md", &format!("{large}x"))]), Err(Problem::Large("a.md".to_owned())));
         let many: Vec<_> = (0..5).map(|at| file(&format!("{at}.md"), &large)).collect();
         assert_eq!((check(&many[..4]), check(&many)), (Ok(()), Err(Problem::AllLarge)));
+        let small: Vec<_> = (0..=FILES_MAX).map(|at| file(&format!("{at}.md"), "x")).collect();
+        assert_eq!((check(&small[1..]), check(&small)), (Ok(()), Err(Problem::Many)));
     }
 
     #[test]
     fn whatever_a_file_is_called_it_gets_a_name_that_can_be_kept() {
         for (name, kept) in [
-            ("CLAUDE.md", "claude.md"),
-            ("Style Guide (v2).MD", "style-guide--v2.md"),
+            ("CLAUDE.md", "CLAUDE.md"),
+            ("Style Guide (v2).md", "Style-Guide--v2.md"),
             ("你好.md", "notes.md"),
-            ("README", "readme.md"),
+            ("README", "README.md"),
             ("..", "notes.md"),
             (".md", "notes.md"),
         ] {
@@ -303,7 +303,7 @@ mod tests {
     fn a_file_of_a_name_that_is_there_takes_its_place_and_what_is_no_text_is_left_out() {
         let mut files = vec![file("style.md", "old")];
         let read = vec![
-            Read { name: "Style.md".to_owned(), text: Ok("new".to_owned()) },
+            Read { name: "style.md".to_owned(), text: Ok("new".to_owned()) },
             Read { name: "logo.png".to_owned(), text: Err("was left out: it is no text") },
             Read { name: "tone.md".to_owned(), text: Ok("Calm.".to_owned()) },
         ];

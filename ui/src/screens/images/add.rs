@@ -165,7 +165,7 @@ pub fn AddImageDialog(props: &AddProps) -> Html {
             <div class="field"><span class="label">{ "Comes from" }</span>{ segmented("Comes from", options, draft.from, &on_from) }</div>
             if draft.from == From::Reference {
                 <label class="field"><span class="label">{ "Reference" }</span>
-                    <span class="input"><input class="value" autocomplete="off" spellcheck="false" placeholder="registry.example.com/go-agent:7" data-test="add-reference" value={draft.reference.clone()} oninput={edited(|draft, text| draft.reference = text)} onkeydown={onkeydown.clone()} /></span>
+                    <span class="input"><input class="value" autocomplete="off" spellcheck="false" placeholder="registry.example.com/go-agent:7" data-first="" data-test="add-reference" value={draft.reference.clone()} oninput={edited(|draft, text| draft.reference = text)} onkeydown={onkeydown.clone()} /></span>
                     <span class="hint">{ "Taken from the engine where it has it, otherwise fetched with what your Docker configuration knows of that registry." }</span>
                 </label>
             } else {

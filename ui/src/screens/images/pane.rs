@@ -47,6 +47,7 @@ pub struct PaneProps {
 pub fn Pane(props: &PaneProps) -> Html {
     let image = &props.image;
     let build = props.watched.build.as_ref();
+    let said = use_ending_said(&props.watched);
     html! {
         <section class="dock" aria-label={format!("Build of {}", say::visible(&image.name))} data-test="build-pane" data-name={image.name.clone()} data-folded={(!props.is_open).then_some("")}>
             <header class="dock-head">
@@ -65,6 +66,7 @@ pub fn Pane(props: &PaneProps) -> Html {
                 </span>
                 if let Some(error) = &props.refused { { refusal(error) } }
             </header>
+            <span class="visually-hidden" role="status" data-test="build-said">{ said }</span>
             if props.is_open {
                 <div class="dock-body">
                     <div class="dock-side" tabindex="0" role="group" aria-label="Steps and facts">
@@ -79,6 +81,37 @@ pub fn Pane(props: &PaneProps) -> Html {
             }
         </section>
     }
+}
+
+/// Says that a build ended, to who listens: once, and only of one that was seen going on.
+#[hook]
+fn use_ending_said(watched: &Rc<Watched>) -> AttrValue {
+    let said = use_state_eq(AttrValue::default);
+    let before = use_mut_ref(|| None::<Rc<Watched>>);
+    {
+        let said = said.setter();
+        use_effect_with(watched.clone(), move |watched| {
+            if let Some(words) = before.borrow().as_deref().and_then(|before| ending_said(before, watched)) {
+                said.set(words.into());
+            }
+            before.replace(Some(watched.clone()));
+        });
+    }
+    (*said).clone()
+}
+
+fn ending_said(before: &Watched, now: &Watched) -> Option<String> {
+    let (was, is) = (before.build.as_ref()?, now.build.as_ref()?);
+    let is_same = before.image == now.image && was.began_at == is.began_at;
+    if !is_same || was.ended.is_some() {
+        return None;
+    }
+    let name = say::visible(&now.image);
+    Some(match &is.ended.as_ref()?.outcome {
+        BuildOutcome::Built { .. } => format!("{name} is built"),
+        BuildOutcome::Failed { error } => format!("The build of {name} failed: {}", say::visible(&error.message)),
+        BuildOutcome::Cancelled => format!("The build of {name} was cancelled"),
+    })
 }
 
 /// What can be done now, with its key.
@@ -189,6 +222,25 @@ fn when(build: &BuildView, is_fetched: bool, now: jiff::Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+
+    #[test]
+    fn an_end_is_said_of_a_build_that_was_seen_going_on() {
+        let seen = |image: &str, began_at: &str, outcome: Option<BuildOutcome>| {
+            let at = "2026-11-21T12:00:00Z".parse().unwrap();
+            let ended = outcome.map(|outcome| wire::image::BuildEnd { at, outcome });
+            let build = BuildView { ended, ..fixture::build(began_at, &[], 0) };
+            Watched { image: image.to_owned(), build: Some(Rc::new(build)), is_known: true, ..Watched::default() }
+        };
+        let (early, late) = ("2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z");
+        let over = || Some(BuildOutcome::Built { size_bytes: 1 });
+        let going = seen("script", early, None);
+        assert_eq!(ending_said(&going, &seen("script", early, over())).unwrap(), "script is built");
+        assert_eq!(ending_said(&going, &going), None);
+        assert_eq!(ending_said(&seen("script", early, over()), &seen("script", early, over())), None);
+        assert_eq!(ending_said(&going, &seen("other", early, over())), None, "another image was selected");
+        assert_eq!(ending_said(&going, &seen("script", late, over())), None, "another build");
+        assert_eq!(ending_said(&Watched::default(), &seen("script", early, over())), None);
+    }
 
     #[test]
     fn a_build_says_how_long_it_goes_on_and_how_it_went() {

@@ -133,7 +133,7 @@ pub fn foot(image: &ImageView, now: Timestamp) -> String {
             format!("{} · built {}", say::bytes(*size_bytes), say::ago(*built_at, now))
         }
         ImageState::Ready { size_bytes, built_at: None } => say::bytes(*size_bytes),
-        ImageState::Failed { .. } => "What was there before stays".to_owned(),
+        ImageState::Failed { .. } => String::new(),
     }
 }
 
