@@ -10,12 +10,13 @@ import berth_reader
 IMAGES = Path(__file__).parent.parent
 
 
-def read(image, output, errors=(), status=0):
-    """The reader of an image, and the text that it makes of these lines of a run that ended so."""
+def read(image, output, errors=(), status=0, session=None):
+    """The reader of an image, and the text that it makes of these lines of a run that ended so. `session` is what it goes on with."""
     spec = importlib.util.spec_from_file_location(f"{image}_reader", IMAGES / image / "reader.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     reader = module.Reader()
+    reader.session = session
     reader.begin()
     for line in errors:
         reader.err(line)
