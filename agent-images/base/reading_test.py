@@ -10,12 +10,14 @@ import berth_reader
 IMAGES = Path(__file__).parent.parent
 
 
-def read(image, output, errors=(), status=0):
-    """The reader of an image, and the text that it makes of these lines of a run that ended so; standard error comes first."""
+def read(image, output, errors=(), status=0, session=None):
+    """The reader of an image, and the text that it makes of these lines of a run that ended so; standard error comes first.
+    `session` is what it goes on with."""
     spec = importlib.util.spec_from_file_location(f"{image}_reader", IMAGES / image / "reader.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     reader = module.Reader()
+    reader.session = session
     reader.begin()
     texts = [reader.err(line) for line in errors]
     texts += [reader.out(line if isinstance(line, str) else json.dumps(line)) for line in output]
