@@ -3,7 +3,7 @@
 
 It is Docker's default profile as it is for a sandbox, which has no capability and runs programs of its engine's own word size, with
 what Chromium's sandbox needs beside it, and without what a process could reach only because of that. What each addition is for, what
-they open and how that was tried is in README.md.
+they open and how that was tried is in ../README.md.
 
 Format: Docker's, <https://docs.docker.com/engine/security/seccomp/>. Without a list of architectures the filter is for the engine's own,
 and a call of another kind, a 32-bit program's, ends its process: such calls are numbered otherwise, and `socketcall` hides its arguments.
