@@ -1,0 +1,71 @@
+"""Reads what aider says to a person, and the file in which it counts what it used.
+
+Its own name for a conversation is a file, which `berth-aider` finds by the step: the step's id stands for it.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import berth_reader
+from berth_reader import dig, model_failed
+
+TITLE = "aider"
+USE_BYTES_MAX = 16 * 1024 * 1024
+
+# How the library that it asks models by names what went wrong; by the status that is behind it.
+FAILED = re.compile(r"^litellm\.(\w+): (.*)")
+STATUS = {
+    "AuthenticationError": 401,
+    "BadGatewayError": 502,
+    "BadRequestError": 400,
+    "ContextWindowExceededError": 400,
+    "InternalServerError": 500,
+    "NotFoundError": 404,
+    "PermissionDeniedError": 403,
+    "RateLimitError": 429,
+    "ServiceUnavailableError": 503,
+    "UnprocessableEntityError": 422,
+}
+
+
+class Reader(berth_reader.Reader):
+    def begin(self):
+        self.session = os.environ.get("BERTH_STEP") or None
+        self.has_answered = False
+
+    def plain(self, line):
+        if found := re.match(r"Model: [a-z]+/(\S+) with ", line):
+            self.model = found.group(1)
+        elif found := FAILED.match(line):
+            self.fail(*model_failed(TITLE, STATUS.get(found.group(1)), found.group(2)))
+        elif line.startswith("Tokens: "):
+            self.has_answered = True
+            self.recovered()
+        elif re.match(r"Only \d+ reflections allowed", line):
+            self.fail(f"{TITLE}: the model's edits do not fit the files", "It tried several times. Another model may do better.")
+        return line
+
+
+    def ended(self, status):
+        for event in sent():
+            self.use(input=dig(event, "prompt_tokens"), output=dig(event, "completion_tokens"))
+        if status == 0 and self.error is None and not self.has_answered:
+            self.fail(f"{TITLE} ended without an answer of the model", "What it said last is above.")
+
+
+def sent():
+    """What is written of each answer of this run."""
+    try:
+        with open(Path(os.environ.get("HOME", "/home/agent"), ".aider/berth-use.jsonl"), "rb") as file:
+            lines = file.read(USE_BYTES_MAX).splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if dig(event, "event") == "message_send":
+            yield dig(event, "properties")
