@@ -6,6 +6,7 @@ sandbox with the engine's own profile is set beside what it can reach with this 
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -45,9 +46,10 @@ def in_sandbox(image, profile, command, given=""):
 
 
 def why(done):
-    """What Chromium said when it gave up, of all that it says; else how it ended."""
-    fatal = [line.partition("] ")[2] for line in done.stderr.splitlines() if "FATAL" in line or "Check failed" in line]
-    return fatal[0].partition("! ")[0][:100] if fatal else "no page within 20 s" if done.returncode == 124 else f"exit {done.returncode}"
+    """What Chromium said when it gave up, of all that it says, and how it ended."""
+    end = "no page within 20 s" if done.returncode == 124 else f"exit {done.returncode}"
+    words = re.search(r"(No usable sandbox|Zygote could not fork|Check failed: [^:\n]+)", done.stderr)
+    return f"{end}: {words.group(1)}" if words else end
 
 
 def try_additions(image):
