@@ -15,7 +15,7 @@ use engine::{
     EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, NetworkName, Ownership, Role,
     RootFilesystem, Seccomp, Tmpfs, VolumeName,
     archive::ArchiveBody,
-    spec::{Access, FirstUse, HostFolder, LoopbackV6},
+    spec::{Access, FirstUse, HostFolder, LoopbackV6, Programs},
 };
 use wire::{
     Limits,
@@ -56,11 +56,23 @@ pub(crate) struct Plan {
     pub(crate) agent: AgentId,
     pub(crate) image: ImageRef,
     pub(crate) guest_volume: VolumeName,
-    pub(crate) home: VolumeName,
-    pub(crate) workspace: HostFolder,
+    pub(crate) rooms: Rooms,
     pub(crate) limits: Limits,
     pub(crate) owner: Owner,
     pub(crate) card: Card,
+}
+
+/// What a sandbox's user can write to.
+pub(crate) enum Rooms {
+    /// An agent's home, and the folder of a run.
+    Kept {
+        /// The home's volume.
+        home: VolumeName,
+        /// What is mounted as its workspace.
+        workspace: HostFolder,
+    },
+    /// Both in memory, and gone with the sandbox: nobody works in it, its image is only tried.
+    InMemory,
 }
 
 /// Whether a sandbox has a network card.
@@ -121,6 +133,23 @@ impl Plan {
         // What is in memory counts against the memory limit: a sandbox with little of it gets a small /tmp.
         let memory_bytes = self.limits.memory_bytes.max(Limits::MEMORY_BYTES_MIN);
         let cpu_milli = self.limits.cpu_milli.max(Limits::CPU_MILLI_MIN).min(facts.cpus.saturating_mul(1000).max(1000));
+        let mut mounts = vec![
+            volume(&self.guest_volume, GUEST_FOLDER, Access::ReadOnly, FirstUse::Empty),
+            volume(&spool_name(self.sandbox), SPOOL_FOLDER, Access::ReadWrite, FirstUse::Empty),
+        ];
+        let mut tmpfs = Tmpfs::usual(TMP_BYTES.min(memory_bytes / 2));
+        match &self.rooms {
+            Rooms::Kept { home, workspace } => {
+                mounts.push(volume(home, HOME_FOLDER, Access::ReadWrite, FirstUse::Empty));
+                mounts.push(Mount::Workspace { folder: workspace.clone(), target: WORKSPACE_FOLDER.into() });
+            }
+            Rooms::InMemory => tmpfs.extend([HOME_FOLDER, WORKSPACE_FOLDER].map(|target| Tmpfs {
+                target: target.into(),
+                size_bytes: memory_bytes / 4,
+                mode: 0o1777,
+                programs: Programs::Run,
+            })),
+        }
         ContainerSpec {
             name: container_name(self.sandbox),
             image: self.image.clone(),
@@ -130,13 +159,8 @@ impl Plan {
             working_dir: WORKSPACE_FOLDER.into(),
             hostname: "sandbox".to_owned(),
             ownership: self.ownership(Role::Sandbox),
-            mounts: vec![
-                volume(&self.guest_volume, GUEST_FOLDER, Access::ReadOnly, FirstUse::Empty),
-                volume(&spool_name(self.sandbox), SPOOL_FOLDER, Access::ReadWrite, FirstUse::Empty),
-                volume(&self.home, HOME_FOLDER, Access::ReadWrite, FirstUse::Empty),
-                Mount::Workspace { folder: self.workspace.clone(), target: WORKSPACE_FOLDER.into() },
-            ],
-            tmpfs: Tmpfs::usual(TMP_BYTES.min(memory_bytes / 2)),
+            mounts,
+            tmpfs,
             limits: engine::Limits {
                 memory_bytes,
                 cpu_milli,

@@ -159,8 +159,7 @@ pub(crate) async fn provision(
         agent: brief.agent,
         image: fitted.into(),
         guest_volume,
-        home,
-        workspace: folder,
+        rooms: sandbox::Rooms::Kept { home, workspace: folder },
         limits: brief.limits,
         owner: house.owner,
         card: sandbox::Card::of(&made_under),
@@ -414,9 +413,7 @@ async fn open(
 
 fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     let argv = match &brief.launch {
-        Launch::Image => {
-            images::catalogue::find(&brief.image).map(|image| image.headless.command.clone()).unwrap_or_default()
-        }
+        Launch::Image => images::catalogue::find(&brief.image).and_then(|image| image.launch()).unwrap_or_default(),
         Launch::Entrypoint => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
         Launch::Command { argv } => argv.clone(),
     };

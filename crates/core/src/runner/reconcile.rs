@@ -89,7 +89,10 @@ pub(crate) async fn leftovers(house: &House, up: &Up) -> Result<Leftovers, Engin
 /// The sandboxes that are in the store as not removed; `None` where the store does not say.
 async fn needed(house: &House) -> Option<HashSet<SandboxId>> {
     match house.store.live_sandboxes().await {
-        Ok(live) => Some(live.into_iter().map(|live| live.sandbox.sandbox).collect()),
+        Ok(live) => {
+            let live = live.into_iter().map(|live| live.sandbox.sandbox);
+            Some(live.chain(house.builds.trials()).collect())
+        }
         Err(error) => {
             warn!(%error, "what is needed is not known");
             None
