@@ -25,6 +25,7 @@ pub mod notifications;
 pub mod own_engine;
 pub mod own_image;
 pub mod page;
+pub mod profiles;
 pub mod sample;
 pub mod slot;
 pub mod truth;

@@ -16,7 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     io::Write as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
 
@@ -40,8 +40,13 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::profiles;
+
 /// The largest request or answer about a new container that is read whole, in bytes.
 const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// The profiles that images declare.
+static KNOWN_PROFILES: LazyLock<BTreeSet<String>> = LazyLock::new(profiles::declared);
 
 /// A body that passes by, or one that was read.
 type Body = Either<Incoming, Full<Bytes>>;
@@ -62,6 +67,9 @@ pub struct Sighting {
     /// Whether it has a network card.
     #[serde(default)]
     pub has_network: bool,
+    /// Whether it has the profile of system calls that an image of the Gallery declares.
+    #[serde(default)]
+    pub has_profile: bool,
     /// Where it deviates.
     pub deviations: Vec<String>,
 }
@@ -76,7 +84,12 @@ impl Sighting {
         // What never runs needs no read-only root, which would refuse the archives that it is there for (0004).
         // What its agent's policy is nobody knows here: if it is on a network, then on its own.
         let has_network = raw["HostConfig"]["NetworkMode"] != "none";
-        let declared = Declared { is_never_started: role == "filler", has_network, ..Declared::default() };
+        // Which image it is made of nobody knows either, since one may be adapted or have tools on top: but only a sandbox has a profile,
+        // and only one that an image declares.
+        let seccomp_sha256 = (role == "sandbox").then(|| profiles::of_container(raw, &KNOWN_PROFILES)).flatten();
+        let has_profile = seccomp_sha256.is_some();
+        let declared =
+            Declared { is_never_started: role == "filler", has_network, seccomp_sha256, ..Declared::default() };
         let deviations = if is_berths {
             violations_of(raw, &declared)
         } else {
@@ -89,6 +102,7 @@ impl Sighting {
             install: text(&labels["berth.install"]),
             is_on_purpose: labels["berth.run"] == ON_PURPOSE,
             has_network,
+            has_profile,
             deviations,
         }
     }
@@ -143,6 +157,8 @@ impl fmt::Display for Report {
         write!(f, "{} containers were made: {}", self.seen.len(), roles.join(", "))?;
         let bridged = plain.iter().filter(|sighting| sighting.has_network).count();
         write!(f, "; {bridged} on a network of their own")?;
+        let profiled = plain.iter().filter(|sighting| sighting.has_profile).count();
+        write!(f, "; {profiled} with a profile of system calls that their image declares")?;
         writeln!(f, "; {} that a test wanted otherwise, and said so", on_purpose.len())?;
         for complaint in self.complaints() {
             writeln!(f, "deviation: {complaint}")?;

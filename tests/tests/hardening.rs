@@ -7,10 +7,11 @@ use std::{process::Stdio, time::Duration};
 use berth_tests::{
     TestApp,
     docker::{self, Kind, label, role},
-    sample, until,
+    profiles, sample, until,
+    witness::Sighting,
 };
 use camino::Utf8Path;
-use engine::contract::hardening;
+use engine::{Seccomp, contract::hardening};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -146,6 +147,27 @@ async fn the_rule_of_the_containers_can_fail() {
         let before = std::mem::replace(&mut container["HostConfig"][field], weaker);
         assert!(!hardening::violations(&container).is_empty(), "{field}");
         container["HostConfig"][field] = before;
+    }
+    sample::write(&app.workspace(&created).await, "go", "");
+    app.reaches(&created, Phase::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_of_system_calls_passes_where_an_image_declares_it_and_in_a_sandbox_alone() {
+    let app = TestApp::start().await;
+    let created = app.create(&sample::script(&["while [ ! -e go ]; do sleep 0.05; done"])).await;
+    app.reaches(&created, Phase::Executing).await;
+    let mut container = app.containers().into_iter().find(|container| role(container) == "sandbox").unwrap();
+    assert_eq!(Sighting::of(&container).deviations, [""; 0]);
+    let json = "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}\n";
+    let hash = Seccomp::Profile { json: json.to_owned() }.sha256().unwrap();
+    container["HostConfig"]["SecurityOpt"] = serde_json::json!(["no-new-privileges", format!("seccomp={json}")]);
+    assert_eq!(profiles::of_container(&container, &[hash.clone()].into()), Some(hash.clone()));
+    assert_eq!(profiles::of_container(&container, &["0".repeat(64)].into()), None);
+    let undeclared = Sighting::of(&container);
+    assert!(!undeclared.has_profile && undeclared.deviations.len() == 1, "no image declares it: {undeclared:?}");
+    for hash in profiles::declared() {
+        assert_eq!(hash.len(), 64);
     }
     sample::write(&app.workspace(&created).await, "go", "");
     app.reaches(&created, Phase::Completed).await;

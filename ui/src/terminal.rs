@@ -12,7 +12,7 @@ use wasm_bindgen::{JsCast, JsValue, prelude::*};
 use web_sys::{HtmlElement, HtmlInputElement};
 use wire::{
     ids::StepId,
-    stream::{FRAME_BYTES_MAX, StreamTarget, TerminalInput, TerminalOutput},
+    stream::{FRAME_BYTES_MAX, ShellProgram, StreamTarget, TerminalInput, TerminalOutput},
 };
 use yew::prelude::*;
 
@@ -60,13 +60,21 @@ extern "C" {
 pub enum Source {
     /// The output of a step, to read.
     Output(StepId),
-    /// A shell of its own in the step's sandbox, to type into.
-    Shell(StepId),
+    /// A shell of its own in the step's sandbox, or the agent itself, to type into.
+    Shell(StepId, ShellProgram),
 }
 
 impl Source {
     const fn is_interactive(self) -> bool {
-        matches!(self, Self::Shell(_))
+        matches!(self, Self::Shell(..))
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Output(_) => "Output",
+            Self::Shell(_, ShellProgram::Shell) => "Shell",
+            Self::Shell(_, ShellProgram::Agent) => "The agent",
+        }
     }
 }
 
@@ -262,7 +270,7 @@ pub fn Terminal(props: &TerminalProps) -> Html {
             session.replay.borrow_mut().opening();
             let target = match source {
                 Source::Output(step) => StreamTarget::Output { step, from: session.replay.borrow().next() },
-                Source::Shell(step) => StreamTarget::Shell { step, columns, rows },
+                Source::Shell(step, program) => StreamTarget::Shell { step, columns, rows, program },
             };
             let weak = Rc::downgrade(&session);
             let stream = Stream::open(target, origin, move |event| {
@@ -334,7 +342,7 @@ pub fn Terminal(props: &TerminalProps) -> Html {
     html! {
         <>
             <div class="screen">
-                <div class="xterm-host" ref={element} data-test="terminal" aria-label={if source.is_interactive() { "Shell" } else { "Output" }}></div>
+                <div class="xterm-host" ref={element} data-test="terminal" aria-label={source.label()}></div>
                 if props.is_finding { <Find session={SessionProp(session.clone())} on_close={props.on_find.reform(|()| false)} /> }
             </div>
             { state_bar(&shown, props, &session, &on_retry) }

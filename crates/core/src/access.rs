@@ -224,8 +224,19 @@ impl Permit {
         let key_store = house.authorities.as_ref().map(|_| AUTHORITIES_KEY_STORE);
         let injected = variables::injected(house, &self.granted).await?;
         let variables = variables::of_gateway(&self.network, &self.granted, key_store);
-        let mut given =
-            Given { variables: variables.into_iter().chain(injected.variables).collect(), files: injected.files };
+        let variables = variables.into_iter().chain(injected.variables).collect();
+        self.with_authorities(house, Given { variables, files: injected.files }).await
+    }
+
+    /// What a person's shell in its sandbox is given: the same way out, and no value of a secret.
+    pub(crate) async fn given_to_shell(&self, house: &House) -> Result<Given, ErrorView> {
+        let key_store = house.authorities.as_ref().map(|_| AUTHORITIES_KEY_STORE);
+        let variables = variables::of_gateway(&self.network, &self.granted, key_store);
+        self.with_authorities(house, Given { variables, files: Vec::new() }).await
+    }
+
+    /// Whom to believe, where one of its hosts is inspected.
+    async fn with_authorities(&self, house: &House, mut given: Given) -> Result<Given, ErrorView> {
         let inspected = self.rules().inspected;
         if !inspected.is_empty() {
             given.files.push(authority::bundle(house, &inspected).await?);

@@ -1,15 +1,16 @@
 //! Agents: the one that every Berth begins with, and those that a person makes.
 
+pub(crate) mod kit;
+
 use std::sync::Arc;
 
 use engine::ImageRef;
 use jiff::Timestamp;
-use store::{AgentChange, AgentRecord, Store, StoreError};
+use store::{AgentChange, AgentRecord, Kit, Store, StoreError};
 use tracing::info;
 use wire::{
     ErrorCode, ErrorView, EventKind, Limits,
     call::{CreateAgent, DeleteAgent, Deleted, DuplicateAgent, HomeFate, UpdateAgent},
-    image::Tools,
     network::NetworkPolicy,
     stream::Update,
     task::{Launch, ReviewGate},
@@ -44,6 +45,7 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
         home: home::volume_name(agent).as_str().to_owned(),
         colour: AgentColour::default(),
         network: NetworkPolicy::default(),
+        kit: Kit::default(),
         created_at: now,
         removed_at: None,
     };
@@ -55,20 +57,32 @@ pub(crate) async fn seed(store: &Store, now: Timestamp) -> Result<(), StoreError
 
 /// Makes an agent.
 pub(crate) async fn create(house: &House, call: CreateAgent) -> Result<AgentView, ErrorView> {
-    let CreateAgent { name, image, launch, limits, review, colour, network, .. } = call;
-    make(house, AgentChange { name, image, launch, limits, review, colour, network }).await
+    let CreateAgent { name, image, launch, limits, review, colour, network, model, persona, has_memory, tools } = call;
+    let kit = Kit { model: chosen(model), persona, has_memory, tools };
+    let network = checked(network)?;
+    make(house, AgentChange { name, image, launch, limits, review, colour, network, kit }).await
 }
 
 /// Makes another agent like one, with a home of its own.
 pub(crate) async fn duplicate(house: &House, call: &DuplicateAgent) -> Result<AgentView, ErrorView> {
     // Its secrets stay its own: who has one is a person's to say, each time.
-    let AgentRecord { image, launch, limits, review, colour, network, .. } = find(house, &call.agent).await?;
-    make(house, AgentChange { name: call.name.clone(), image, launch, limits, review, colour, network }).await
+    let AgentRecord { image, launch, limits, review, colour, network, kit, .. } = find(house, &call.agent).await?;
+    make(house, AgentChange { name: call.name.clone(), image, launch, limits, review, colour, network, kit }).await
+}
+
+/// An empty name of a model stands for the image's own choice.
+fn chosen(model: Option<String>) -> Option<String> {
+    model.filter(|model| !model.is_empty())
+}
+
+fn checked(network: NetworkPolicy) -> Result<NetworkPolicy, ErrorView> {
+    access::rules::checked(network)
+        .map_err(|reason| ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Mend that host, then try again."))
 }
 
 async fn make(house: &House, agent: AgentChange) -> Result<AgentView, ErrorView> {
     check(&agent)?;
-    let AgentChange { name, image, launch, limits, review, colour, network } = agent;
+    let AgentChange { name, image, launch, limits, review, colour, network, kit } = agent;
     let agent = new_id();
     let record = AgentRecord {
         agent,
@@ -80,6 +94,7 @@ async fn make(house: &House, agent: AgentChange) -> Result<AgentView, ErrorView>
         home: home::volume_name(agent).as_str().to_owned(),
         colour,
         network,
+        kit,
         created_at: house.time.now(),
         removed_at: None,
     };
@@ -107,6 +122,7 @@ fn check(agent: &AgentChange) -> Result<(), ErrorView> {
         );
     }
     intake::check_limits(&agent.limits.into())?;
+    kit::check(&agent.kit)?;
     match &agent.launch {
         Launch::Image if !is_of_gallery => {
             return invalid(
@@ -167,10 +183,14 @@ pub(crate) async fn update_in_turn(house: &Arc<House>, call: UpdateAgent) -> Res
         review: call.review.unwrap_or(record.review),
         colour: call.colour.unwrap_or(record.colour),
         network: match call.network {
-            Some(network) => access::rules::checked(network).map_err(|reason| {
-                ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Mend that host, then try again.")
-            })?,
+            Some(network) => checked(network)?,
             None => record.network,
+        },
+        kit: Kit {
+            model: call.model.map_or(record.kit.model, |model| chosen(Some(model))),
+            persona: call.persona.unwrap_or(record.kit.persona),
+            has_memory: call.has_memory.unwrap_or(record.kit.has_memory),
+            tools: call.tools.unwrap_or(record.kit.tools),
         },
     };
     check(&change)?;
@@ -297,11 +317,11 @@ pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView
         busy,
         colour: record.colour,
         network: record.network,
+        model: record.kit.model,
+        persona: record.kit.persona,
+        has_memory: record.kit.has_memory,
+        tools: record.kit.tools,
         secrets: secrets.into_iter().map(access::secrets::agent_view).collect(),
-        model: None,
-        persona: Vec::new(),
-        has_memory: false,
-        tools: Tools::default(),
         actions: actions.to_vec(),
     })
 }

@@ -92,8 +92,8 @@ impl Api {
                 ));
                 Ok(Stream::Terminal(terminal))
             }
-            StreamTarget::Shell { step, columns, rows, program: _ } => {
-                shell::open(&self.house, step, columns, rows).await.map(Stream::Terminal)
+            StreamTarget::Shell { step, columns, rows, program } => {
+                shell::open(&self.house, step, program, shell::Size { columns, rows }).await.map(Stream::Terminal)
             }
             StreamTarget::ExportHome { home } => {
                 self.house.link.looked_for().await;

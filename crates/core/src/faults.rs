@@ -29,6 +29,12 @@ pub(crate) fn of_engine(error: &EngineError) -> ErrorView {
         .hint("`docker network ls` shows who has them; `docker network prune` gives back those of networks on which nothing runs. \
                Then retry the task. `default-address-pools` in the engine's settings gives it more.")
         .detail(detail),
+        ErrorKind::ProfileRefused => ErrorView::new(
+            ErrorCode::EngineFailed,
+            format!("The engine refuses the profile of system calls that the sandbox is to have: {}.", words(error)),
+        )
+        .hint("Give the agent an image without a profile of its own, or use an engine with seccomp, such as Docker Engine.")
+        .detail(detail),
         ErrorKind::Denied | ErrorKind::Conflict => {
             ErrorView::new(ErrorCode::EngineFailed, format!("The engine refused: {}.", words(error)))
                 .hint("`berth doctor` looks at the engine; Retry runs the task again.")

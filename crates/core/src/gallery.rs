@@ -5,6 +5,7 @@ mod list;
 mod own;
 mod smoke;
 mod source;
+mod tools;
 mod words;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) use self::jobs::Builds;
 pub(crate) use self::list::list;
 pub(crate) use self::own::add;
 use self::source::Source;
+pub(crate) use self::tools::{reclaim_tools, with_tools};
 use self::words::{of_build, of_resolve};
 
 /// Two letters for an image: its own, or the first two of an own image's name.
@@ -148,7 +150,7 @@ pub(crate) async fn smoke(house: &Arc<House>, call: &SmokeImage) -> Result<Image
     let image = present(house, &up, &source).await?;
     let tried = tokio::select! {
         () = house.stop.cancelled() => return Err(jobs::app_ends()),
-        tried = smoke::run(house, &up, &image) => tried,
+        tried = smoke::run(house, &up, source.name(), &image) => tried,
     };
     match tried {
         Ok(Some(view)) => smoke::note(house, source.name(), &image, &view).await,

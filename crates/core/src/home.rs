@@ -67,6 +67,8 @@ use crate::{faults, sandbox};
 
 /// Where it is mounted.
 pub(crate) const HOME_FOLDER: &str = "/home/agent";
+/// The folder of memories: one for its agent, and `shared`.
+pub(crate) const MEMORY_FOLDER: &str = "/home/agent/clawvault";
 /// The same as archives of its folder begin.
 const HOME_STRIP: &str = "agent";
 /// The same as archives for its container begin.

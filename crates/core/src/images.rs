@@ -19,6 +19,7 @@ pub(crate) mod fit;
 pub(crate) mod folder;
 mod manifest;
 pub(crate) mod record;
+pub(crate) mod tools;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ pub(crate) enum ImageError {
         base: ImageRef,
         /// What the engine said.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The image that it starts from could not be built.
     #[error("the image `{name}` starts from `{base}`, which could not be built")]
@@ -102,7 +103,7 @@ pub(crate) enum ImageError {
         reference: ImageRef,
         /// What the engine said.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The folder that it is built from is no context.
     #[error("the image `{name}` cannot be built from its folder")]
@@ -122,7 +123,7 @@ pub(crate) enum ImageError {
         step: Option<BuildStep>,
         /// What the engine said, and the instruction's last lines: an image's words, to be escaped before they are shown.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// It was built, and does not do what it should.
     #[error("the image `{name}` was built, but {} of {tried} things that were tried in it failed", failed.len())]
@@ -330,21 +331,14 @@ impl Images {
             fetch(engine, base, record).await.map_err(|source| ImageError::BaseMissing {
                 name: recipe.name.clone(),
                 base: base.clone(),
-                source,
+                source: Box::new(source),
             })?;
         }
         let trial_name = self.trial_name(recipe);
         let built = self.build(engine, recipe, freshness, &trial_name, labels, record, step).await?;
         record.after(0);
         let asked = |source| ImageError::Engine { name: recipe.name.clone(), source };
-        let image = engine.image(&built.clone().into()).await.map_err(asked)?;
-        let image = image.ok_or_else(|| {
-            asked(EngineError::new(
-                ErrorKind::Gone,
-                format!("look at image {trial_name}"),
-                "it vanished as soon as it was built",
-            ))
-        })?;
+        let image = look_at(engine, &built).await.map_err(asked)?;
         trial.run(recipe, &image, record).await?;
         record.after(1);
         around(Point::ImageTag, engine.tag(&built, &recipe.reference)).await.map_err(asked)?;
@@ -398,8 +392,11 @@ impl Images {
             | ErrorKind::Conflict
             | ErrorKind::Denied
             | ErrorKind::Exhausted
+            | ErrorKind::ProfileRefused
             | ErrorKind::TooOld { .. }
-            | ErrorKind::Broken => ImageError::Build { name: recipe.name.clone(), step: step.take(), source },
+            | ErrorKind::Broken => {
+                ImageError::Build { name: recipe.name.clone(), step: step.take(), source: Box::new(source) }
+            }
         })
     }
 
@@ -511,6 +508,14 @@ fn tag_of(name: &str, version: &str, hash: &str) -> ImageRef {
 async fn has(engine: &dyn Engine, recipe: &Recipe, reference: &ImageRef) -> Result<bool, ImageError> {
     let found = engine.image(reference).await;
     found.map(|found| found.is_some()).map_err(|source| ImageError::Engine { name: recipe.name.clone(), source })
+}
+
+/// An image that was just built.
+async fn look_at(engine: &dyn Engine, id: &ImageId) -> Result<Image, EngineError> {
+    let found = engine.image(&id.clone().into()).await?;
+    let gone =
+        || EngineError::new(ErrorKind::Gone, format!("look at image {id}"), "it vanished as soon as it was built");
+    found.ok_or_else(gone)
 }
 
 /// Fetches an image, and takes down how its layers come.

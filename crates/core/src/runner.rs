@@ -3,6 +3,7 @@
 //! - [`step`]: the actor that owns a step's state. It asks `lifecycle`, writes down, then acts.
 //! - [`handle`]: what others hold of it.
 //! - [`attempt`]: one attempt; [`provision`] makes its sandbox, `drive` follows its agent, [`exit`] reads how it ended.
+//! - [`surroundings`]: what processes find in their sandbox.
 //! - [`lost`] and [`paused`]: what the engine, or somebody else, did to a sandbox meanwhile.
 //! - [`written`]: brings output into its file, on a full disk too.
 //! - [`schedule`]: grants slots.
@@ -25,5 +26,6 @@ pub(crate) mod schedule;
 mod silence;
 pub(crate) mod spool;
 pub(crate) mod step;
+pub(crate) mod surroundings;
 mod telling;
 mod written;

@@ -1,12 +1,15 @@
-//! An interactive shell in a step's sandbox, for a person who wants to look around. It ends with its stream; the agent and
-//! its output have nothing to do with it.
+//! A terminal in a step's sandbox, for a person: a shell to look around, or the agent itself to speak with. It ends with its stream; the
+//! agent at work and its output have nothing to do with it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::{Image, ImageRef};
 use newtype_uuid::GenericUuid as _;
 use pipe::host::{Guest, Keep, Output, OutputEvent, Report, Start, StartError, Stdin, Stdio};
+use pipe::limits::FILES_PROTOCOL;
+use store::{SandboxRecord, StepRecord, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,14 +17,18 @@ use tracing::debug;
 use wire::{
     ErrorCode, ErrorView,
     ids::{ProcessKind, StepId},
-    stream::TerminalOutput,
+    stream::{ShellProgram, TerminalOutput},
 };
 
+use crate::access::Permit;
 use crate::clock::new_id;
 use crate::house::House;
+use crate::runner::surroundings::{Surroundings, Whose};
 use crate::terminal::{self, Gone, Terminal, TerminalEnd, Typed};
-use crate::{dispatch, escape, faults, home, sandbox};
+use crate::{dispatch, escape, faults, images, sandbox};
 
+/// What a terminal of the interface understands.
+const TERMINAL: &str = "xterm-256color";
 /// The shells that are tried, best first.
 const SHELLS: [&str; 2] = ["/bin/bash", "/bin/sh"];
 /// Pieces of output between the pipe and the stream.
@@ -31,8 +38,20 @@ const KEYS_MAX: usize = 16;
 /// Between TERM and KILL, when its stream is closed.
 const END_GRACE: Duration = Duration::from_millis(500);
 
-/// Starts a shell.
-pub(crate) async fn open(house: &Arc<House>, step: StepId, columns: u16, rows: u16) -> Result<Terminal, ErrorView> {
+/// How wide and high a terminal is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) columns: u16,
+    pub(crate) rows: u16,
+}
+
+/// Starts a shell, or the agent for a person.
+pub(crate) async fn open(
+    house: &Arc<House>,
+    step: StepId,
+    program: ShellProgram,
+    size: Size,
+) -> Result<Terminal, ErrorView> {
     let record = house.store.step(step).await.map_err(|error| dispatch::of_store(&error))?;
     let Some(guest) = house.guest(step) else {
         let message = if record.state.phase().is_live() {
@@ -42,49 +61,119 @@ pub(crate) async fn open(house: &Arc<House>, step: StepId, columns: u16, rows: u
         };
         return Err(ErrorView::new(ErrorCode::NotNow, message).hint("Open it while the step is executing."));
     };
-    let stdio = Stdio::Pty { columns: columns.clamp(2, 1000), rows: rows.clamp(2, 1000) };
-    let (process, output) = start(&guest, stdio).await?;
+    let stdio = Stdio::Pty { columns: size.columns.clamp(2, 1000), rows: size.rows.clamp(2, 1000) };
+    let Around { programs, surroundings } = match program {
+        ShellProgram::Shell => of_shell(house, &record, &guest).await?,
+        ShellProgram::Agent => of_agent(house, &record).await?,
+    };
+    let (process, output) = start(&guest, stdio, program, programs, surroundings).await?;
     let (terminal, end) = terminal::pair(0);
     house.tasks.spawn(serve(guest, process, output, end, house.stop.clone()));
     Ok(terminal)
 }
 
-async fn start(guest: &Guest, stdio: Stdio) -> Result<(pipe::ProcessId, Output), ErrorView> {
+/// What is started, and what it finds around it.
+struct Around {
+    /// The first of them that is there.
+    programs: Vec<Vec<String>>,
+    surroundings: Surroundings,
+}
+
+async fn of_shell(house: &House, record: &StepRecord, guest: &Guest) -> Result<Around, ErrorView> {
+    let (permit, sandbox) = permit_of(house, record).await?;
+    // A person may look around without an image, too: it can be gone from the engine while its containers are there.
+    let image = image_of(house, &sandbox).await.ok().flatten();
+    let env = image.map(|image| image.env).unwrap_or_default();
+    let mut surroundings = Surroundings::of_shell(house, &Whose::of(record), &env, &permit).await?;
+    if guest.protocol() < FILES_PROTOCOL {
+        // The guest is an older Berth's. Without them TLS to the hosts of brokered secrets fails, and all else works.
+        surroundings.files.clear();
+    }
+    Ok(Around { programs: SHELLS.map(|shell| vec![shell.to_owned()]).into(), surroundings })
+}
+
+async fn of_agent(house: &House, record: &StepRecord) -> Result<Around, ErrorView> {
+    let Some(argv) = images::catalogue::find(&record.image).and_then(|image| image.interactive()) else {
+        let shown = escape::visible(record.image.as_bytes());
+        let message = format!("The image `{shown}` does not say how a person speaks with its agent in a terminal.");
+        return Err(ErrorView::new(ErrorCode::NotNow, message)
+            .hint("Open a shell instead; what the agent's image brings can be started there by hand."));
+    };
+    let (permit, sandbox) = permit_of(house, record).await?;
+    permit.check(&record.agent_name)?;
+    let image = image_of(house, &sandbox).await?.ok_or_else(|| {
+        ErrorView::new(ErrorCode::ImageMissing, "The engine no longer has the image that this sandbox was made of.")
+            .hint("Open a shell instead, or retry the task.")
+    })?;
+    let kit = house.store.agent(record.agent).await.map_err(|error| dispatch::of_store(&error))?.kit;
+    let surroundings = Surroundings::of_agent(house, &Whose::of(record), &image, &permit, &kit).await?;
+    Ok(Around { programs: vec![argv], surroundings })
+}
+
+/// What the agent may do in the sandbox that it has, and that sandbox.
+async fn permit_of(house: &House, record: &StepRecord) -> Result<(Permit, SandboxRecord), ErrorView> {
+    let read = async {
+        let placement = house.store.placement_of(record.step).await?;
+        let Some(placement) = placement else { return Ok(None) };
+        let sandbox = house.store.sandbox(placement.sandbox).await?;
+        let permit = Permit::of(house, record.agent, record.run).await?.within(&sandbox.network);
+        Ok(Some((permit, sandbox)))
+    };
+    let found = read.await.map_err(|error: StoreError| faults::of_storage("read what the agent may do", &error))?;
+    found.ok_or_else(|| ErrorView::new(ErrorCode::NotNow, "The step has no sandbox yet."))
+}
+
+/// The image that a sandbox was made of.
+async fn image_of(house: &House, sandbox: &SandboxRecord) -> Result<Option<Image>, ErrorView> {
+    let up = house.link.up()?;
+    let Ok(reference) = ImageRef::parse(sandbox.image_id.as_str()) else { return Ok(None) };
+    up.engine.image(&reference).await.map_err(|error| faults::of_engine(&error))
+}
+
+async fn start(
+    guest: &Guest,
+    stdio: Stdio,
+    program: ShellProgram,
+    programs: Vec<Vec<String>>,
+    mut surroundings: Surroundings,
+) -> Result<(pipe::ProcessId, Output), ErrorView> {
+    surroundings.set("TERM", TERMINAL);
     let mut last = None;
-    for shell in SHELLS {
+    for argv in programs {
         let id = pipe::ProcessId::from_bytes(*new_id::<ProcessKind>().into_untyped_uuid().as_bytes());
-        let env = [
-            ("HOME", home::HOME_FOLDER),
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("TERM", "xterm-256color"),
-            ("LANG", "C.UTF-8"),
-            ("USER", "agent"),
-        ];
         let start = Start {
             id,
-            argv: vec![shell.to_owned()],
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            argv,
+            env: surroundings.variables.clone(),
             cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
             stdio,
             stdin: Stdin::Open,
             keep: Keep::Ends,
             wall_clock: None,
             report: Report::None,
-            files: Vec::new(),
+            files: surroundings.files.clone(),
         };
         match guest.start_attached(&start).await {
             Ok((_, output)) => return Ok((id, output)),
             Err(error @ StartError::ProgramNotFound { .. }) => last = Some(error),
             Err(error) => {
                 let words = escape::visible(error.to_string().as_bytes());
-                return Err(ErrorView::new(ErrorCode::NotNow, format!("A shell could not be started: {words}."))
+                let what = match program {
+                    ShellProgram::Shell => "A shell",
+                    ShellProgram::Agent => "The agent",
+                };
+                return Err(ErrorView::new(ErrorCode::NotNow, format!("{what} could not be started: {words}."))
                     .hint("Close other terminals of this sandbox, or give the task more processes.")
                     .detail(faults::chain(&error)));
             }
         }
     }
     let detail = last.map(|error| faults::chain(&error)).unwrap_or_default();
-    Err(ErrorView::new(ErrorCode::NotNow, "This image has no shell.").detail(detail))
+    let message = match program {
+        ShellProgram::Shell => "This image has no shell.",
+        ShellProgram::Agent => "The program that this image names for a person's terminal is not in it.",
+    };
+    Err(ErrorView::new(ErrorCode::NotNow, message).detail(detail))
 }
 
 async fn serve(guest: Guest, process: pipe::ProcessId, output: Output, mut end: TerminalEnd, stop: CancellationToken) {

@@ -17,6 +17,7 @@ use wire::{
 
 use crate::access::{budgets, compute};
 use crate::house::House;
+use crate::images::catalogue;
 use crate::queue::{Occupant, Wait as InLine};
 use crate::runner::schedule;
 use crate::{escape, gallery, results};
@@ -228,6 +229,7 @@ pub(crate) async fn step(
         ordinal: record.ordinal,
         name: record.name,
         agent: record.agent_name,
+        is_interactive: catalogue::find(&record.image).is_some_and(|image| image.interactive().is_some()),
         image: record.image,
         phase: record.state.phase(),
         holds: record.state.holds().iter().collect(),

@@ -136,7 +136,11 @@ impl Subject {
         let id = self.engine.create(spec).await.unwrap();
         let raw = self.engine.raw_inspect(&id).await.unwrap();
         let has_network = matches!(spec.network, Network::OfSandbox { .. });
-        let declared = hardening::Declared { has_network, ..hardening::Declared::default() };
+        let declared = hardening::Declared {
+            has_network,
+            seccomp_sha256: spec.seccomp.sha256(),
+            ..hardening::Declared::default()
+        };
         assert_eq!(hardening::violations_of(&raw, &declared), Vec::<String>::new(), "{raw:#}");
         id
     }
@@ -312,6 +316,8 @@ macro_rules! contract_tests {
             networks::a_container_whose_network_went_does_not_start,
             containers::a_created_container_is_inspected_listed_and_removed_twice,
             containers::every_kind_of_container_is_hardened,
+            containers::a_profile_of_its_own_is_declared_by_its_hash,
+            containers::a_refused_profile_is_told_from_other_refusals,
             containers::a_name_is_taken_once,
             containers::a_missing_image_is_gone,
             containers::a_missing_volume_is_gone_and_is_not_made,

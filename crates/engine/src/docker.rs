@@ -2,10 +2,11 @@
 //!
 //! What it adds to the client library: bounds in time on every call, retries where a call may be repeated, errors by what to do,
 //! containers that can only be hardened, and streams that can be opened before there is anything to read.
-//! What it does not do: TLS and SSH, registries' credentials, BuildKit.
+//! What it does not do: TLS and SSH, BuildKit.
 
 mod call;
 mod create;
+mod credentials;
 mod images;
 mod networks;
 mod read;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, Docker, models};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -31,8 +32,8 @@ use crate::find::{Candidates, Endpoint, Found};
 use crate::{
     ApiVersion, Attached, BridgeNetwork, BuildRequest, Container, ContainerId, ContainerSpec, ContainerState,
     Diagnostics, Engine, EngineError, EngineFacts, ErrorKind, Event, Exec, ExecId, ExecSpec, ExecState, Image, ImageId,
-    ImageRef, ImportRequest, LabelFilter, NetworkName, Ownership, Progress, Result, Signal, Stats, Terminal, Volume,
-    VolumeName,
+    ImageRef, ImportRequest, LabelFilter, NetworkName, Ownership, Progress, Result, Seccomp, Signal, Stats, Terminal,
+    Volume, VolumeName,
 };
 
 /// Bound on asking whether anything answers.
@@ -55,6 +56,8 @@ pub struct DockerEngine {
     docker: Docker,
     api_version: ApiVersion,
     found: Found,
+    /// Where docker's configuration lies, with what `docker login` left there.
+    docker_config: Option<Utf8PathBuf>,
 }
 
 impl DockerEngine {
@@ -117,7 +120,13 @@ impl DockerEngine {
         let agreed = docker.client_version();
         let number = |part: usize| u16::try_from(part).unwrap_or(u16::MAX);
         let api_version = ApiVersion { major: number(agreed.major_version), minor: number(agreed.minor_version) };
-        Ok(Self { docker, api_version, found })
+        Ok(Self { docker, api_version, found, docker_config: credentials::usual_folder() })
+    }
+
+    /// The same with docker's configuration of another folder than this process's person has.
+    #[must_use]
+    pub fn with_docker_config(self, folder: Utf8PathBuf) -> Self {
+        Self { docker_config: Some(folder), ..self }
     }
 
     /// Where the engine was found, and how.
@@ -204,7 +213,14 @@ impl Engine for DockerEngine {
     }
 
     async fn pull(&self, reference: &ImageRef, progress: mpsc::Sender<Progress>) -> Result<()> {
-        images::pull(&self.docker, reference, progress).await
+        match credentials::with_credential(&self.docker, self.docker_config.as_deref(), reference).await {
+            Ok(docker) => images::pull(&docker, reference, progress).await,
+            // Many images need none. Where this one does, a person must know why there was none.
+            Err(unknown) => images::pull(&self.docker, reference, progress).await.map_err(|error| {
+                let detail = format!("{}; {unknown}", error.detail());
+                EngineError::new(error.kind(), error.doing(), detail).caused_by(unknown)
+            }),
+        }
     }
 
     async fn create_volume(&self, name: &VolumeName, ownership: &Ownership) -> Result<Volume> {
@@ -277,7 +293,9 @@ impl Engine for DockerEngine {
         };
         let body = create::body(spec, &image)?;
         let options = query::CreateContainerOptions { name: Some(spec.name.to_string()), ..Default::default() };
-        let made = bounded(doing, HEAVY_BOUND, self.docker.create_container(Some(options), body)).await?;
+        let made = bounded(doing, HEAVY_BOUND, self.docker.create_container(Some(options), body)).await;
+        let has_profile = matches!(spec.seccomp, Seccomp::Profile { .. });
+        let made = made.map_err(|error| if has_profile { call::of_profile(error) } else { error })?;
         for warning in &made.warnings {
             warn!(container = %spec.name, warning, "the engine warns of this container");
         }
@@ -286,7 +304,14 @@ impl Engine for DockerEngine {
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
         let doing = || format!("start container {id}");
-        bounded(doing, HEAVY_BOUND, self.docker.start_container(id.as_str(), None)).await
+        let started = bounded(doing, HEAVY_BOUND, self.docker.start_container(id.as_str(), None)).await;
+        match started {
+            // Engines look at a profile when it is first needed.
+            Err(error) if call::is_about_profile(&error) && create::has_profile(&self.inspected(id).await?) => {
+                Err(call::of_profile(error))
+            }
+            started => started,
+        }
     }
 
     async fn kill(&self, id: &ContainerId, signal: Signal) -> Result<()> {

@@ -1,7 +1,8 @@
 //! What went wrong, sorted by what to do about it.
 //!
 //! The sorting is by HTTP status and by transport failure, and by what was asked for, never by the wording of a message: wordings
-//! differ between engines.
+//! differ between engines. The one exception: that a container's profile of system calls is refused has no status of its own, and
+//! every engine names the kernel's facility, seccomp, when it is.
 
 use std::error::Error as StdError;
 
@@ -32,6 +33,8 @@ pub enum ErrorKind {
     Denied,
     /// The engine has given out all that it has of something (addresses for networks): wait until some is given back, or give it more.
     Exhausted,
+    /// The engine does not take the profile of system calls that a container is to have: give it the engine's own, or use another engine.
+    ProfileRefused,
     /// Nothing answers: hold until an engine is there.
     Unreachable,
     /// The engine is older than what Berth speaks.

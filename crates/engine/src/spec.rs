@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
 
 pub use self::host_folder::{HostFolder, HostRules, RefusedFolder};
 use crate::{ContainerName, EngineError, ErrorKind, ImageRef, NetworkName, Ownership, Result, Role, VolumeName};
@@ -20,6 +21,9 @@ pub const ROOT_INSIDE_CAPABILITIES: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNE
 
 /// The least memory that engines accept, in bytes (6 MiB).
 pub const MEMORY_BYTES_MIN: u64 = 6 * 1024 * 1024;
+
+/// The largest profile of system calls, in bytes: Docker's own has 14 KiB.
+pub const PROFILE_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest accepted host name, in bytes (Linux `HOST_NAME_MAX`).
 const HOSTNAME_BYTES_MAX: usize = 64;
@@ -238,16 +242,26 @@ pub enum RootFilesystem {
 pub enum Seccomp {
     /// The engine's default profile.
     EngineDefault,
-    /// Our own profile, as JSON; tests compare it by hash.
+    /// Our own profile, given inline; tests compare it by hash.
     Profile {
-        /// The profile.
+        /// The profile, an object in JSON of at most [`PROFILE_BYTES_MAX`] bytes.
         json: String,
     },
 }
 
+impl Seccomp {
+    /// SHA-256, in hex, by which a declared profile is known; `None` for the engine's own.
+    pub fn sha256(&self) -> Option<String> {
+        match self {
+            Self::EngineDefault => None,
+            Self::Profile { json } => Some(hex::encode(Sha256::digest(json))),
+        }
+    }
+}
+
 impl ContainerSpec {
-    /// Checks what types alone cannot hold: every path inside is absolute and used once, limits are above the least, the program
-    /// is named, root inside has no workspace on the host, the workspace still is the folder that was checked, and whoever is on the
+    /// Checks what types alone cannot hold: every path inside is absolute and used once, limits are above the least, `/dev/shm` is a part of
+    /// memory, a profile of system calls is one, the program is named, root inside has no workspace on the host, the workspace still is the folder that was checked, and whoever is on the
     /// network of a sandbox is one.
     ///
     /// # Errors
@@ -280,6 +294,16 @@ impl ContainerSpec {
         }
         if !is_plain_absolute(&self.working_dir) {
             return denied(format!("the working directory {:?} is not a plain absolute path", self.working_dir));
+        }
+        if self.limits.shm_bytes == 0 || self.limits.shm_bytes > self.limits.memory_bytes {
+            return denied(format!("{} bytes for /dev/shm are none, or more than all memory", self.limits.shm_bytes));
+        }
+        if let Seccomp::Profile { json } = &self.seccomp {
+            // A name instead of a profile would be one of the engine's words: `unconfined`.
+            let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).is_ok();
+            if json.len() > PROFILE_BYTES_MAX || !is_object {
+                return denied("the profile of system calls is no object in JSON of a sensible size".into());
+            }
         }
         self.network_name()?;
         self.check_targets()?;

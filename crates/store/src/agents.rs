@@ -5,9 +5,10 @@ use sqlx::FromRow;
 use wire::{
     EventKind, Limits,
     ids::AgentId,
+    image::Tools,
     network::NetworkPolicy,
     task::{Launch, ReviewGate},
-    view::AgentColour,
+    view::{AgentColour, PersonaFile},
 };
 
 use crate::{
@@ -17,6 +18,26 @@ use crate::{
     events::{self, EventScope},
     homes,
 };
+
+/// What an agent brings along. Each attempt goes by what it is when the attempt begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kit {
+    /// The model that it uses; `None` for the image's own choice.
+    pub model: Option<String>,
+    /// Its standing instructions.
+    pub persona: Vec<PersonaFile>,
+    /// Whether it has a memory.
+    pub has_memory: bool,
+    /// Packages on top of its image.
+    pub tools: Tools,
+}
+
+impl Default for Kit {
+    /// Nothing but a memory.
+    fn default() -> Self {
+        Self { model: None, persona: Vec::new(), has_memory: true, tools: Tools::default() }
+    }
+}
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +60,8 @@ pub struct AgentRecord {
     pub colour: AgentColour,
     /// What it may reach.
     pub network: NetworkPolicy,
+    /// What it brings along.
+    pub kit: Kit,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was removed.
@@ -71,6 +94,8 @@ pub struct AgentChange {
     pub colour: AgentColour,
     /// What it may reach.
     pub network: NetworkPolicy,
+    /// What it brings along.
+    pub kit: Kit,
 }
 
 #[derive(FromRow)]
@@ -84,6 +109,10 @@ struct AgentRow {
     home: String,
     colour: String,
     network: String,
+    model: Option<String>,
+    persona: String,
+    has_memory: bool,
+    tools: String,
     created_at: i64,
     removed_at: Option<i64>,
 }
@@ -101,6 +130,12 @@ impl AgentRow {
             home: self.home,
             colour: AgentColour::from_name(&self.colour).unwrap_or_default(),
             network: column::json(TABLE, &self.network)?,
+            kit: Kit {
+                model: self.model,
+                persona: column::json(TABLE, &self.persona)?,
+                has_memory: self.has_memory,
+                tools: column::json(TABLE, &self.tools)?,
+            },
             created_at: column::time(TABLE, self.created_at)?,
             removed_at: column::time_or_none(TABLE, self.removed_at)?,
         })
@@ -112,8 +147,9 @@ impl Store {
     pub async fn create_agent(&self, agent: &AgentRecord) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query(
-            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at, colour, network)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at, colour, network, model, persona,
+                has_memory, tools)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )
         .bind(agent.agent.to_string())
         .bind(&agent.name)
@@ -125,6 +161,10 @@ impl Store {
         .bind(column::from_time(agent.created_at))
         .bind(agent.colour.name())
         .bind(column::to_json("agents", &agent.network)?)
+        .bind(&agent.kit.model)
+        .bind(column::to_json("agents", &agent.kit.persona)?)
+        .bind(agent.kit.has_memory)
+        .bind(column::to_json("agents", &agent.kit.tools)?)
         .execute(&mut *transaction)
         .await
         .map_err(|error| name_taken(error, &agent.name))?;
@@ -169,7 +209,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let updated = sqlx::query(
-            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5, name = ?6, colour = ?7, network = ?8
+            "UPDATE agents SET image = ?2, limits = ?3, review = ?4, launch = ?5, name = ?6, colour = ?7, network = ?8,
+                model = ?9, persona = ?10, has_memory = ?11, tools = ?12
              WHERE id = ?1 AND removed_at IS NULL",
         )
         .bind(agent.to_string())
@@ -180,6 +221,10 @@ impl Store {
         .bind(&change.name)
         .bind(change.colour.name())
         .bind(column::to_json("agents", &change.network)?)
+        .bind(&change.kit.model)
+        .bind(column::to_json("agents", &change.kit.persona)?)
+        .bind(change.kit.has_memory)
+        .bind(column::to_json("agents", &change.kit.tools)?)
         .execute(&mut *transaction)
         .await
         .map_err(|error| name_taken(error, &change.name))?;

@@ -39,7 +39,7 @@ mod steps;
 mod tasks;
 mod transition;
 
-pub use agents::{AgentChange, AgentRecord, HomeFate};
+pub use agents::{AgentChange, AgentRecord, HomeFate, Kit};
 pub use budgets::{BudgetKey, BudgetRecord, BudgetSpan, BudgetWarning};
 pub use compute::{ComputeLook, ComputeSample, ComputeSum, ComputeSums};
 pub use costs::{CostOf, CostScope, CostSpan, CostSum, Costs, Used};

@@ -74,7 +74,7 @@ pub enum StreamTarget {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShellProgram {
-    /// The image's shell, with little in its environment.
+    /// The image's shell, with the agent's way out and no value of a secret.
     #[default]
     Shell,
     /// The agent itself as its image runs it for a person, with all that the agent is given.

@@ -222,6 +222,9 @@ pub struct StepView {
     pub agent: String,
     /// What the agent runs in.
     pub image: String,
+    /// Whether its image says how a person speaks with the agent in a terminal, which can be done while it executes.
+    #[serde(default)]
+    pub is_interactive: bool,
     /// Its phase.
     pub phase: Phase,
     /// Why it is held, if it is.

@@ -1,6 +1,7 @@
 //! What can be typed about agents.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use wire::view::AgentColour;
@@ -80,9 +81,49 @@ pub(crate) struct EditAgent {
     /// The hosts that are allowed here may be this machine or on a private network
     #[arg(long, requires = "allow")]
     pub(crate) private: bool,
+    #[command(flatten)]
+    pub(crate) kit: Kit,
+    /// Take its standing instructions away
+    #[arg(long, conflicts_with = "persona")]
+    pub(crate) no_persona: bool,
+    /// Take all its packages away; those that are given beside come in their place
+    #[arg(long)]
+    pub(crate) no_tools: bool,
     /// Start this program with these arguments instead of what the image says
     #[arg(last = true, value_name = "PROGRAM")]
     pub(crate) program: Vec<String>,
+}
+
+/// What an agent brings along.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Kit {
+    /// The model that it uses, as its provider names it; an empty name for the image's own choice
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// A Markdown file with standing instructions; give it again for more, which the agent reads in that order
+    #[arg(long, value_name = "FILE")]
+    pub(crate) persona: Vec<PathBuf>,
+    /// Whether it has a memory that it reads and writes
+    #[arg(long, value_name = "WHETHER")]
+    pub(crate) remember: Option<Remember>,
+    /// A package of Debian on top of its image, as jq or jq=1.6-2.1; can be given more than once
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) apt: Vec<String>,
+    /// A package of npm on top of its image, as typescript or @scope/name@1.2.3; can be given more than once
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) npm: Vec<String>,
+    /// A package of PyPI on top of its image, as ruff or ruff==0.14.5; can be given more than once
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) pip: Vec<String>,
+}
+
+/// Whether an agent has a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Remember {
+    /// It has
+    On,
+    /// It has none; what is in its home stays
+    Off,
 }
 
 /// What sandboxes may reach.
@@ -152,6 +193,20 @@ pub(crate) struct CreateAgent {
     /// Complete its steps without asking you
     #[arg(long)]
     pub(crate) skip_review: bool,
+    /// The colour of its plate
+    #[arg(long, value_parser = colour)]
+    pub(crate) colour: Option<AgentColour>,
+    /// What its sandboxes may reach
+    #[arg(long, value_name = "MODE")]
+    pub(crate) network: Option<NetworkMode>,
+    /// Put a host onto its list, as example.com, *.example.com or example.com:8443; can be given more than once
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = host)]
+    pub(crate) allow: Vec<HostName>,
+    /// The hosts that are allowed here may be this machine or on a private network
+    #[arg(long, requires = "allow")]
+    pub(crate) private: bool,
+    #[command(flatten)]
+    pub(crate) kit: Kit,
     /// Start this program with these arguments instead of what the image says
     #[arg(last = true, value_name = "PROGRAM")]
     pub(crate) program: Vec<String>,

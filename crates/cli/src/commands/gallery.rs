@@ -1,14 +1,14 @@
-//! Images and agents, the version.
+//! Agents, the version.
 
 use wire::{
     Limits, LimitsPatch,
-    call::{BuildImage, CreateAgent, DeleteAgent, DuplicateAgent, HomeFate, ListAgents, ListImages, UpdateAgent},
+    call::{CreateAgent, DeleteAgent, DuplicateAgent, HomeFate, ListAgents, UpdateAgent},
     task::{Launch, ReviewGate},
 };
 
-use super::network;
+use super::{kit, network};
 use crate::{
-    arguments::{self, Agents, AgentsCommand, Images, ImagesCommand},
+    arguments::{self, Agents, AgentsCommand},
     connection::Connection,
     exit::Exit,
     show::{Printer, gallery},
@@ -22,22 +22,6 @@ pub(super) fn fault_points(printer: Printer) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// `berth images [build NAME]`
-pub(super) async fn images(connection: &Connection, images: Images, printer: Printer) -> anyhow::Result<Exit> {
-    match images.command {
-        None => {
-            let images = connection.call(ListImages {}).await?;
-            printer.reply(&images, |ink| gallery::images(&images, ink))?;
-        }
-        Some(ImagesCommand::Build { name }) => {
-            printer.aside(&format!("Building {name}; the first time this takes minutes."));
-            let image = connection.call(BuildImage { name, is_fresh: false }).await?;
-            printer.reply(&image, |ink| gallery::images(std::slice::from_ref(&image), ink))?;
-        }
-    }
-    Ok(Exit::Done)
-}
-
 /// `berth agents [create|edit|rename|duplicate|show|delete NAME]`
 pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Printer) -> anyhow::Result<Exit> {
     match agents.command {
@@ -46,7 +30,7 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
             printer.reply(&agents, |ink| gallery::agents(&agents, ink))?;
         }
         Some(AgentsCommand::Create(create)) => {
-            let agent = connection.call(new_agent(create)).await?;
+            let agent = connection.call(new_agent(create)?).await?;
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
         }
         Some(AgentsCommand::Edit(edit)) => {
@@ -77,6 +61,7 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
 
 async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> anyhow::Result<UpdateAgent> {
     let network = network::changed(connection, &edit).await?;
+    let brought = kit::changed(connection, &edit).await?;
     let arguments::EditAgent { agent, image, entrypoint, usual, time, memory, review, colour, program, .. } = edit;
     Ok(UpdateAgent {
         agent,
@@ -95,14 +80,17 @@ async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> a
         }),
         colour,
         network,
-        ..UpdateAgent::default()
+        ..brought
     })
 }
 
-fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
-    let arguments::CreateAgent { name, image, entrypoint, time, memory, disk, skip_review, program } = create;
+fn new_agent(create: arguments::CreateAgent) -> anyhow::Result<CreateAgent> {
+    let network = network::of_new(&create)?;
+    let brought = kit::of_new(&create.kit)?;
+    let arguments::CreateAgent { name, image, entrypoint, time, memory, disk, skip_review, colour, program, .. } =
+        create;
     let usual = Limits::default();
-    CreateAgent {
+    Ok(CreateAgent {
         name,
         image,
         launch: match program {
@@ -117,8 +105,10 @@ fn new_agent(create: arguments::CreateAgent) -> CreateAgent {
             ..usual
         },
         review: if skip_review { ReviewGate::Skip } else { ReviewGate::Ask },
-        ..CreateAgent::default()
-    }
+        colour: colour.unwrap_or_default(),
+        network,
+        ..brought
+    })
 }
 
 /// `berth version`

@@ -8,7 +8,7 @@ use wire::{
 };
 
 use crate::{
-    arguments::{EditAgent, HostName, NetworkMode, Requests},
+    arguments::{CreateAgent, EditAgent, HostName, NetworkMode, Requests},
     connection::Connection,
     exit::Exit,
     show::{Printer, network, words},
@@ -88,6 +88,23 @@ pub(super) async fn changed(connection: &Connection, edit: &EditAgent) -> anyhow
         NetworkMode::Open => NetworkPolicy::Open { hosts },
         NetworkMode::Allowlist | NetworkMode::Closed | NetworkMode::Bridge => NetworkPolicy::Allowlist { hosts },
     }))
+}
+
+/// The policy of a new agent.
+pub(super) fn of_new(create: &CreateAgent) -> Result<NetworkPolicy, ErrorView> {
+    let reach = if create.private { GrantReach::Private } else { GrantReach::Public };
+    let hosts = edited(Vec::new(), &create.allow, &[], reach, "the agent's")?;
+    match create.network.unwrap_or(NetworkMode::Allowlist) {
+        NetworkMode::Allowlist => Ok(NetworkPolicy::Allowlist { hosts }),
+        NetworkMode::Open => Ok(NetworkPolicy::Open { hosts }),
+        NetworkMode::Closed if hosts.is_empty() => Ok(NetworkPolicy::Closed),
+        NetworkMode::Bridge if hosts.is_empty() => Ok(NetworkPolicy::Bridge),
+        NetworkMode::Closed | NetworkMode::Bridge => {
+            let message = "An agent whose network is `closed` or `bridge` has no list of hosts.";
+            Err(ErrorView::new(ErrorCode::InvalidArgument, message)
+                .hint("Leave --allow away, or give --network allowlist."))
+        }
+    }
 }
 
 /// A list without some hosts and with others. `whose` says in an error whose list it is.

@@ -1,7 +1,6 @@
-//! Agents, images, and what the doctor found.
+//! Agents, and what the doctor found.
 
 use wire::{
-    image::{ImageState, ImageView},
     network::{BRIDGE_GIVES_UP, NetworkPolicy},
     task::ReviewGate,
     view::{AgentView, DoctorReport, Verdict},
@@ -47,6 +46,7 @@ pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
     if agent.network == NetworkPolicy::Bridge {
         put!(text, "  {} {BRIDGE_GIVES_UP}", ink.paint(Tone::Attention, "bridge:"));
     }
+    brings(&mut text, agent, ink);
     for grant in agent.network.hosts() {
         put!(text, "  {} {}", ink.paint(Tone::Faint, "may reach"), line(&host(grant)));
     }
@@ -64,29 +64,23 @@ pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
     text
 }
 
-/// One line an image.
-pub(crate) fn images(images: &[ImageView], ink: Ink) -> String {
-    let mut table = Table::new(["IMAGE", "STATE", "VERSION", "WHAT IT IS"]);
-    for image in images {
-        let (state, tone) = state(&image.state);
-        table.row([
-            Cell::toned(Tone::Strong, &image.name),
-            Cell::toned(tone, &state),
-            Cell::plain(&image.version),
-            Cell::toned(Tone::Faint, &image.title),
-        ]);
+/// What it brings along, where it brings anything unusual.
+fn brings(text: &mut String, agent: &AgentView, ink: Ink) {
+    let label = |words: &str| ink.paint(Tone::Faint, words);
+    if let Some(model) = &agent.model {
+        put!(text, "  {} {}", label("uses the model"), line(model));
     }
-    table.lay_out(ink)
-}
-
-fn state(state: &ImageState) -> (String, Tone) {
-    match state {
-        ImageState::Unknown => ("unknown".to_owned(), Tone::Faint),
-        ImageState::NotBuilt => ("not built".to_owned(), Tone::Faint),
-        ImageState::Outdated { .. } => ("outdated".to_owned(), Tone::Attention),
-        ImageState::Building { number, of, .. } => (format!("building, {number} of {of}"), Tone::Busy),
-        ImageState::Ready { size_bytes, .. } => (format!("ready, {}", size(*size_bytes)), Tone::Good),
-        ImageState::Failed { error } => (format!("failed: {}", error.message), Tone::Bad),
+    for file in &agent.persona {
+        put!(text, "  {} {} ({})", label("is instructed by"), line(&file.name), size(file.text.len() as u64));
+    }
+    if !agent.has_memory {
+        put!(text, "  {}", label("has no memory"));
+    }
+    for (registry, packages) in [("Debian", &agent.tools.apt), ("npm", &agent.tools.npm), ("PyPI", &agent.tools.pip)] {
+        if !packages.is_empty() {
+            let packages: Vec<_> = packages.iter().map(|package| line(package)).collect();
+            put!(text, "  {} {}: {}", label("has tools of"), registry, packages.join(", "));
+        }
     }
 }
 

@@ -331,6 +331,7 @@ impl Script {
 
     fn step(&self, phase: Phase) -> StepView {
         StepView {
+            is_interactive: false,
             step: step_id(),
             ordinal: 1,
             name: "work".to_owned(),
@@ -448,7 +449,7 @@ impl Script {
             model: None,
             persona: Vec::new(),
             has_memory: true,
-            tools: wire::image::Tools::default(),
+            tools: wire::image::Tools { apt: vec!["ripgrep".to_owned()], ..wire::image::Tools::default() },
             actions: Vec::new(),
         }
     }

@@ -2,8 +2,11 @@
 
 use wire::{
     Action, Phase, Request,
+    call::CreateAgent,
+    image::Tools,
+    network::{GrantReach, HostGrant, NetworkPolicy},
     task::{Launch, ReviewGate},
-    view::Verdict,
+    view::{AgentColour, Verdict},
 };
 
 use crate::scripted::{Berth, step_id};
@@ -110,4 +113,74 @@ async fn an_agent_of_ones_own_reaches_the_call() {
     assert_eq!((create.name.as_str(), create.image.as_str()), ("mine", "alpine:3"));
     assert_eq!(create.launch, Launch::Command { argv: ["sh", "-c", "echo --json"].map(str::to_owned).to_vec() });
     assert_eq!((create.review, create.limits.wall_clock_s), (ReviewGate::Skip, 300));
+    let usual = CreateAgent::default();
+    assert_eq!((create.has_memory, &create.network, &create.tools), (true, &usual.network, &usual.tools));
+}
+
+#[tokio::test]
+async fn what_an_agent_brings_reaches_the_call() {
+    let berth = Berth::start().await;
+    let folder = camino_tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.into_string()
+    };
+    let (style, binary) = (file("style.md", b"Be brief.\n"), file("bin.md", b"\xff\xfe"));
+    let rules = file("rules.md", b"Test first.\n");
+    let mut arguments = vec![
+        "agents",
+        "create",
+        "mine",
+        "--image",
+        "script",
+        "--model",
+        "m-1",
+        "--persona",
+        &style,
+        "--persona",
+        &rules,
+    ];
+    arguments.extend(["--remember", "off", "--colour", "green", "--network", "open", "--allow", "example.com:8443"]);
+    arguments.extend(["--apt", "jq", "--apt", "g++", "--npm", "@a/b@1.0.0", "--pip", "ruff==0.14.5"]);
+    berth.berth(&arguments).await.well();
+    let refused = berth.berth(&["agents", "create", "other", "--image", "script", "--persona", &binary]).await;
+    assert!(refused.stderr.contains("not UTF-8"), "{}", refused.stderr);
+    let refused = berth
+        .berth(&["agents", "create", "other", "--image", "script", "--network", "closed", "--allow", "x.example"])
+        .await;
+    assert!(refused.stderr.contains("no list of hosts"), "{}", refused.stderr);
+    berth.berth(&["agents", "edit", "script", "--model", "", "--pip", "six"]).await.well();
+    berth.berth(&["agents", "edit", "script", "--no-persona", "--no-tools", "--remember", "on"]).await.well();
+
+    let asked = berth.script.asked.lock().unwrap().clone();
+    let changes: Vec<_> = asked
+        .iter()
+        .filter_map(|request| match request {
+            Request::CreateAgent(create) => Some((Some(create.clone()), None)),
+            Request::UpdateAgent(update) => Some((None, Some(update.clone()))),
+            _ => None,
+        })
+        .collect();
+    let [(Some(create), None), (None, Some(first)), (None, Some(second))] = changes.as_slice() else {
+        panic!("{asked:?}")
+    };
+    let names: Vec<_> = create.persona.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect();
+    assert_eq!(names, [("style.md", "Be brief.\n"), ("rules.md", "Test first.\n")]);
+    assert_eq!((create.model.as_deref(), create.has_memory, create.colour), (Some("m-1"), false, AgentColour::Green));
+    let host = HostGrant { host: "example.com".to_owned(), port: Some(8443), reach: GrantReach::Public };
+    assert_eq!(create.network, NetworkPolicy::Open { hosts: vec![host] });
+    assert_eq!(
+        (create.tools.apt.as_slice(), create.tools.pip.len()),
+        (["jq".to_owned(), "g++".to_owned()].as_slice(), 1)
+    );
+    assert_eq!((first.model.as_deref(), &first.persona, first.has_memory), (Some(""), &None, None));
+    assert_eq!(
+        first.tools,
+        Some(Tools { apt: vec!["ripgrep".to_owned()], pip: vec!["six".to_owned()], ..Tools::default() })
+    );
+    assert_eq!(
+        (&second.persona, second.has_memory, &second.tools),
+        (&Some(Vec::new()), Some(true), &Some(Tools::default()))
+    );
 }

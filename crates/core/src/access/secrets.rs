@@ -400,7 +400,7 @@ fn place_view(place: &Place) -> VaultPlace {
 }
 
 /// Whether something may be the name of a secret.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= SECRET_NAME_CHARS_MAX
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))

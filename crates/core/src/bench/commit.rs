@@ -55,6 +55,7 @@ async fn write_task(store: &Store, at: jiff::Timestamp) -> Result<StepId, BenchE
         home: "none".to_owned(),
         colour: AgentColour::default(),
         network: wire::network::NetworkPolicy::default(),
+        kit: store::Kit::default(),
         created_at: at,
         removed_at: None,
     };

@@ -18,6 +18,7 @@ use crate::engine_link::Up;
 use crate::house::House;
 use crate::images::catalogue::{AgentImage, catalogue};
 use crate::images::{ImageError, NAME_LABEL, is_trial, version_in};
+use crate::sandbox::Needs;
 use crate::{dispatch, escape};
 
 /// What is looked at once for all images.
@@ -120,12 +121,6 @@ async fn view_of(house: &Arc<House>, known: &Known, source: &Source) -> ImageVie
 }
 
 fn of_gallery(image: &AgentImage, view: ImageView) -> ImageView {
-    let mut weaker = Vec::new();
-    if image.seccomp().is_some() {
-        weaker.push(
-            "Its sandboxes have a profile of system calls of the image's own instead of the engine's.".to_owned(),
-        );
-    }
     ImageView {
         title: image.title().to_owned(),
         description: image.description().to_owned(),
@@ -139,7 +134,7 @@ fn of_gallery(image: &AgentImage, view: ImageView) -> ImageView {
             desktop: image.has_desktop(),
             ports: image.ports().to_vec(),
         },
-        weaker,
+        weaker: Needs::of(&image.name).weaker(),
         ..view
     }
 }

@@ -30,7 +30,7 @@ use crate::house::House;
 use crate::images::fit::FitError;
 use crate::images::record::Recorder;
 use crate::images::{ImageError, Recipe, Trial};
-use crate::sandbox::{self, Card, Plan, Rooms};
+use crate::sandbox::{self, Card, Needs, Plan, Rooms};
 use crate::{escape, faults};
 
 /// The image's own test.
@@ -97,14 +97,14 @@ impl Drop for Listed<'_> {
 ///
 /// # Cancel safety
 /// Dropping the future leaves the sandbox to whoever looks for leftovers.
-pub(super) async fn run(house: &House, up: &Up, image: &Image) -> Result<Option<SmokeView>, SmokeError> {
+pub(super) async fn run(house: &House, up: &Up, name: &str, image: &Image) -> Result<Option<SmokeView>, SmokeError> {
     let engine = up.engine.as_ref();
     let listed = Listed::new(house, new_id());
     let trying = async {
         let container = {
             // Until the container is made: what is filled goes through containers that would be taken for leftovers.
             let _filling = house.filling.read().await;
-            let plan = plan(house, up, listed.sandbox, image).await?;
+            let plan = plan(house, up, listed.sandbox, name, image).await?;
             plan.make(engine, &up.facts).await?
         };
         inside(house, engine, &container.id, image).await
@@ -120,7 +120,7 @@ pub(super) async fn run(house: &House, up: &Up, image: &Image) -> Result<Option<
     tried
 }
 
-async fn plan(house: &House, up: &Up, sandbox: SandboxId, image: &Image) -> Result<Plan, SmokeError> {
+async fn plan(house: &House, up: &Up, sandbox: SandboxId, name: &str, image: &Image) -> Result<Plan, SmokeError> {
     let engine = up.engine.as_ref();
     let fitted = house.fitting.fit(engine, &house.install.to_string(), house.owner, image).await;
     let fitted = fitted.map_err(|error| match error {
@@ -145,6 +145,7 @@ async fn plan(house: &House, up: &Up, sandbox: SandboxId, image: &Image) -> Resu
         limits: Limits::default(),
         owner: house.owner,
         card: Card::None,
+        needs: Needs::of(name),
     })
 }
 
@@ -246,7 +247,7 @@ pub(super) struct Tried {
 impl Trial for Tried {
     async fn run(&self, recipe: &Recipe, image: &Image, record: &Recorder) -> Result<(), ImageError> {
         let name = || recipe.name.clone();
-        let view = match run(&self.house, &self.up, image).await {
+        let view = match run(&self.house, &self.up, &recipe.name, image).await {
             Ok(Some(view)) => view,
             Ok(None) => {
                 record.say(&format!("It brings no test ({TEST}): that its sandbox starts was tried."));

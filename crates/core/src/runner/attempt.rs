@@ -35,6 +35,7 @@ use super::provision::{self, Fault};
 use super::pumped::END_GRACE;
 use super::report::{Order, Report};
 use super::silence::Silence;
+use super::surroundings::Whose;
 use super::written::Rest;
 use crate::access::Attending;
 use crate::house::House;
@@ -68,6 +69,20 @@ pub(crate) struct Brief {
     pub(crate) is_executing: bool,
     /// Whether an earlier process began the attempt.
     pub(crate) is_resumed: bool,
+}
+
+impl Brief {
+    /// Whose process it starts.
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        Whose {
+            task: self.task,
+            run: self.run,
+            step: self.step,
+            attempt: self.attempt,
+            agent: self.agent,
+            agent_name: &self.agent_name,
+        }
+    }
 }
 
 /// An attempt at work.

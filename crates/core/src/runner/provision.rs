@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use engine::{
-    Container, ContainerId, ContainerState, Engine, EngineError, Image,
+    Container, ContainerId, ContainerState, Engine, EngineError, ErrorKind, Image,
     spec::{HostFolder, HostRules},
 };
 use newtype_uuid::GenericUuid as _;
@@ -14,15 +14,16 @@ use pipe::{
     PipeError,
     host::{CallError, Guest, Keep, Options, Output, Report as ReportFile, Start, StartError, Stdin, Stdio},
 };
-use store::{Placement, SandboxRecord, SandboxStage, StoreError};
+use store::{Kit, Placement, SandboxRecord, SandboxStage, StoreError};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
-use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, network::BRIDGE_IN_SHORT, task::Launch};
+use wire::{ErrorCode, ErrorView, EventKind, ids::SandboxId, image::Tools, network::BRIDGE_IN_SHORT, task::Launch};
 
 use super::attempt::Brief;
 use super::disk;
 use super::report::{Found, Report, Stage};
-use crate::access::{AUTHORITY_SETTINGS, AUTHORITY_VARIABLES, GATEWAY_PORT, Given, Permit, variables};
+use super::surroundings::Surroundings;
+use crate::access::{GATEWAY_PORT, Permit};
 use crate::clock::new_id;
 use crate::engine_link::Up;
 use crate::fault_points::{Point, around};
@@ -88,6 +89,18 @@ pub(crate) async fn provision(
     brief: Arc<Brief>,
     reports: mpsc::Sender<Report>,
 ) -> Result<Session, Fault> {
+    provisioned(house, &brief, reports).await.map_err(|fault| match fault {
+        Fault::Engine(error) => of_profile(&brief, error),
+        fault @ (Fault::Pipe(_)
+        | Fault::Store(_)
+        | Fault::Failed(..)
+        | Fault::Gone(_)
+        | Fault::Paused(_)
+        | Fault::Ended { .. }) => fault,
+    })
+}
+
+async fn provisioned(house: Arc<House>, brief: &Brief, reports: mpsc::Sender<Report>) -> Result<Session, Fault> {
     if house.disks.is_refused() && !brief.is_executing {
         house.disks.taken_again().await;
     }
@@ -109,7 +122,7 @@ pub(crate) async fn provision(
     };
     if brief.is_executing {
         return match (placement, found) {
-            (Some(placement), Some(container)) => adopt(&house, &brief, engine, &reports, &placement, &container).await,
+            (Some(placement), Some(container)) => adopt(&house, brief, engine, &reports, &placement, &container).await,
             (placement, _) => Err(Fault::Gone(placement)),
         };
     }
@@ -123,20 +136,22 @@ pub(crate) async fn provision(
         ResolveError::Engine(error) => Fault::Engine(error),
         ResolveError::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
     })?;
-    let launch = launch(&brief, &image)?;
+    let kit = house.store.agent(brief.agent).await?.kit;
+    let image = with_tools(&house, &up, brief, image, &kit.tools).await?;
+    let argv = launch(brief, &image)?;
 
     // Until the container is made: what is filled goes through containers that reconcile would take for leftovers.
     let filling = house.filling.read().await;
-    let fitted = fitted(&house, engine, &brief, &image).await?;
+    let fitted = fitted(&house, engine, brief, &image).await?;
     tell(Stage::Guest).await;
     let guest_volume = guest_volume(&house, &up).await?;
 
     tell(Stage::Workspace).await;
-    let home = ensure_home(&house, &up, &brief, &image).await?;
+    let home = ensure_home(&house, &up, brief, &image).await?;
     let (placement, made_under) = match (placement, &found) {
-        (None, _) => place(&house, &brief, &image).await?,
+        (None, _) => place(&house, brief, &image).await?,
         (Some(placement), None) => {
-            let made_under = judged_anew(&house, &brief, placement.sandbox).await?;
+            let made_under = judged_anew(&house, brief, placement.sandbox).await?;
             (placement, made_under)
         }
         (Some(placement), Some(_)) => {
@@ -144,7 +159,7 @@ pub(crate) async fn provision(
             (placement, made_under)
         }
     };
-    let workspace = prepare_workspace(&house, &brief, placement.sandbox).await?;
+    let workspace = prepare_workspace(&house, brief, placement.sandbox).await?;
 
     tell(Stage::Container).await;
     let folder = HostFolder::check(workspace.path(), host_rules()).map_err(|error| {
@@ -163,6 +178,7 @@ pub(crate) async fn provision(
         limits: brief.limits,
         owner: house.owner,
         card: sandbox::Card::of(&made_under),
+        needs: sandbox::Needs::of(&brief.image),
     };
     let container = match found {
         Some(container) => {
@@ -179,8 +195,8 @@ pub(crate) async fn provision(
 
     tell(Stage::Start).await;
     let process = process_of(&placement);
-    let (guest, how) = open(&brief, engine, &container, process, was_ready).await?;
-    tell_of_sandbox(&brief, &reports, placement.sandbox, how).await;
+    let (guest, how) = open(brief, engine, &container, process, was_ready).await?;
+    tell_of_sandbox(brief, &reports, placement.sandbox, how).await;
     if !was_ready {
         let noting =
             house.store.set_sandbox_stage(placement.sandbox, SandboxStage::Ready, Vec::new(), house.time.now());
@@ -188,9 +204,9 @@ pub(crate) async fn provision(
     }
 
     tell(Stage::Agent).await;
-    let given = given(&house, &brief, &made_under, &guest).await?;
+    let surroundings = surroundings(&house, brief, &made_under, &guest, &image, &kit).await?;
     let home_bytes = disk::home_bytes(&guest).await;
-    let starting = start_agent(&house, &guest, &brief, launch, &image, given, process);
+    let starting = start_agent(&guest, brief, argv, surroundings, process);
     let output = Some(around(Point::AgentStart, starting).await?);
     Ok(Session { container: container.id, sandbox: placement.sandbox, process, guest, output, workspace, home_bytes })
 }
@@ -310,6 +326,7 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<(Placement
     };
     let mut events = vec![EventKind::SandboxCreated { sandbox }];
     events.extend(of_card(&record.network));
+    events.extend(sandbox::Needs::of(&brief.image).weaker().into_iter().map(|text| EventKind::Note { text }));
     let noting = house.store.create_sandbox(&record, &placement, events);
     around(Point::SandboxRecord, noting).await?;
     Ok((placement, record.network))
@@ -334,6 +351,25 @@ fn of_card(made_under: &str) -> Option<EventKind> {
         sandbox::Card::None => None,
         sandbox::Card::Bridge => Some(EventKind::Note { text: BRIDGE_IN_SHORT.to_owned() }),
     }
+}
+
+/// The engine's refusal of an image's profile of system calls, in words that name the image and the ways out.
+fn of_profile(brief: &Brief, error: EngineError) -> Fault {
+    if error.kind() != ErrorKind::ProfileRefused {
+        return Fault::Engine(error);
+    }
+    let image = escape::visible(brief.image.as_bytes());
+    let message = format!(
+        "The image `{image}` wants a profile of system calls of its own for its sandboxes, and this engine refuses it."
+    );
+    let view = ErrorView::new(ErrorCode::EngineFailed, message)
+        .hint(
+            "Use an engine that takes profiles, such as Docker Engine with seccomp. The weaker way: add the built image as one of your own \
+             (`berth images add NAME REFERENCE`) and give the agent that one. Its sandboxes have the engine's own profile, under which a browser runs only \
+             with its own sandbox off (`--no-sandbox`).",
+        )
+        .detail(faults::chain(&error));
+    Fault::Failed(lifecycle::ProvisionFailure::Image, view)
 }
 
 fn unstartable(error: ErrorView) -> Fault {
@@ -428,84 +464,62 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     Ok(argv)
 }
 
-/// The environment of an agent's process: the image's, what says whom to trust where the image does not, and who and where it is.
-fn environment(
-    brief: &Brief,
-    image: &Image,
-    authorities: Option<&str>,
-    given: Vec<(String, String)>,
-) -> Vec<(String, String)> {
-    let ours = [
-        ("HOME", home::HOME_FOLDER.to_owned()),
-        ("USER", "agent".to_owned()),
-        ("LOGNAME", "agent".to_owned()),
-        ("BERTH_AGENT", brief.agent_name.clone()),
-        ("BERTH_TASK", brief.task.to_string()),
-        ("BERTH_RUN", brief.run.to_string()),
-        ("BERTH_STEP", brief.step.to_string()),
-        ("BERTH_ATTEMPT", brief.attempt.to_string()),
-    ];
-    let defaults = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
-    let mut all: std::collections::BTreeMap<String, String> =
-        defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    if authorities.is_some() {
-        all.extend(AUTHORITY_VARIABLES.map(|name| (name.to_owned(), guest_volume::AUTHORITIES_FILE.to_owned())));
-        all.extend(AUTHORITY_SETTINGS.map(|(name, file)| (name.to_owned(), file.to_owned())));
-    }
-    all.extend(
-        image.env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())),
-    );
-    for (name, value) in given {
-        let value = match all.remove(&name) {
-            // The later option counts, so the image's own say no other way out.
-            Some(own) if name == variables::JAVA_OPTIONS => format!("{own} {value}"),
-            Some(_) | None => value,
-        };
-        all.insert(name, value);
-    }
-    all.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    all.into_iter().collect()
+/// The image with the agent's packages on top, where it has some.
+async fn with_tools(house: &Arc<House>, up: &Up, brief: &Brief, image: Image, tools: &Tools) -> Result<Image, Fault> {
+    gallery::with_tools(house, up, &brief.agent_name, image, tools).await.map_err(|error| match error {
+        ResolveError::Engine(error) => Fault::Engine(error),
+        ResolveError::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
+    })
 }
 
-/// Opens the way out inside, where the agent has one, and fetches what its process is given for that.
-async fn given(house: &House, brief: &Brief, made_under: &str, guest: &Guest) -> Result<Given, Fault> {
+/// What the agent finds around it, its way out open where it has one.
+async fn surroundings(
+    house: &House,
+    brief: &Brief,
+    made_under: &str,
+    guest: &Guest,
+    image: &Image,
+    kit: &Kit,
+) -> Result<Surroundings, Fault> {
     let permit = Permit::of(house, brief.agent, brief.run).await?.within(made_under);
     permit.check(&brief.agent_name).map_err(unstartable)?;
     if permit.has_gateway() {
-        guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
-            CallError::Pipe(error) => Fault::Pipe(error),
-            error @ (CallError::UnknownProcess { .. } | CallError::Refused(_)) => {
-                let view = ErrorView::new(ErrorCode::AgentNotStarted, "The sandbox's way out could not be opened.")
-                    .hint(format!("Retry the task. If it fails so again, something in the image may hold port {GATEWAY_PORT}: give the agent another image, or close its network."))
-                    .detail(faults::chain(&error));
-                Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
-            }
-        })?;
+        open_way_out(guest).await?;
     }
-    permit.given(house).await.map_err(unstartable)
+    Surroundings::of_agent(house, &brief.whose(), image, &permit, kit).await.map_err(unstartable)
 }
 
-#[allow(clippy::too_many_arguments, reason = "each is a part of what is started")]
+/// Opens the port inside by which programs reach the gateway.
+async fn open_way_out(guest: &Guest) -> Result<(), Fault> {
+    guest.open_way_out(GATEWAY_PORT).await.map_err(|error| match error {
+        CallError::Pipe(error) => Fault::Pipe(error),
+        error @ (CallError::UnknownProcess { .. } | CallError::Refused(_)) => {
+            let view = ErrorView::new(ErrorCode::AgentNotStarted, "The sandbox's way out could not be opened.")
+                .hint(format!("Retry the task. If it fails so again, something in the image may hold port {GATEWAY_PORT}: give the agent another image, or close its network."))
+                .detail(faults::chain(&error));
+            Fault::Failed(lifecycle::ProvisionFailure::Guest, view)
+        }
+    })
+}
+
 async fn start_agent(
-    house: &House,
     guest: &Guest,
     brief: &Brief,
     argv: Vec<String>,
-    image: &Image,
-    given: Given,
+    surroundings: Surroundings,
     process: pipe::ProcessId,
 ) -> Result<Output, Fault> {
     let start = Start {
         id: process,
         argv,
-        env: environment(brief, image, house.authorities.as_deref(), given.variables),
+        env: surroundings.variables,
         cwd: sandbox::WORKSPACE_FOLDER.to_owned(),
         stdio: Stdio::Pipes,
         stdin: Stdin::Bytes(brief.prompt.clone().into_bytes()),
         keep: Keep::default(),
         wall_clock: Some(std::time::Duration::from_secs(brief.limits.wall_clock_s)),
         report: ReportFile::Wanted,
-        files: given.files,
+        files: surroundings.files,
     };
     match guest.start_attached(&start).await {
         Ok((_, output)) => Ok(output),

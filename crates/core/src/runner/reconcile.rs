@@ -17,7 +17,7 @@ use super::step::try_remove_sandbox;
 use crate::engine_link::{Link, Up};
 use crate::house::House;
 use crate::images::fit;
-use crate::{home, sandbox};
+use crate::{gallery, home, sandbox};
 
 /// How often to compare although nothing was heard.
 const COMPARE_EVERY: Duration = Duration::from_mins(1);
@@ -150,9 +150,10 @@ async fn remove_fillers(house: &House, up: &Up) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Adapted images that nobody needs. While a sandbox is made none is taken away.
-async fn reclaim_images(house: &House, up: &Up) -> Result<(), EngineError> {
+/// Adapted images, and those of tools, that nobody needs. While a sandbox is made none is taken away.
+async fn reclaim_images(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
     let Ok(_nobody_fills) = house.filling.try_write() else { return Ok(()) };
+    gallery::reclaim_tools(house, up).await?;
     fit::reclaim(up.engine.as_ref(), &house.install.to_string()).await
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod adapted;
+mod agents;
 mod away;
 mod bridge;
 mod chance;
@@ -17,6 +18,7 @@ mod compute;
 mod faults;
 mod guest;
 mod hostile;
+mod images;
 mod life;
 mod lost;
 mod projects;

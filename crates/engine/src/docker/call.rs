@@ -11,6 +11,8 @@ use crate::{EngineError, ErrorKind, Result};
 pub(super) const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 /// How often a call is repeated after its first failure.
 const RETRIES_MAX: usize = 3;
+/// How much of an engine's words about a profile is passed on, in characters.
+const PROFILE_WORDS_MAX: usize = 300;
 
 /// Makes a call once, within `bound`.
 pub(super) async fn bounded<T>(
@@ -84,6 +86,22 @@ pub(super) fn sorted(doing: String, error: Error) -> EngineError {
     }
 }
 
+/// Whether an engine refuses something for a profile of system calls, where one was asked for. Old and new Docker Engines, and Podman, each
+/// word it otherwise, with a status that says nothing; all name the facility.
+pub(super) fn is_about_profile(error: &EngineError) -> bool {
+    matches!(error.kind(), ErrorKind::Denied | ErrorKind::Broken)
+        && error.detail().to_ascii_lowercase().contains("seccomp")
+}
+
+/// The same error as one of the profile, where it is about that. The engine's words are cut: some quote the whole profile.
+pub(super) fn of_profile(error: EngineError) -> EngineError {
+    if !is_about_profile(&error) {
+        return error;
+    }
+    let detail: String = error.detail().chars().take(PROFILE_WORDS_MAX).collect();
+    EngineError::new(ErrorKind::ProfileRefused, error.doing(), detail)
+}
+
 fn kind_of_status(status: u16) -> ErrorKind {
     match status {
         404 => ErrorKind::Gone,
@@ -119,6 +137,24 @@ mod tests {
             assert_eq!(error.kind(), kind, "{status}");
             assert_eq!(error.to_string(), "look: words");
         }
+    }
+
+    #[test]
+    fn a_refused_profile_is_told_from_other_refusals() {
+        for words in [
+            "Decoding seccomp profile failed: invalid character 'n'",
+            "linux seccomp: seccomp profiles are not supported on this daemon, you cannot specify a custom seccomp profile",
+            "runc create failed: string SCMP_ACT_X is not a valid action for seccomp: unknown",
+            "opening seccomp profile failed: open {}: no such file or directory",
+        ] {
+            let error = EngineError::new(ErrorKind::Broken, "start", words);
+            assert_eq!(of_profile(error).kind(), ErrorKind::ProfileRefused, "{words}");
+        }
+        for (kind, words) in [(ErrorKind::Broken, "no space left on device"), (ErrorKind::Gone, "no image seccomp")] {
+            assert_eq!(of_profile(EngineError::new(kind, "start", words)).kind(), kind, "{words}");
+        }
+        let long = EngineError::new(ErrorKind::Denied, "create", format!("seccomp {}", "ä".repeat(100_000)));
+        assert_eq!(of_profile(long).detail().chars().count(), PROFILE_WORDS_MAX);
     }
 
     #[tokio::test]

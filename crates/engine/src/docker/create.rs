@@ -16,6 +16,15 @@ const LOG_FILE_SIZE: &str = "10m";
 /// Files of a rotated log.
 const LOG_FILES: &str = "3";
 
+/// The security option that brings a profile of system calls: the profile itself, since an engine cannot read the app's files.
+const PROFILE_OPTION: &str = "seccomp=";
+
+/// Whether a container was made with a profile of its own.
+pub(super) fn has_profile(container: &models::ContainerInspectResponse) -> bool {
+    let options = container.host_config.as_ref().and_then(|host| host.security_opt.as_deref()).unwrap_or_default();
+    options.iter().any(|option| option.starts_with(PROFILE_OPTION))
+}
+
 /// The volumes that must exist.
 pub(super) fn volume_names(spec: &ContainerSpec) -> impl Iterator<Item = &VolumeName> {
     spec.mounts.iter().filter_map(|mount| match mount {
@@ -55,7 +64,7 @@ fn host_config(spec: &ContainerSpec, image: &Image, labels: &HashMap<String, Str
     let mut security_opt = vec!["no-new-privileges".to_owned()];
     match &spec.seccomp {
         Seccomp::EngineDefault => {}
-        Seccomp::Profile { json } => security_opt.push(format!("seccomp={json}")),
+        Seccomp::Profile { json } => security_opt.push(format!("{PROFILE_OPTION}{json}")),
     }
     let cap_add: Vec<String> = match spec.identity {
         Identity::User { .. } => Vec::new(),

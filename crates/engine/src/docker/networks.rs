@@ -110,6 +110,7 @@ async fn delete(docker: &Docker, name: &NetworkName, id: &str) -> Result<()> {
         | ErrorKind::Transient
         | ErrorKind::Gone
         | ErrorKind::Exhausted
+        | ErrorKind::ProfileRefused
         | ErrorKind::Unreachable
         | ErrorKind::TooOld { .. }
         | ErrorKind::Broken => error,

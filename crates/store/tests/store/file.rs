@@ -6,7 +6,7 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use store::{Store, StoreError};
+use store::{Kit, Store, StoreError};
 
 use crate::fixture::{agent, fixture};
 
@@ -58,6 +58,24 @@ async fn what_was_written_is_there_after_the_next_start() {
     fixture.store.close().await;
     let store = Store::open(&fixture.folder.path().join("berth.db")).await.unwrap();
     assert_eq!(store.task(task).await.unwrap().title, "Kept");
+}
+
+#[tokio::test]
+async fn an_agent_of_an_older_berth_has_a_memory_and_nothing_more() {
+    let fixture = fixture().await;
+    fixture.store.close().await;
+    let path = fixture.folder.path().join("berth.db");
+    // As a Berth wrote it that knew of no more.
+    execute(
+        &path,
+        "INSERT INTO agents (id, name, image, launch, limits, review, home, created_at)
+         SELECT '0195510f-5a00-7000-8000-000000000009', 'old', image, launch, limits, review, 'old-home', created_at FROM agents LIMIT 1",
+    )
+    .await;
+    let store = Store::open(&path).await.unwrap();
+    let old = store.agent_by_name("old").await.unwrap();
+    assert_eq!(old.kit, Kit::default());
+    assert!(old.kit.has_memory);
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use lifecycle::{Input, StepState, advance};
 use newtype_uuid::{TypedUuid, TypedUuidKind};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use store::{
-    AgentRecord, Committed, NewRequest, NewRun, NewStep, NewTask, Placement, RequestEnd, RequestEnding, RequestStart,
-    SandboxRecord, SandboxStage, Store, TaskAdded, Transition,
+    AgentRecord, Committed, Kit, NewRequest, NewRun, NewStep, NewTask, Placement, RequestEnd, RequestEnding,
+    RequestStart, SandboxRecord, SandboxStage, Store, TaskAdded, Transition,
 };
 use wire::{
     EventKind, Limits,
@@ -61,6 +61,7 @@ pub(crate) fn agent(name: &str) -> AgentRecord {
         home: format!("berth-home-{agent}"),
         colour: AgentColour::default(),
         network: NetworkPolicy::default(),
+        kit: Kit::default(),
         created_at: at(0),
         removed_at: None,
     }

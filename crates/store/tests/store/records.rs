@@ -1,13 +1,14 @@
 use store::{
-    AgentChange, EventScope, HomeChange, HomeFate, HomeSeed, HomeSize, HomeState, Placement, ResultRecord,
-    SandboxRecord, SandboxStage, StoreError,
+    AgentChange, AgentRecord, EventScope, HomeChange, HomeFate, HomeSeed, HomeSize, HomeState, Kit, Placement,
+    ResultRecord, SandboxRecord, SandboxStage, StoreError,
 };
 use wire::{
     EventKind, Hold, Limits, MicroUsd,
     ids::{InstallId, SandboxId},
+    image::Tools,
     network::{GrantReach, HostGrant, NetworkPolicy},
     task::{Launch, ReviewGate},
-    view::{AgentColour, ResultChange},
+    view::{AgentColour, PersonaFile, ResultChange},
 };
 
 use crate::fixture::{agent, at, fixture, id};
@@ -62,15 +63,25 @@ async fn agents_are_made_changed_and_removed_and_their_names_are_their_own() {
         review: ReviewGate::Skip,
         colour: AgentColour::Green,
         network: NetworkPolicy::Open { hosts: vec![private.clone()] },
+        kit: Kit {
+            model: Some("claude-sonnet-4-5".to_owned()),
+            persona: vec![PersonaFile { name: "style.md".to_owned(), text: "Be brief.\n".to_owned() }],
+            has_memory: false,
+            tools: Tools { apt: vec!["jq".to_owned()], ..Tools::default() },
+        },
     };
     fixture.store.update_agent(bob.agent, &change, at(1), Vec::new()).await.unwrap();
     let changed = fixture.store.agent_by_name("bob").await.unwrap();
     assert_eq!((changed.image.as_str(), changed.limits.pids, changed.review), ("aider", 64, ReviewGate::Skip));
     assert_eq!((&changed.launch, changed.colour), (&change.launch, AgentColour::Green));
     assert_eq!(changed.network.hosts(), [private]);
+    assert_eq!(changed.kit, change.kit);
+    let cyd = AgentRecord { kit: change.kit.clone(), ..agent("cyd") };
+    fixture.store.create_agent(&cyd).await.unwrap();
+    assert_eq!(fixture.store.agent(cyd.agent).await.unwrap(), cyd);
     assert_eq!((changed.home, changed.created_at), (bob.home, bob.created_at));
     let names: Vec<_> = fixture.store.agents().await.unwrap().into_iter().map(|agent| agent.name).collect();
-    assert_eq!(names, ["ada", "bob"]);
+    assert_eq!(names, ["ada", "bob", "cyd"]);
 
     let (task, ..) = fixture.task("Of ada").await;
     fixture.store.remove_agent(fixture.agent, HomeFate::Kept, at(9), Vec::new()).await.unwrap();

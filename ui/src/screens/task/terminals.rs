@@ -1,8 +1,8 @@
-//! The terminals of a step: what it writes, and shells beside it.
+//! The terminals of a step: what it writes, and shells beside it, in which a person looks around or speaks with the agent.
 
 use std::rc::Rc;
 
-use wire::{Phase, view::StepView};
+use wire::{Phase, stream::ShellProgram, view::StepView};
 use yew::prelude::*;
 
 use crate::{
@@ -20,6 +20,22 @@ pub struct TerminalsProps {
     pub is_visible: bool,
 }
 
+/// One that a person opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shell {
+    number: u32,
+    program: ShellProgram,
+}
+
+impl Shell {
+    const fn word(self) -> &'static str {
+        match self.program {
+            ShellProgram::Shell => "Shell",
+            ShellProgram::Agent => "Agent",
+        }
+    }
+}
+
 /// Which terminal is in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Front {
@@ -33,7 +49,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
     let step = &props.step;
     let was_seen = use_state_eq(|| false);
     let front = use_state_eq(|| Front::Output);
-    let shells = use_state_eq(Vec::<u32>::new);
+    let shells = use_state_eq(Vec::<Shell>::new);
     let is_finding = use_state_eq(|| false);
     {
         let was_seen = was_seen.clone();
@@ -47,13 +63,16 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
         let is_finding = is_finding.setter();
         Callback::from(move |open| is_finding.set(open))
     };
-    let open_shell = {
+    let open = {
         let (shells, front) = (shells.clone(), front.setter());
-        Callback::from(move |_: MouseEvent| {
-            let number = shells.last().map_or(1, |last| last + 1);
-            shells.set(shells.iter().copied().chain([number]).collect());
-            front.set(Front::Shell(number));
-        })
+        move |program: ShellProgram| {
+            let (shells, front) = (shells.clone(), front.clone());
+            Callback::from(move |_: MouseEvent| {
+                let number = shells.last().map_or(1, |last| last.number + 1);
+                shells.set(shells.iter().copied().chain([Shell { number, program }]).collect());
+                front.set(Front::Shell(number));
+            })
+        }
     };
     if !*was_seen {
         return Html::default();
@@ -66,7 +85,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
         let (shells, front) = (shells.clone(), front.setter());
         Callback::from(move |event: MouseEvent| {
             event.stop_propagation();
-            shells.set(shells.iter().copied().filter(|other| *other != number).collect());
+            shells.set(shells.iter().copied().filter(|other| other.number != number).collect());
             front.set(Front::Output);
         })
     };
@@ -76,7 +95,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
     let no_shell = if !is_live {
         Some("A shell needs a running sandbox")
     } else if shells.len() >= SHELLS_MAX {
-        Some("Four shells are open")
+        Some("Four terminals are open")
     } else {
         None
     };
@@ -87,17 +106,16 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                     <span class="dot" data-tone={if is_live { "run" } else { "idle" }} data-kind={(!is_live).then_some("hollow")}></span>
                     { &step.agent }<span class="weak">{ &step.name }</span>
                 </button>
-                { for shells.iter().map(|number| html! {
-                    <span class="shell-tab" key={*number}>
-                        <button role="tab" aria-selected={(*front == Front::Shell(*number)).to_string()} onclick={bring(Front::Shell(*number))}>
-                            { small_icon(Glyph::Terminal) }{ "Shell" }<span class="weak">{ *number }</span>
-                        </button>
-                        <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-label={format!("End shell {number}")}
-                            title="End this shell" onclick={close(*number)}>{ icon(Glyph::X) }</button>
-                    </span>
-                }) }
+                { for shells.iter().map(|shell| tab(*shell, *front, &bring, &close)) }
                 if no_shell.is_none() {
-                    <button class="button" data-kind="quiet" data-size="s" data-test="open-shell" onclick={open_shell}>{ icon(Glyph::Plus) }{ "Shell" }</button>
+                    <button class="button" data-kind="quiet" data-size="s" data-test="open-shell" title="A shell in the sandbox, to look around"
+                        onclick={open(ShellProgram::Shell)}>{ icon(Glyph::Plus) }{ "Shell" }</button>
+                    if step.is_interactive {
+                        <button class="button" data-kind="quiet" data-size="s" data-test="open-agent"
+                            title="A conversation of its own with the agent, beside the one that works on the task" onclick={open(ShellProgram::Agent)}>
+                            { icon(Glyph::Plus) }{ "Talk to the agent" }
+                        </button>
+                    }
                 }
                 <span class="spring"></span>
                 if let Some(reason) = no_shell { <span class="weak">{ reason }</span> }
@@ -113,16 +131,35 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                         <div class="empty" data-test="no-output"><h2>{ if step.phase.is_final() { "No output" } else { "No output yet" } }</h2><p>{ waiting(step.phase) }</p></div>
                     }
                 </div>
-                { for shells.iter().map(|number| {
-                    let is_front = *front == Front::Shell(*number);
+                { for shells.iter().map(|shell| {
+                    let is_front = *front == Front::Shell(shell.number);
                     html! {
-                        <div class="terminal-layer" key={*number} hidden={!is_front}>
-                            <Terminal source={Source::Shell(step.step)} is_visible={props.is_visible && is_front} is_finding={*is_finding && is_front} on_find={on_find.clone()} />
+                        <div class="terminal-layer" key={shell.number} hidden={!is_front}>
+                            <Terminal source={Source::Shell(step.step, shell.program)} is_visible={props.is_visible && is_front} is_finding={*is_finding && is_front} on_find={on_find.clone()} />
                         </div>
                     }
                 }) }
             </div>
         </div>
+    }
+}
+
+fn tab(
+    shell: Shell,
+    front: Front,
+    bring: &impl Fn(Front) -> Callback<MouseEvent>,
+    close: &impl Fn(u32) -> Callback<MouseEvent>,
+) -> Html {
+    let Shell { number, .. } = shell;
+    let (word, place) = (shell.word(), Front::Shell(number));
+    html! {
+        <span class="shell-tab" key={number}>
+            <button role="tab" aria-selected={(front == place).to_string()} onclick={bring(place)}>
+                { small_icon(Glyph::Terminal) }{ word }<span class="weak">{ number }</span>
+            </button>
+            <button class="button" data-shape="icon" data-kind="quiet" data-size="s" aria-label={format!("End {} {number}", word.to_lowercase())}
+                title="End this terminal" onclick={close(number)}>{ icon(Glyph::X) }</button>
+        </span>
     }
 }
 

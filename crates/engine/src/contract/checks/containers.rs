@@ -11,9 +11,12 @@ use crate::contract::hardening::{Declared, ON_PURPOSE, violations, violations_of
 use crate::contract::{Subject, unique};
 use crate::spec::{Access, FirstUse, HostFolder, HostRules};
 use crate::{
-    ContainerState, ErrorKind, ExecSpec, Identity, ImageRef, LabelFilter, Log, Mount, Role, RootFilesystem, Signal,
-    VolumeName,
+    ContainerState, ErrorKind, ExecSpec, Identity, ImageRef, LabelFilter, Log, Mount, Role, RootFilesystem, Seccomp,
+    Signal, VolumeName,
 };
+
+/// A profile that lets programs run; over several lines, as in a file.
+const ALLOWING: &str = "{\n  \"defaultAction\": \"SCMP_ACT_ALLOW\",\n  \"syscalls\": [\n    {\"names\": [\"ptrace\"], \"action\": \"SCMP_ACT_ERRNO\"}\n  ]\n}\n";
 
 /// Bound on what an engine reports of its own accord.
 const EVENT_BOUND: Duration = Duration::from_secs(20);
@@ -79,6 +82,44 @@ pub async fn every_kind_of_container_is_hardened(subject: &Subject) {
     assert_eq!(violations(&raw).len(), 2, "capabilities and user: {:?}", violations(&raw));
     let declared = Declared { root_inside: true, ..Declared::default() };
     assert_eq!(violations_of(&raw, &declared), Vec::<String>::new());
+}
+
+/// The engine shows it as it was asked for, so that its hash says which it is; and a container with it runs.
+pub async fn a_profile_of_its_own_is_declared_by_its_hash(subject: &Subject) {
+    let mut spec = subject.spec(&["true"]);
+    spec.ownership.run = Some(ON_PURPOSE.into());
+    spec.limits.shm_bytes = 2 << 20;
+    spec.seccomp = Seccomp::Profile { json: ALLOWING.into() };
+    let id = subject.create(&spec).await;
+    let raw = subject.engine.raw_inspect(&id).await.unwrap();
+    assert_eq!(raw["HostConfig"]["ShmSize"], 2 << 20);
+    assert_eq!(violations(&raw).len(), 1, "{:?}", violations(&raw));
+    let other = Declared { seccomp_sha256: Some("0".repeat(64)), ..Declared::default() };
+    assert_eq!(violations_of(&raw, &other).len(), 1, "another profile was declared");
+    subject.engine.start(&id).await.unwrap();
+    assert_eq!(ended(subject.engine.wait(&id).await.unwrap()).code, Some(0));
+}
+
+/// Whoever asks for a weaker one instead must know that it was the profile.
+pub async fn a_refused_profile_is_told_from_other_refusals(subject: &Subject) {
+    let mut spec = subject.spec(&["true"]);
+    spec.ownership.run = Some(ON_PURPOSE.into());
+    spec.seccomp = Seccomp::Profile { json: r#"{"defaultAction":"SCMP_ACT_NONSENSE"}"#.into() };
+    // Engines differ in when they look at it.
+    let error = match subject.engine.create(&spec).await {
+        Ok(id) => subject.engine.start(&id).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.kind(), ErrorKind::ProfileRefused, "{error}");
+    let mut missing = subject.spec(&["no-such-seccomp-program"]);
+    missing.ownership.run = Some(ON_PURPOSE.into());
+    let id = subject.engine.create(&missing).await.unwrap();
+    assert_eq!(kind(subject.engine.start(&id).await), ErrorKind::Denied, "it has the engine's own profile");
+    for profile in ["unconfined", "/etc/passwd", "[]", ""] {
+        let mut spec = subject.spec(&["true"]);
+        spec.seccomp = Seccomp::Profile { json: profile.into() };
+        assert_eq!(kind(subject.engine.create(&spec).await), ErrorKind::Denied, "{profile:?}");
+    }
 }
 
 /// The second of a name is refused, and the first is as it was.

@@ -9,7 +9,7 @@ use engine::spec::{Access, FirstUse};
 use engine::{
     Attached, Container, ContainerId, ContainerSpec, ContainerState, Diagnostics, EngineError, ErrorKind, EventObject,
     Exec, ExecId, ExecSpec, ExecState, Exit, ImageId, ImageRef, LabelFilter, Mount, NetworkName, Ownership, Result,
-    Signal, Stats, Volume, VolumeName,
+    Seccomp, Signal, Stats, Volume, VolumeName,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -25,6 +25,8 @@ use crate::scripted::programs::{Process, Programs};
 pub(in crate::scripted) const KILLED: i64 = 137;
 /// The exit code of a program that is not there.
 const NOT_FOUND: i64 = 127;
+/// What a profile may do by default (OCI Runtime Specification 1.0, "Seccomp").
+const PROFILE_ACTIONS: [&str; 3] = ["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_LOG"];
 /// Signals that may wait for a process.
 const SIGNALS_MAX: usize = 16;
 /// The CPU time that every container is said to have used at its beginning.
@@ -117,6 +119,16 @@ impl StoredContainer {
             }
         }
     }
+}
+
+/// As real engines do it: a profile is read when a container starts, and one with an action that nobody knows keeps it from that.
+fn check_profile(seccomp: &Seccomp) -> Result<()> {
+    let Seccomp::Profile { json } = seccomp else { return Ok(()) };
+    let profile: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    if PROFILE_ACTIONS.iter().any(|action| profile["defaultAction"] == *action) {
+        return Ok(());
+    }
+    refused(ErrorKind::ProfileRefused, "start a container", "decoding the seccomp profile failed")
 }
 
 impl World {
@@ -245,6 +257,7 @@ impl World {
             return Ok(None);
         }
         self.check_network(&container.spec)?;
+        check_profile(&container.spec.seccomp)?;
         let container = self.container_mut(id)?;
         let name = container.spec.argv.first().cloned().unwrap_or_default();
         let Some(program) = programs.find(&name) else {
