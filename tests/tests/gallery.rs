@@ -7,13 +7,14 @@ use std::time::Duration;
 use berth_tests::{
     TestApp,
     docker::{Docker, docker},
+    own_image::user,
     until,
 };
 use camino_tempfile::Utf8TempDir;
 use wire::{
     ErrorCode, ErrorView,
     call::{AddImage, BuildImage, CancelBuild, Doctor, ImageSource, ListImages, ShowBuild, SmokeImage},
-    image::{BuildOutcome, BuildStepState, BuildView, ImageState, ImageView},
+    image::{BuildOutcome, BuildStepState, BuildStepView, BuildView, ImageState, ImageView},
     upkeep::{PlanReclaim, Reclaim},
 };
 
@@ -47,6 +48,13 @@ impl Mine {
         self.app.call(ShowBuild { name: "mine".to_owned(), from_line: 0 }).await.unwrap()
     }
 
+    /// Whether that instruction runs now.
+    async fn runs(&self, instruction: &str) -> bool {
+        let build = self.app.call(ShowBuild { name: "mine".to_owned(), from_line: 0 }).await;
+        let is_it = |step: &BuildStepView| step.text == instruction && step.state == BuildStepState::Running;
+        build.is_ok_and(|build| build.steps.iter().any(is_it))
+    }
+
     async fn state(&self) -> ImageState {
         let all = self.app.call(ListImages {}).await.unwrap();
         all.into_iter().find(|image| image.name == "mine").unwrap().state
@@ -55,8 +63,9 @@ impl Mine {
     /// The ids of all images, layers without a name among them, and all containers that an engine has of this install.
     fn left(&self, what: &[&str]) -> Vec<String> {
         let install = format!("label=berth.install={}", self.app.install().unwrap());
-        let name = "label=berth.image=mine";
-        let listed = docker(&[what, &["--quiet", "--no-trunc", "--filter", &install, "--filter", name]].concat());
+        // A copy that was adapted has the labels of what it is a copy of.
+        let name = ["--filter", "label=berth.image=mine", "--filter", "label=berth.role=image"];
+        let listed = docker(&[what, &["--quiet", "--no-trunc", "--filter", &install], &name].concat());
         listed.lines().map(str::to_owned).collect()
     }
 
@@ -82,9 +91,10 @@ fn mark(app: &TestApp) -> String {
 async fn an_image_is_built_with_progress_and_log_tried_and_built_anew_when_it_changes() {
     let mine = Mine::of("FROM debian:bookworm-slim\n").await;
     let mark = mark(&mine.app);
+    let user = user();
     let dockerfile = |value: &str| {
         format!(
-            "FROM debian:bookworm-slim\nRUN echo {mark} && echo the words\nCOPY smoke /usr/local/share/berth/smoke\nENV A={value}\n"
+            "FROM debian:bookworm-slim\nRUN echo {mark} && echo the words && useradd --uid {user} agent\nCOPY smoke /usr/local/share/berth/smoke\nENV A={value}\n"
         )
     };
     let smoke = "#!/bin/sh\n\
@@ -155,14 +165,7 @@ async fn a_cancelled_build_leaves_nothing() {
     let mut asked = tokio::task::JoinSet::new();
     asked.spawn(async move { client.try_call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await });
     until("the last instruction to run", BUILD_TIME_MAX, async || {
-        (!mine.left(&["container", "ls"]).is_empty()
-            && mine
-                .log()
-                .await
-                .steps
-                .iter()
-                .any(|step| step.text == "RUN sleep 600" && step.state == BuildStepState::Running))
-        .then_some(())
+        (mine.runs("RUN sleep 600").await && !mine.left(&["container", "ls"]).is_empty()).then_some(())
     })
     .await;
     assert!(matches!(mine.state().await, ImageState::Building { .. }));
@@ -183,12 +186,7 @@ async fn what_a_killed_app_left_of_a_build_is_reported_and_reclaimed_by_its_labe
     let mut asked = tokio::task::JoinSet::new();
     asked.spawn(async move { client.try_call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await });
     until("the last instruction to run", BUILD_TIME_MAX, async || {
-        mine.log()
-            .await
-            .steps
-            .iter()
-            .any(|step| step.text == "RUN sleep 600" && step.state == BuildStepState::Running)
-            .then_some(())
+        (mine.runs("RUN sleep 600").await && !mine.left(&["container", "ls"]).is_empty()).then_some(())
     })
     .await;
     mine.app.kill().await;
@@ -213,7 +211,7 @@ async fn what_a_killed_app_left_of_a_build_is_reported_and_reclaimed_by_its_labe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_builds_prints_and_removes() {
-    let mine = Mine::of("FROM debian:bookworm-slim\n").await;
+    let mine = Mine::of(&format!("FROM debian:bookworm-slim\nRUN useradd --uid {} agent\n", user())).await;
     let built = mine.app.run(["images", "build", "mine", "--json"]).await.good();
     let image: ImageView = serde_json::from_str(&built.text()).unwrap();
     assert!(matches!(image.state, ImageState::Ready { .. }));
