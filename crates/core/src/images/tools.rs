@@ -322,7 +322,7 @@ fn dockerfile(tools: &Tools, labels: &BTreeMap<String, String>) -> String {
         put(format!(r#"RUN ["/bin/sh", "{FOLDER}/install", "{}"]"#, registry.file()));
     }
     put("ARG BASE_PATH".to_owned());
-    put(format!("ENV PATH={FOLDER}/venv/bin:{FOLDER}/npm/bin:${{BASE_PATH}}"));
+    put(format!("ENV PATH={FOLDER}/venv/bin:{FOLDER}/node/bin:${{BASE_PATH}}"));
     put("ARG BASE_USER".to_owned());
     put("USER ${BASE_USER}".to_owned());
     text
