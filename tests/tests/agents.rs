@@ -49,8 +49,7 @@ async fn completes(app: &TestApp, agent: &str, prompt: &str) -> String {
 /// The images with tools that an install has.
 fn images_of_tools(app: &TestApp) -> Vec<String> {
     let install = format!("label=berth.install={}", app.install().unwrap());
-    let listed =
-        docker(&["image", "ls", "--quiet", "--no-trunc", "--filter", &install, "--filter", "label=berth.tools-base"]);
+    let listed = docker(&["image", "ls", "--quiet", "--no-trunc", "--filter", &install, "berth/tools"]);
     listed.lines().map(str::to_owned).collect()
 }
 

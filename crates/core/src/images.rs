@@ -84,7 +84,7 @@ pub(crate) enum ImageError {
         base: ImageRef,
         /// What the engine said.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The image that it starts from could not be built.
     #[error("the image `{name}` starts from `{base}`, which could not be built")]
@@ -106,7 +106,7 @@ pub(crate) enum ImageError {
         reference: ImageRef,
         /// What the engine said.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The folder that it is built from is no context.
     #[error("the image `{name}` cannot be built from its folder")]
@@ -126,7 +126,7 @@ pub(crate) enum ImageError {
         step: Option<BuildStep>,
         /// What the engine said, and the instruction's last lines: an image's words, to be escaped before they are shown.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// It was built, and does not do what it should.
     #[error("the image `{name}` was built, but {} of {tried} things that were tried in it failed", failed.len())]
@@ -339,21 +339,14 @@ impl Images {
             fetch(engine, base, record).await.map_err(|source| ImageError::BaseMissing {
                 name: recipe.name.clone(),
                 base: base.clone(),
-                source,
+                source: Box::new(source),
             })?;
         }
         let trial_name = self.trial_name(recipe);
         let built = self.build(engine, recipe, freshness, &trial_name, labels, record, step).await?;
         record.after(0);
         let asked = |source| ImageError::Engine { name: recipe.name.clone(), source };
-        let image = engine.image(&built.clone().into()).await.map_err(asked)?;
-        let image = image.ok_or_else(|| {
-            asked(EngineError::new(
-                ErrorKind::Gone,
-                format!("look at image {trial_name}"),
-                "it vanished as soon as it was built",
-            ))
-        })?;
+        let image = look_at(engine, &built).await.map_err(asked)?;
         trial.run(recipe, &image, record).await?;
         record.after(1);
         around(Point::ImageTag, engine.tag(&built, &recipe.reference)).await.map_err(asked)?;
@@ -412,7 +405,9 @@ impl Images {
             | ErrorKind::Exhausted
             | ErrorKind::ProfileRefused
             | ErrorKind::TooOld { .. }
-            | ErrorKind::Broken => ImageError::Build { name: recipe.name.clone(), step: step.take(), source },
+            | ErrorKind::Broken => {
+                ImageError::Build { name: recipe.name.clone(), step: step.take(), source: Box::new(source) }
+            }
         })
     }
 
@@ -524,6 +519,14 @@ fn tag_of(name: &str, version: &str, hash: &str) -> ImageRef {
 async fn has(engine: &dyn Engine, recipe: &Recipe, reference: &ImageRef) -> Result<bool, ImageError> {
     let found = engine.image(reference).await;
     found.map(|found| found.is_some()).map_err(|source| ImageError::Engine { name: recipe.name.clone(), source })
+}
+
+/// An image that was just built.
+async fn look_at(engine: &dyn Engine, id: &ImageId) -> Result<Image, EngineError> {
+    let found = engine.image(&id.clone().into()).await?;
+    let gone =
+        || EngineError::new(ErrorKind::Gone, format!("look at image {id}"), "it vanished as soon as it was built");
+    found.ok_or_else(gone)
 }
 
 /// Fetches an image, and takes down how its layers come.

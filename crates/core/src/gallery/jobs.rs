@@ -263,9 +263,9 @@ fn work(
             Source::Reference { name, reference } => {
                 job.record.plan(&[format!("Fetch {reference}")], &[], &[]);
                 job.record.before(0);
-                images::fetch(up.engine.as_ref(), reference, &job.record)
-                    .await
-                    .map_err(|source| ImageError::Fetch { name: name.clone(), reference: reference.clone(), source })?;
+                images::fetch(up.engine.as_ref(), reference, &job.record).await.map_err(|source| {
+                    ImageError::Fetch { name: name.clone(), reference: reference.clone(), source: Box::new(source) }
+                })?;
                 Ok(reference.clone())
             }
         }

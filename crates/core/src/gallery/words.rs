@@ -53,7 +53,7 @@ fn lost(error: &ImageError) -> Option<&EngineError> {
         ImageError::Engine { source, .. } => Some(source),
         ImageError::BaseMissing { source, .. }
         | ImageError::Fetch { source, .. }
-        | ImageError::Build { source, .. } => (source.kind() == ErrorKind::Unreachable).then_some(source),
+        | ImageError::Build { source, .. } => (source.kind() == ErrorKind::Unreachable).then_some(&**source),
         ImageError::Base { source, .. } => lost(source),
         ImageError::Folder { .. }
         | ImageError::Smoke { .. }

@@ -131,9 +131,9 @@ impl AgentImage {
         std::str::from_utf8(self.file(file)?).ok()
     }
 
-    /// Size of `/dev/shm` in bytes, where the usual will not do.
-    pub(crate) fn shared_memory_bytes(&self) -> Option<u64> {
-        self.manifest.shared_memory_mib.map(|mib| mib << 20)
+    /// Size of `/dev/shm`, where the usual will not do.
+    pub(crate) fn shared_memory_mib(&self) -> Option<u32> {
+        self.manifest.shared_memory_mib
     }
 
     /// How it is built.

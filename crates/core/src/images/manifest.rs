@@ -14,7 +14,7 @@ pub(super) const WORD_BYTES_MAX: usize = 40;
 /// Longest text of a manifest, in bytes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 /// Largest `/dev/shm`, in MiB: what a sandbox has of memory by default.
-const SHARED_MEMORY_MIB_MAX: u64 = 4096;
+const SHARED_MEMORY_MIB_MAX: u32 = 4096;
 /// Where the arguments that go on with a conversation are put.
 const RESUME: &str = "${resume}";
 /// Where the prompt of one that takes it as an argument is put.
@@ -43,7 +43,7 @@ pub(crate) struct Manifest {
     #[serde(default)]
     pub(super) seccomp: Option<String>,
     #[serde(default)]
-    pub(super) shared_memory_mib: Option<u64>,
+    pub(super) shared_memory_mib: Option<u32>,
     #[serde(default)]
     pub(super) entry: Vec<String>,
     #[serde(default)]

@@ -18,7 +18,7 @@ pub(crate) struct Needs {
     /// A profile of system calls of its own.
     pub(crate) seccomp: Option<String>,
     /// A `/dev/shm` of that size.
-    pub(crate) shared_memory_bytes: Option<u64>,
+    pub(crate) shared_memory_mib: Option<u32>,
 }
 
 impl Needs {
@@ -26,7 +26,7 @@ impl Needs {
     pub(crate) fn of(image: &str) -> Self {
         catalogue::find(image).map_or_else(Self::default, |image| Self {
             seccomp: image.seccomp().map(str::to_owned),
-            shared_memory_bytes: image.shared_memory_bytes(),
+            shared_memory_mib: image.shared_memory_mib(),
         })
     }
 
@@ -46,8 +46,8 @@ impl Needs {
 
     /// The size of `/dev/shm`, which counts against the memory: never more than half of it.
     pub(crate) fn shm_bytes(&self, memory_bytes: u64) -> u64 {
-        match self.shared_memory_bytes {
-            Some(bytes) => bytes.clamp(SHM_BYTES_MIN, memory_bytes / 2),
+        match self.shared_memory_mib {
+            Some(mib) => (u64::from(mib) << 20).clamp(SHM_BYTES_MIN, memory_bytes / 2),
             None => SHM_BYTES.min(memory_bytes / 4),
         }
     }
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!((usual.seccomp(), usual.weaker()), (Seccomp::EngineDefault, Vec::new()));
         assert_eq!((usual.shm_bytes(4 << 30), usual.shm_bytes(64 << 20)), (SHM_BYTES, 16 << 20));
         let json = "{}".to_owned();
-        let browser = Needs { seccomp: Some(json.clone()), shared_memory_bytes: Some(1 << 30) };
+        let browser = Needs { seccomp: Some(json.clone()), shared_memory_mib: Some(1024) };
         assert_eq!((browser.shm_bytes(4 << 30), browser.shm_bytes(1 << 30)), (1 << 30, 512 << 20));
         assert_eq!(browser.seccomp(), Seccomp::Profile { json });
         assert_eq!(browser.weaker().len(), 1);

@@ -75,7 +75,7 @@ fn a_manifest_says_what_is_started_and_what_there_is() {
     assert_eq!(image.version, "3");
     assert_eq!(image.base_name(), "base");
     assert_eq!(image.providers(), [wire::secret::Provider::Anthropic, wire::secret::Provider::Openai]);
-    assert_eq!((image.seccomp(), image.shared_memory_bytes()), (Some("{}"), Some(512 << 20)));
+    assert_eq!((image.seccomp(), image.shared_memory_mib()), (Some("{}"), Some(512)));
     assert_eq!((image.has_desktop(), image.ports(), image.can_resume()), (true, &[8080][..], true));
     assert!(image.files.iter().any(|(path, content)| path == "base/tool" && content == b"#!/bin/sh\n"));
     assert_eq!(images[0].launch().unwrap(), ["cat"]);
