@@ -36,7 +36,7 @@ pub(crate) async fn with_tools(
     let built = jobs::ensure(house, up, &source, Freshness::Cached).await;
     let reference = built.map_err(|error| match of_resolve(&error) {
         ResolveError::Engine(error) => ResolveError::Engine(error),
-        ResolveError::Unusable(view) => ResolveError::Unusable(of_agent(agent, view)),
+        ResolveError::Unusable(view) => ResolveError::Unusable(of_agent(agent, source.name(), view)),
     })?;
     let found = up.engine.image(&reference).await.map_err(ResolveError::Engine)?;
     found.ok_or_else(|| {
@@ -46,13 +46,13 @@ pub(crate) async fn with_tools(
 }
 
 /// Why an agent's tools are not there, from why its image of tools is not.
-fn of_agent(agent: &str, view: ErrorView) -> ErrorView {
+fn of_agent(agent: &str, name: &str, view: ErrorView) -> ErrorView {
     let message = format!("The tools of the agent `{agent}` could not be put on top of its image. {}", view.message);
     ErrorView::new(view.code, message)
-        .hint(
-            "The end of the build's log says why: a name that its registry does not have, no way to it, or something that the image lacks. \
-             `berth agents edit` changes the tools. An inspecting proxy needs its certificate in `BERTH_EXTRA_CERTIFICATES`. Then retry the task.",
-        )
+        .hint(format!(
+            "The end of the build's log says why (`berth images log {name}`): a name that its registry does not have, no way to it, or something \
+             that the image lacks. `berth agents edit` changes the tools. An inspecting proxy needs its certificate in `BERTH_EXTRA_CERTIFICATES`. Then retry the task.",
+        ))
         .detail(view.detail)
 }
 

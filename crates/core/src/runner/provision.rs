@@ -366,7 +366,7 @@ fn of_profile(brief: &Brief, error: EngineError) -> Fault {
     let view = ErrorView::new(ErrorCode::EngineFailed, message)
         .hint(
             "Use an engine that takes profiles, such as Docker Engine with seccomp. The weaker way: add the built image as one of your own \
-             (`berth images add NAME REFERENCE`) and give the agent that one. Its sandboxes have the engine's own profile, under which a browser runs only \
+             (`berth images add NAME --reference REFERENCE`) and give the agent that one. Its sandboxes have the engine's own profile, under which a browser runs only \
              with its own sandbox off (`--no-sandbox`).",
         )
         .detail(faults::chain(&error));
