@@ -541,12 +541,13 @@ pub(crate) async fn fetch(engine: &dyn Engine, reference: &ImageRef, record: &Re
     fetched
 }
 
-/// Removes an image under each of its names, or by its id where it has none.
+/// Removes an image under each name that Berth gave it, or by its id where it has none. Under a name of a person's own it stays.
 pub(crate) async fn remove(engine: &dyn Engine, image: &Image) -> Result<(), EngineError> {
-    let names: Vec<ImageRef> = image.repo_tags.iter().filter_map(|tag| ImageRef::parse(tag.as_str()).ok()).collect();
-    if names.is_empty() {
+    if image.repo_tags.iter().all(|tag| tag.contains("<none>")) {
         return engine.remove_image(&image.id.clone().into()).await;
     }
+    let of_berth = image.repo_tags.iter().filter(|tag| tag.starts_with("berth/"));
+    let names: Vec<ImageRef> = of_berth.filter_map(|tag| ImageRef::parse(tag.as_str()).ok()).collect();
     for name in names {
         engine.remove_image(&name).await?;
     }

@@ -106,5 +106,7 @@ pub(super) fn header(kind: tar::EntryType, mode: u32, size_bytes: u64) -> tar::H
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_size(size_bytes);
+    header.set_uid(0);
+    header.set_gid(0);
     header
 }

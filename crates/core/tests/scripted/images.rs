@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 use camino_tempfile::Utf8TempDir;
+use engine::contract::hardening::{Declared, violations_of};
 use engine::{Engine, ErrorKind, ImageRef, LabelFilter, Role};
 use testkit::{Fault, Gate, Op, until};
 use wire::{
     ErrorCode, ErrorView, Phase,
     call::{
-        AddImage, BuildImage, CancelBuild, CreateAgent, ImageSource, ListImages, RemoveImage, ShowBuild, SmokeImage,
+        AddImage, BuildImage, CancelBuild, CreateAgent, Doctor, ImageSource, ListImages, RemoveImage, ShowBuild,
+        SmokeImage,
     },
     image::{BuildOutcome, BuildStepState, BuildView, ImageAction, ImageOrigin, ImageState, ImageView},
     task::{Launch, ReviewGate},
@@ -89,7 +91,6 @@ async fn an_own_folder_is_built_with_its_steps_its_log_and_its_test() {
     assert!(log.steps.iter().all(|step| step.state == BuildStepState::Done && step.took_ms.is_some()), "{log:?}");
     assert!(log.steps.iter().any(|step| step.text == "RUN echo hello"), "{log:?}");
     assert!(log.log.iter().any(|line| line.text == "hello"), "{log:?}");
-    assert_eq!(mine.scene.engine.violations(), [""; 0]);
     mine.scene.nothing_is_left().await;
     let built = mine.built().await;
     assert_eq!(built.len(), 1);
@@ -100,6 +101,29 @@ async fn an_own_folder_is_built_with_its_steps_its_log_and_its_test() {
     mine.scene.at_work(&task).await.exit_with(0);
     mine.scene.until_phase(&task, Phase::Completed).await;
     assert_eq!(mine.scene.engine.count(Op::Build), 1, "it was there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_tried_in_a_sandbox_like_any_other_that_nobody_takes_for_a_leftover() {
+    let mine = Arc::new(Mine::of(GOOD).await);
+    mine.scene.guests.set_smoke("ok git\n", 0);
+    let gate = Gate::default();
+    mine.scene.engine.fault(Op::Start, 1, Fault::Stall(gate.clone()));
+    let api = mine.scene.api();
+    let mut asked = tokio::task::JoinSet::new();
+    asked.spawn(async move { api.call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await });
+    until("the sandbox to be started", BOUND, async || gate.is_awaited()).await;
+    let sandboxes = LabelFilter::any_install().role(Role::Sandbox);
+    let found = mine.scene.engine.containers(&sandboxes).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let shown = mine.scene.engine.raw_inspect(&found[0].id).await.unwrap();
+    assert_eq!(violations_of(&shown, &Declared::default()), [""; 0]);
+    let report = mine.scene.api().call(Doctor::default()).await.unwrap();
+    let names: Vec<_> = report.findings.iter().map(|finding| finding.name.as_str()).collect();
+    assert!(!names.contains(&found[0].name.as_str()), "{names:?}");
+    gate.open();
+    asked.join_next().await.unwrap().unwrap().unwrap();
+    mine.scene.nothing_is_left().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,8 +208,10 @@ async fn a_person_cancels_a_build_and_the_step_that_waits_for_it_fails_and_can_b
     assert_eq!(error.code, ErrorCode::NotNow);
 
     mine.scene.act(step.step, wire::Action::Retry, "").await.unwrap();
-    mine.scene.at_work(&task).await.exit_with(0);
-    mine.scene.until_phase(&task, Phase::Completed).await;
+    let is_at_work = |guests: &[crate::guest::Guest]| {
+        guests.iter().any(|guest| guest.agent().is_some_and(|agent| agent.start.argv == ["agent"]))
+    };
+    until("the agent to be at work after all", BOUND, async || is_at_work(&mine.scene.guests.all())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
