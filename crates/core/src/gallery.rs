@@ -21,7 +21,7 @@ use wire::{
 
 use crate::engine_link::Up;
 use crate::house::House;
-use crate::images::{self, Freshness, catalogue::find};
+use crate::images::{self, Freshness, catalogue::find, needs::Needs};
 use crate::{dispatch, escape, faults};
 
 pub(crate) use self::jobs::Builds;
@@ -90,6 +90,7 @@ async fn listed(house: &House, name: &str) -> Result<Source, ErrorView> {
     let source = named(house, name).await.map_err(|_| not_found())?;
     let is_listed = match &source {
         Source::Image(_) | Source::Folder { .. } => true,
+        Source::Tools(_) => false,
         // One without a name is there while an agent runs in it.
         Source::Reference { .. } => {
             let own = house.store.own_image(name).await.map_err(|error| dispatch::of_store(&error))?;
@@ -120,15 +121,20 @@ pub(crate) async fn build(house: &Arc<House>, call: &BuildImage) -> Result<Image
 
 /// A build as it goes on, or the last one.
 pub(crate) async fn show(house: &House, call: &ShowBuild) -> Result<BuildView, ErrorView> {
-    let source = listed(house, &call.name).await?;
-    if let Some(job) = house.builds.job(source.name()) {
+    // Those of tools are in no list; whoever was told of one knows its name.
+    let name = if images::tools::is_name(&call.name) {
+        call.name.clone()
+    } else {
+        listed(house, &call.name).await?.name().to_owned()
+    };
+    if let Some(job) = house.builds.job(&name) {
         // The one before says how long a good one takes.
         return Ok(job.record.look(|record| record.page(call.from_line)));
     }
-    match jobs::over(house, source.name()).await {
+    match jobs::over(house, &name).await {
         Some(record) => Ok(record.page(call.from_line)),
-        None => Err(ErrorView::new(ErrorCode::NotFound, format!("This Berth has not built `{}` yet.", source.name()))
-            .hint(format!("`berth images build {}` builds it.", source.name()))),
+        None => Err(ErrorView::new(ErrorCode::NotFound, format!("This Berth has not built `{name}` yet."))
+            .hint(format!("`berth images build {name}` builds it."))),
     }
 }
 
@@ -150,7 +156,7 @@ pub(crate) async fn smoke(house: &Arc<House>, call: &SmokeImage) -> Result<Image
     let image = present(house, &up, &source).await?;
     let tried = tokio::select! {
         () = house.stop.cancelled() => return Err(jobs::app_ends()),
-        tried = smoke::run(house, &up, source.name(), &image) => tried,
+        tried = smoke::run(house, &up, &image, Needs::of(source.name())) => tried,
     };
     match tried {
         Ok(Some(view)) => smoke::note(house, source.name(), &image, &view).await,
@@ -242,6 +248,9 @@ pub(crate) enum Current {
 
 /// What an image that this installation made is called now, by the name in its label.
 pub(crate) async fn current(house: &Arc<House>, name: &str) -> Current {
+    if images::tools::is_name(name) {
+        return tools::current(house, name).await;
+    }
     match Source::of(house, name).await {
         Ok(None) => Current::None,
         Ok(Some(source)) => match source.current(house).await {

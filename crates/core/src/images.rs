@@ -18,6 +18,7 @@ mod dockerfile;
 pub(crate) mod fit;
 pub(crate) mod folder;
 mod manifest;
+pub(crate) mod needs;
 pub(crate) mod record;
 pub(crate) mod tools;
 mod versions;
@@ -34,9 +35,11 @@ use engine::{
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 use tracing::{info, warn};
+use wire::image::Tools;
 
 use self::catalogue::{AgentImage, Base};
 use self::folder::{FolderContext, FolderError};
+use self::needs::Needs;
 use self::record::Recorder;
 use crate::certificates::ExtraCertificate;
 use crate::fault_points::{Point, around};
@@ -197,11 +200,14 @@ pub(crate) struct Recipe {
     dockerfile: String,
     arguments: BTreeMap<String, String>,
     context: Context,
+    /// What its sandboxes need, that in which it is tried too.
+    pub(crate) needs: Needs,
 }
 
 enum Context {
     Image(Arc<AgentImage>),
     Folder(FolderContext),
+    Tools(Tools),
 }
 
 /// Whether every step is done anew.
@@ -248,6 +254,7 @@ impl Images {
             dockerfile: image.dockerfile().to_owned(),
             arguments,
             context: Context::Image(image.clone()),
+            needs: Needs::of(&image.name),
         }
     }
 
@@ -270,6 +277,7 @@ impl Images {
             dockerfile,
             arguments: BTreeMap::new(),
             context: Context::Folder(context),
+            needs: Needs::default(),
         }
     }
 
@@ -362,6 +370,9 @@ impl Images {
         let context = match &recipe.context {
             Context::Image(image) => context::tar(image, &self.certificates, &labels),
             Context::Folder(folder) => folder.tar(&labels),
+            Context::Tools(tools) => {
+                tools::tar(tools, &self.certificates, &dockerfile::labelled(&recipe.dockerfile, &labels))
+            }
         };
         let request = BuildRequest {
             context: context.into(),

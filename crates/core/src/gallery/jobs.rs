@@ -253,7 +253,7 @@ fn work(
             ensure_base(&house, &up, &image.name, &Source::Image(base.clone()), &job).await?;
         }
         match &source {
-            Source::Image(_) | Source::Folder { .. } => {
+            Source::Image(_) | Source::Folder { .. } | Source::Tools(_) => {
                 let recipe = source.recipe(&house).await?.expect("invariant: these are built");
                 job.record.set_version(&recipe.version);
                 let tried = Tried { house: house.clone(), up: up.clone() };

@@ -17,8 +17,8 @@ use super::{call_sign, jobs};
 use crate::engine_link::Up;
 use crate::house::House;
 use crate::images::catalogue::{AgentImage, catalogue};
+use crate::images::needs::Needs;
 use crate::images::{ImageError, NAME_LABEL, is_trial, version_in};
-use crate::sandbox::Needs;
 use crate::{dispatch, escape};
 
 /// What is looked at once for all images.
@@ -106,6 +106,8 @@ async fn view_of(house: &Arc<House>, known: &Known, source: &Source) -> ImageVie
     };
     match source {
         Source::Image(image) => of_gallery(image, view),
+        // Of no list: it is known by its agent.
+        Source::Tools(_) => view,
         Source::Folder { path, .. } => ImageView {
             description: "Built from a folder of your own.".to_owned(),
             origin: ImageOrigin::Folder { path: path.to_string() },
@@ -170,7 +172,7 @@ async fn state(
 async fn present(known: &Known, source: &Source, reference: &ImageRef) -> Result<Option<Image>, Option<EngineError>> {
     let (Some(up), Some(built)) = (&known.up, &known.built) else { return Err(None) };
     match source {
-        Source::Image(_) | Source::Folder { .. } => {
+        Source::Image(_) | Source::Folder { .. } | Source::Tools(_) => {
             let is_it = |image: &&Image| image.repo_tags.iter().any(|tag| tag == reference.as_str());
             Ok(built.iter().find(is_it).cloned())
         }

@@ -28,9 +28,10 @@ use crate::guest_volume::{self, GuestVolumeError};
 use crate::home::HOME_FOLDER;
 use crate::house::House;
 use crate::images::fit::FitError;
+use crate::images::needs::Needs;
 use crate::images::record::Recorder;
 use crate::images::{ImageError, Recipe, Trial};
-use crate::sandbox::{self, Card, Needs, Plan, Rooms};
+use crate::sandbox::{self, Card, Plan, Rooms};
 use crate::{escape, faults};
 
 /// The image's own test.
@@ -97,14 +98,14 @@ impl Drop for Listed<'_> {
 ///
 /// # Cancel safety
 /// Dropping the future leaves the sandbox to whoever looks for leftovers.
-pub(super) async fn run(house: &House, up: &Up, name: &str, image: &Image) -> Result<Option<SmokeView>, SmokeError> {
+pub(super) async fn run(house: &House, up: &Up, image: &Image, needs: Needs) -> Result<Option<SmokeView>, SmokeError> {
     let engine = up.engine.as_ref();
     let listed = Listed::new(house, new_id());
     let trying = async {
         let container = {
             // Until the container is made: what is filled goes through containers that would be taken for leftovers.
             let _filling = house.filling.read().await;
-            let plan = plan(house, up, listed.sandbox, name, image).await?;
+            let plan = plan(house, up, listed.sandbox, image, needs).await?;
             plan.make(engine, &up.facts).await?
         };
         inside(house, engine, &container.id, image).await
@@ -120,7 +121,7 @@ pub(super) async fn run(house: &House, up: &Up, name: &str, image: &Image) -> Re
     tried
 }
 
-async fn plan(house: &House, up: &Up, sandbox: SandboxId, name: &str, image: &Image) -> Result<Plan, SmokeError> {
+async fn plan(house: &House, up: &Up, sandbox: SandboxId, image: &Image, needs: Needs) -> Result<Plan, SmokeError> {
     let engine = up.engine.as_ref();
     let fitted = house.fitting.fit(engine, &house.install.to_string(), house.owner, image).await;
     let fitted = fitted.map_err(|error| match error {
@@ -145,7 +146,7 @@ async fn plan(house: &House, up: &Up, sandbox: SandboxId, name: &str, image: &Im
         limits: Limits::default(),
         owner: house.owner,
         card: Card::None,
-        needs: Needs::of(name),
+        needs,
     })
 }
 
@@ -247,7 +248,7 @@ pub(super) struct Tried {
 impl Trial for Tried {
     async fn run(&self, recipe: &Recipe, image: &Image, record: &Recorder) -> Result<(), ImageError> {
         let name = || recipe.name.clone();
-        let view = match run(&self.house, &self.up, &recipe.name, image).await {
+        let view = match run(&self.house, &self.up, image, recipe.needs.clone()).await {
             Ok(Some(view)) => view,
             Ok(None) => {
                 record.say(&format!("It brings no test ({TEST}): that its sandbox starts was tried."));

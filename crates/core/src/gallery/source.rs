@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
-use engine::{Engine, EngineError, ImageRef};
+use engine::{Engine, EngineError, Image, ImageRef};
 use store::{OwnImageRecord, StoreError};
-use wire::call::ImageSource;
+use wire::{call::ImageSource, image::Tools};
 
 use crate::blocking::off_runtime;
 use crate::house::House;
@@ -22,6 +22,21 @@ pub(crate) enum Source {
     Folder { name: String, path: Utf8PathBuf },
     /// A reference that a person gave a name.
     Reference { name: String, reference: ImageRef },
+    /// An agent's packages on top of its image, which is there.
+    Tools(Arc<WithTools>),
+}
+
+/// An agent's packages on top of its image.
+#[derive(Debug)]
+pub(crate) struct WithTools {
+    /// Its name, and what it is called on the engine.
+    pub(super) name: String,
+    pub(super) reference: ImageRef,
+    /// What the agent calls its image.
+    pub(super) image: String,
+    /// And which that is.
+    pub(super) base: Image,
+    pub(super) tools: Tools,
 }
 
 impl Source {
@@ -49,6 +64,7 @@ impl Source {
         match self {
             Self::Image(image) => &image.name,
             Self::Folder { name, .. } | Self::Reference { name, .. } => name,
+            Self::Tools(with) => &with.name,
         }
     }
 
@@ -62,6 +78,7 @@ impl Source {
                 Ok((Images::reference_of_folder(name, &hash), version_of_folder(&hash).to_owned()))
             }
             Self::Reference { reference, .. } => Ok((reference.clone(), tag_of(reference))),
+            Self::Tools(with) => Ok((with.reference.clone(), tag_of(&with.reference))),
         }
     }
 
@@ -75,6 +92,7 @@ impl Source {
                 let context = context.map_err(|source| ImageError::Folder { name: name.clone(), source })?;
                 Ok(Some(Images::recipe_of_folder(name, context)))
             }
+            Self::Tools(with) => Ok(Some(house.images.recipe_of_tools(&with.image, &with.base, &with.tools))),
             Self::Reference { .. } => Ok(None),
         }
     }
