@@ -87,7 +87,7 @@ impl Scene {
             "run-record" => Self::Retried,
             "container-unpause" => Self::Paused,
             "container-kill" => Self::Deaf,
-            "image-build" => Self::Built,
+            "image-build" | "image-tag" | "build-record" => Self::Built,
             "image-fill" | "image-commit" => Self::Adapted,
             "network-create" | "network-remove" => Self::Bridged,
             _ => Self::Whole,

@@ -13,6 +13,7 @@ use crate::{
 
 mod access;
 mod agents;
+mod images;
 mod money;
 mod projects;
 
@@ -23,6 +24,7 @@ pub(crate) use access::{
 pub(crate) use agents::{
     Agents, AgentsCommand, CreateAgent, DeleteAgent, EditAgent, HostName, Kit, NetworkMode, Remember, Review,
 };
+pub(crate) use images::{AddImage, BuildImages, Images, ImagesCommand};
 pub(crate) use projects::{Allow, AllowScope, EditProject, Projects, ProjectsCommand};
 
 /// Runs AI agents on your own machine, each in a sandbox without a network card.
@@ -78,7 +80,7 @@ pub(crate) enum Command {
     Changes(Changes),
     /// Turn a run's finished work down
     Reject(Reject),
-    /// List the images of the Gallery, or build one
+    /// List the images, build, try or remove one, or add one of your own
     Images(Images),
     /// List the agents, add, change or delete one
     Agents(Agents),
@@ -246,23 +248,6 @@ pub(crate) struct PriorityOf {
     pub(crate) priority: Priority,
 }
 
-/// Arguments of `berth images`.
-#[derive(Debug, Args)]
-pub(crate) struct Images {
-    #[command(subcommand)]
-    pub(crate) command: Option<ImagesCommand>,
-}
-
-/// What can be done with images.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImagesCommand {
-    /// Build an image; returns when it is built
-    Build {
-        /// Its short name
-        name: String,
-    },
-}
-
 /// Arguments of `berth homes`.
 #[derive(Debug, Args)]
 pub(crate) struct Homes {
@@ -421,6 +406,8 @@ pub(crate) enum Measured {
     Past,
     /// Twenty and fifty idle sandboxes
     Idle,
+    /// Every image of the Gallery built twice, and its size; only where it is asked for, since it takes long
+    Images,
     /// The app's window: its first paint, and a keystroke to its echo at the pixel (in a checkout)
     Ui,
 }
@@ -451,6 +438,7 @@ impl Measured {
             Self::Gateway => "gateway",
             Self::Past => "past",
             Self::Idle => "idle",
+            Self::Images => "images",
             Self::Ui => "ui",
         }
     }

@@ -15,6 +15,7 @@ mod browser;
 mod costs;
 mod gallery;
 mod homes;
+mod images;
 mod kit;
 mod logs;
 mod look;
@@ -61,7 +62,7 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
             ask(verbose, async |connection| review::reject(connection, reject, printer).await).await
         }
         Command::Images(images) => {
-            ask(verbose, async |connection| gallery::images(connection, images, printer).await).await
+            ask(verbose, async |connection| images::images(connection, images, printer).await).await
         }
         Command::Agents(agents) => {
             ask(verbose, async |connection| gallery::agents(connection, agents, printer).await).await

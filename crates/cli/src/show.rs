@@ -22,6 +22,7 @@ pub(crate) mod compute;
 pub(crate) mod costs;
 pub(crate) mod gallery;
 pub(crate) mod homes;
+pub(crate) mod images;
 pub(crate) mod ink;
 pub(crate) mod network;
 pub(crate) mod projects;

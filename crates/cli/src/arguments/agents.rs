@@ -45,6 +45,7 @@ pub(crate) enum AgentsCommand {
 
 /// Arguments of `berth agents edit`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct EditAgent {
     /// Its name
     pub(crate) agent: String,

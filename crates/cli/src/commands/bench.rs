@@ -94,6 +94,7 @@ async fn one(rig: &Rig, row: Measured, samples: u32) -> anyhow::Result<Vec<Bench
         Measured::Gateway => bench::gateway(rig, samples).await,
         Measured::Past => bench::past(rig, samples).await,
         Measured::Idle => bench::idle(rig, samples).await,
+        Measured::Images => bench::images(rig).await,
         Measured::Ui => return ui::ui(samples).await,
     };
     Ok(rows?)

@@ -1,14 +1,14 @@
-//! Images and agents, the version.
+//! Agents, the version.
 
 use wire::{
     Limits, LimitsPatch,
-    call::{BuildImage, CreateAgent, DeleteAgent, DuplicateAgent, HomeFate, ListAgents, ListImages, UpdateAgent},
+    call::{CreateAgent, DeleteAgent, DuplicateAgent, HomeFate, ListAgents, UpdateAgent},
     task::{Launch, ReviewGate},
 };
 
 use super::{kit, network};
 use crate::{
-    arguments::{self, Agents, AgentsCommand, Images, ImagesCommand},
+    arguments::{self, Agents, AgentsCommand},
     connection::Connection,
     exit::Exit,
     show::{Printer, gallery},
@@ -19,22 +19,6 @@ use crate::{
 pub(super) fn fault_points(printer: Printer) -> anyhow::Result<Exit> {
     let points = berth_core::fault_points();
     printer.reply(&points, |_| points.iter().flat_map(|point| [point, "\n"]).collect())?;
-    Ok(Exit::Done)
-}
-
-/// `berth images [build NAME]`
-pub(super) async fn images(connection: &Connection, images: Images, printer: Printer) -> anyhow::Result<Exit> {
-    match images.command {
-        None => {
-            let images = connection.call(ListImages {}).await?;
-            printer.reply(&images, |ink| gallery::images(&images, ink))?;
-        }
-        Some(ImagesCommand::Build { name }) => {
-            printer.aside(&format!("Building {name}; the first time this takes minutes."));
-            let image = connection.call(BuildImage { name, is_fresh: false }).await?;
-            printer.reply(&image, |ink| gallery::images(std::slice::from_ref(&image), ink))?;
-        }
-    }
     Ok(Exit::Done)
 }
 

@@ -1,7 +1,6 @@
-//! Agents, images, and what the doctor found.
+//! Agents, and what the doctor found.
 
 use wire::{
-    image::{ImageState, ImageView},
     network::{BRIDGE_GIVES_UP, NetworkPolicy},
     task::ReviewGate,
     view::{AgentView, DoctorReport, Verdict},
@@ -82,32 +81,6 @@ fn brings(text: &mut String, agent: &AgentView, ink: Ink) {
             let packages: Vec<_> = packages.iter().map(|package| line(package)).collect();
             put!(text, "  {} {}: {}", label("has tools of"), registry, packages.join(", "));
         }
-    }
-}
-
-/// One line an image.
-pub(crate) fn images(images: &[ImageView], ink: Ink) -> String {
-    let mut table = Table::new(["IMAGE", "STATE", "VERSION", "WHAT IT IS"]);
-    for image in images {
-        let (state, tone) = state(&image.state);
-        table.row([
-            Cell::toned(Tone::Strong, &image.name),
-            Cell::toned(tone, &state),
-            Cell::plain(&image.version),
-            Cell::toned(Tone::Faint, &image.title),
-        ]);
-    }
-    table.lay_out(ink)
-}
-
-fn state(state: &ImageState) -> (String, Tone) {
-    match state {
-        ImageState::Unknown => ("unknown".to_owned(), Tone::Faint),
-        ImageState::NotBuilt => ("not built".to_owned(), Tone::Faint),
-        ImageState::Outdated { .. } => ("outdated".to_owned(), Tone::Attention),
-        ImageState::Building { number, of, .. } => (format!("building, {number} of {of}"), Tone::Busy),
-        ImageState::Ready { size_bytes, .. } => (format!("ready, {}", size(*size_bytes)), Tone::Good),
-        ImageState::Failed { error } => (format!("failed: {}", error.message), Tone::Bad),
     }
 }
 

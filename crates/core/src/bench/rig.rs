@@ -202,6 +202,11 @@ impl Rig {
         &self.endpoint
     }
 
+    /// What an image of the Gallery is called once it is built.
+    pub(super) fn reference(&self, image: &catalogue::AgentImage) -> ImageRef {
+        self.app.house().images.reference(image)
+    }
+
     /// The image by its id: the same for Berth and for what it is compared with.
     pub(super) fn image_ref(&self) -> &ImageRef {
         &self.image_ref

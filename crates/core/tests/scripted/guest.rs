@@ -150,7 +150,14 @@ pub(crate) struct Guests {
     inner: Arc<Mutex<HashMap<ContainerId, Guest>>>,
     /// What those do that are not there yet.
     misdeed: Arc<Mutex<Option<Misdeed>>>,
+    /// What the test of an image prints and with which code it ends; none where images bring no test.
+    smoke: Smoke,
 }
+
+type Smoke = Arc<Mutex<Option<(String, i32)>>>;
+
+/// The test of an image.
+const SMOKE: &str = "/usr/local/share/berth/smoke";
 
 impl Guests {
     fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, Guest>> {
@@ -161,7 +168,7 @@ impl Guests {
     pub(crate) fn of(&self, container: &ContainerId) -> Guest {
         let misdeed = *self.misdeed.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
-            let guest = Guest::default();
+            let guest = Guest::of(self.smoke.clone());
             if let Some(misdeed) = misdeed {
                 guest.misbehave(misdeed);
             }
@@ -173,6 +180,11 @@ impl Guests {
     /// From now on, those that are made do that from their first connection on.
     pub(crate) fn misbehave(&self, misdeed: Option<Misdeed>) {
         *self.misdeed.lock().unwrap_or_else(PoisonError::into_inner) = misdeed;
+    }
+
+    /// From now on images bring a test, which prints that and ends with that code.
+    pub(crate) fn set_smoke(&self, output: &str, code: i32) {
+        *self.smoke.lock().unwrap_or_else(PoisonError::into_inner) = Some((output.to_owned(), code));
     }
 
     /// How many there are.
@@ -223,6 +235,7 @@ struct Inner {
     state: watch::Sender<State>,
     /// Counts up each time that connections are cut.
     cut: watch::Sender<u64>,
+    smoke: Smoke,
 }
 
 #[derive(Default)]
@@ -262,9 +275,9 @@ impl Agent {
     }
 }
 
-impl Default for Guest {
-    fn default() -> Self {
-        Self { inner: Arc::new(Inner { state: watch::Sender::default(), cut: watch::Sender::default() }) }
+impl Guest {
+    fn of(smoke: Smoke) -> Self {
+        Self { inner: Arc::new(Inner { state: watch::Sender::default(), cut: watch::Sender::default(), smoke }) }
     }
 }
 
@@ -382,7 +395,16 @@ impl Guest {
                 if let StdinAsk::Bytes { bytes } = start.stdin {
                     (&mut stream).take(bytes).read_to_end(&mut prompt).await?;
                 }
+                let is_smoke = start.argv.first().is_some_and(|program| program == SMOKE);
+                let smoke = self.inner.smoke.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if is_smoke && smoke.is_none() {
+                    return refuse(stream, RefusalCode::ProgramNotFound).await;
+                }
                 let (id, how) = self.start(start, prompt);
+                if let Some((output, code)) = smoke.filter(|_| is_smoke) {
+                    self.print(output);
+                    self.exit_with(code);
+                }
                 write(&mut stream, &Answer::Done(Started { how })).await?;
                 if attach { self.send_output(id, 0, stream).await } else { finish(stream).await }
             }

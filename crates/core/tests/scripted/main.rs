@@ -18,6 +18,7 @@ mod compute;
 mod faults;
 mod guest;
 mod hostile;
+mod images;
 mod life;
 mod lost;
 mod projects;
