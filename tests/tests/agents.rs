@@ -37,6 +37,15 @@ async fn task(app: &TestApp, agent: &str, prompt: &str) -> TaskCreated {
     app.call(CreateTask { task }).await.unwrap()
 }
 
+/// What it printed, once it is completed.
+async fn completes(app: &TestApp, agent: &str, prompt: &str) -> String {
+    let created = task(app, agent, prompt).await;
+    let (phase, printed) = app.ends(&created).await;
+    let error = app.show(&created).await.summary.error;
+    assert_eq!(phase, Phase::Completed, "{error:?}\n{printed}\n{}", app.log());
+    printed
+}
+
 /// The images with tools that an install has.
 fn images_of_tools(app: &TestApp) -> Vec<String> {
     let install = format!("label=berth.install={}", app.install().unwrap());
@@ -53,8 +62,7 @@ async fn an_agent_finds_its_instructions_its_model_and_its_memory() {
     app.call(CreateAgent { model: Some("model-1".to_owned()), persona, ..agent("ada") }).await.unwrap();
     let look = "echo \"model $BERTH_MODEL\"\ncat \"$BERTH_PERSONA\"\nstat -c '%a %u' \"$BERTH_PERSONA\" | sed \"s/$(id -u)$/own/\"\n\
         stat -f -c %T \"$BERTH_PERSONA\"\necho remember me > \"$BERTH_MEMORY/note\"\nls -d \"$BERTH_MEMORY\" \"$BERTH_MEMORY/../shared\"";
-    let (phase, printed) = app.ends(&task(&app, "ada", &sample::script(&[look])).await).await;
-    assert_eq!(phase, Phase::Completed, "{printed}");
+    let printed = completes(&app, "ada", &sample::script(&[look])).await;
     for line in ["model model-1", "Be brief.", "Grüße `$HOME`.", "400 own", "tmpfs", "/home/agent/clawvault/ada"] {
         assert!(printed.lines().any(|printed| printed == line), "{line}: {printed}");
     }
@@ -69,8 +77,7 @@ async fn an_agent_finds_its_instructions_its_model_and_its_memory() {
     .await
     .unwrap();
     let look = "echo \"model ${BERTH_MODEL-none} persona ${BERTH_PERSONA-none} memory ${BERTH_MEMORY-none}\"\ncat ~/clawvault/ada/note";
-    let (phase, printed) = app.ends(&task(&app, "ada", &sample::script(&[look])).await).await;
-    assert_eq!(phase, Phase::Completed, "{printed}");
+    let printed = completes(&app, "ada", &sample::script(&[look])).await;
     assert!(printed.contains("model none persona none memory none"), "{printed}");
     assert!(printed.contains("remember me"), "what it has in its home stays: {printed}");
 }
@@ -82,22 +89,30 @@ async fn tools_are_put_on_top_of_an_image_once_and_go_with_the_last_who_names_th
     app.call(CreateAgent { tools, ..agent("ada") }).await.unwrap();
     let look =
         "tree --version\npython3 -c 'import six, markdown_it; print(\"six\", six.__version__)'\nid -u\necho \"$PATH\"";
-    let (phase, printed) = app.ends(&task(&app, "ada", &sample::script(&[look])).await).await;
-    assert_eq!(phase, Phase::Completed, "{printed}\n{}", app.log());
+    let printed = completes(&app, "ada", &sample::script(&[look])).await;
     assert!(printed.contains("tree v") && printed.contains("six 1.17.0"), "{printed}");
     let first = images_of_tools(&app);
     assert_eq!(first.len(), 1, "{first:?}");
 
-    let (phase, _) = app.ends(&task(&app, "ada", &sample::script(&["tree --version"])).await).await;
-    assert_eq!((phase, images_of_tools(&app)), (Phase::Completed, first.clone()), "it is built once");
+    completes(&app, "ada", &sample::script(&["tree --version"])).await;
+    assert_eq!(images_of_tools(&app), first, "it is built once");
 
     let none = UpdateAgent { agent: "ada".to_owned(), tools: Some(Tools::default()), ..UpdateAgent::default() };
     app.call(none).await.unwrap();
-    let (phase, printed) =
-        app.ends(&task(&app, "ada", &sample::script(&["tree --version || echo no tree"])).await).await;
-    assert_eq!(phase, Phase::Completed, "{printed}");
+    let printed = completes(&app, "ada", &sample::script(&["tree --version || echo no tree"])).await;
     assert!(printed.contains("no tree"), "{printed}");
     until("the image of tools to go", RUN_TIME_MAX, async || images_of_tools(&app).is_empty().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_of_npm_are_put_on_an_image_with_node() {
+    let app = TestApp::start().await;
+    let tools = Tools { npm: list(&["semver@7.7.2"]), ..Tools::default() };
+    let launch = Launch::Command { argv: list(&["sh"]) };
+    app.call(CreateAgent { tools, launch, image: "base".to_owned(), ..agent("ada") }).await.unwrap();
+    // The prompt is what `sh` reads.
+    let printed = completes(&app, "ada", "semver 1.2.3 -i minor\nid -u").await;
+    assert!(printed.starts_with("1.3.0\n") && !printed.contains("\n0\n"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -302,7 +302,7 @@ pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView
         .map(|step| step.task);
     let description = images::catalogue::find(&record.image).map_or_else(
         || format!("An image of your own: {}", escape::visible(record.image.as_bytes())),
-        |image| image.description.clone(),
+        |image| image.description().to_owned(),
     );
     Ok(AgentView {
         agent: record.agent,

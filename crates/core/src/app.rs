@@ -203,6 +203,7 @@ fn words(folder: &Utf8Path, error: &StoreError) -> (String, String) {
         | StoreError::NameTaken { .. }
         | StoreError::SecretNameTaken { .. }
         | StoreError::ProjectNameTaken { .. }
+        | StoreError::ImageNameTaken { .. }
         | StoreError::VariableTaken { .. }
         | StoreError::Removed { .. }
         | StoreError::NoSteps

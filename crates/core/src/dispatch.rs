@@ -13,10 +13,9 @@ use tracing::warn;
 use wire::{
     Action, Call, ErrorCode, ErrorView, EventKind, Request,
     call::{
-        Act, BuildImage, CancelRun, ChangeQueue, CreateTask, HelloReply, ListEvents, ListTasks, ReadResult,
-        SetPriority, StreamTicket, TaskCreated,
+        Act, CancelRun, ChangeQueue, CreateTask, HelloReply, ListEvents, ListTasks, ReadResult, SetPriority,
+        StreamTicket, TaskCreated,
     },
-    image::ImageView,
     queue::QueueView,
     stream::Update,
     task::NewTask,
@@ -35,8 +34,7 @@ use crate::runner::handle::Away;
 use crate::runner::step;
 use crate::workspace::Workspace;
 use crate::{
-    agents, doctor, escape, faults, gallery, home, images, intake, line, news, projects, results, retention, upkeep,
-    views,
+    agents, doctor, escape, faults, gallery, home, intake, line, news, projects, results, retention, upkeep, views,
 };
 
 /// A task file that shows Berth at work.
@@ -150,16 +148,29 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             let content = home::read(house, &call).await;
             reply(&call, content)
         }
-        Request::ListImages(call) => reply(&call, Ok(gallery::list(house).await)),
+        Request::ListImages(call) => reply(&call, gallery::list(house).await),
         Request::BuildImage(call) => {
-            let built = build_image(house, &call).await;
-            reply(&call, built)
+            let (owner, asked) = (house.clone(), call.clone());
+            let done = whole(house, async move { gallery::build(&owner, &asked).await }).await;
+            reply(&call, done)
         }
-        Request::ShowBuild(call) => reply(&call, Err(not_yet())),
-        Request::CancelBuild(call) => reply(&call, Err(not_yet())),
-        Request::SmokeImage(call) => reply(&call, Err(not_yet())),
-        Request::RemoveImage(call) => reply(&call, Err(not_yet())),
-        Request::AddImage(call) => reply(&call, Err(not_yet())),
+        Request::ShowBuild(call) => reply(&call, gallery::show(house, &call).await),
+        Request::CancelBuild(call) => reply(&call, gallery::cancel(house, &call).await),
+        Request::SmokeImage(call) => {
+            let (owner, smoke) = (house.clone(), call.clone());
+            let done = whole(house, async move { gallery::smoke(&owner, &smoke).await }).await;
+            reply(&call, done)
+        }
+        Request::RemoveImage(call) => {
+            let (owner, remove) = (house.clone(), call.clone());
+            let done = whole(house, async move { gallery::remove(&owner, &remove).await }).await;
+            reply(&call, done)
+        }
+        Request::AddImage(call) => {
+            let (owner, add) = (house.clone(), call.clone());
+            let done = whole(house, async move { gallery::add(&owner, add).await }).await;
+            reply(&call, done)
+        }
         Request::Doctor(call) => reply(&call, Ok(doctor::look(house).await)),
         Request::OpenStream(call) => {
             let ticket = house.tickets.issue(call.target.clone()).map(|ticket| StreamTicket { ticket });
@@ -239,10 +250,6 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             reply(&call, seen)
         }
     }
-}
-
-fn not_yet() -> ErrorView {
-    ErrorView::new(ErrorCode::NotNow, "This Berth cannot do that with images.").hint("Build the image instead.")
 }
 
 /// Notes that a person has opened a task.
@@ -522,18 +529,6 @@ async fn read_result(house: &House, call: &ReadResult) -> Result<ContentView, Er
     Err(ErrorView::new(ErrorCode::NotFound, "The run has no workspace yet."))
 }
 
-async fn build_image(house: &Arc<House>, call: &BuildImage) -> Result<ImageView, ErrorView> {
-    let Some(image) = images::catalogue::find(&call.name) else {
-        let shown = escape::visible(call.name.as_bytes());
-        return Err(ErrorView::new(ErrorCode::NotFound, format!("The Gallery has no image named `{shown}`."))
-            .hint("`berth images` lists those there are."));
-    };
-    house.link.looked_for().await;
-    let up = house.link.up()?;
-    gallery::ensure(house, &up, image).await?;
-    Ok(gallery::view(house, Some(&up), image).await)
-}
-
 fn filter_of(call: &ListEvents) -> EventFilter {
     EventFilter { task: call.task, after_seq: call.after_seq, limit: limit_of(call.limit) }
 }
@@ -584,6 +579,7 @@ pub(crate) fn of_store(error: &StoreError) -> ErrorView {
         | StoreError::NameTaken { .. }
         | StoreError::SecretNameTaken { .. }
         | StoreError::ProjectNameTaken { .. }
+        | StoreError::ImageNameTaken { .. }
         | StoreError::VariableTaken { .. }
         | StoreError::Removed { .. }
         | StoreError::NoSteps

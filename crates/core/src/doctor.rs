@@ -52,8 +52,11 @@ pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
     checks.push(leftover_check(&findings));
     checks.extend(errors.iter().map(|error| check("Leftovers", Verdict::Warning, &error.message, &error.hint)));
     checks.extend(others_check(&others));
-    for image in gallery::list(house).await {
-        checks.push(image_check(&image.name, &image.state));
+    for image in gallery::list(house).await.unwrap_or_default() {
+        // One that nobody needs is no reason to do anything.
+        if image.agents > 0 || !matches!(image.state, ImageState::NotBuilt | ImageState::Unknown) {
+            checks.push(image_check(&image.name, &image.state));
+        }
     }
     for notice in house.notices() {
         checks.push(check("Notice", Verdict::Warning, &notice, ""));

@@ -60,6 +60,10 @@ points! {
     ImageEnsure = "image-ensure",
     /// An image of the Gallery is built.
     ImageBuild = "image-build",
+    /// An image that was built and tried gets its name.
+    ImageTag = "image-tag",
+    /// How a build went is written down.
+    BuildRecord = "build-record",
     /// A copy of an image gets lines for the sandbox's user.
     ImageFill = "image-fill",
     /// The copy becomes an image.

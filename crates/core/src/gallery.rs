@@ -1,145 +1,40 @@
-//! The Gallery: the images that Berth brings, how each stands on the engine, and their builds as they go on.
+//! The Gallery: the images that Berth brings and those of a person's own, how each stands on the engine, and what is done with them.
 
+mod jobs;
+mod list;
+mod own;
+mod smoke;
+mod source;
 mod tools;
+mod words;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use engine::{EngineError, ErrorKind, Image, ImageRef, Progress};
-use tokio::sync::mpsc;
+use engine::{EngineError, Image, ImageRef};
+use tracing::info;
 use wire::{
     ErrorCode, ErrorView,
-    image::{ImageAbilities, ImageOrigin, ImageState, ImageView},
+    call::{BuildImage, CancelBuild, Deleted, RemoveImage, ShowBuild, SmokeImage},
+    image::{BuildView, ImageView},
     stream::Update,
 };
 
 use crate::engine_link::Up;
 use crate::house::House;
-use crate::images::ImageError;
-use crate::images::catalogue::{AgentImage, catalogue, find};
-use crate::{escape, faults};
+use crate::images::{self, Freshness, catalogue::find, needs::Needs};
+use crate::{dispatch, escape, faults};
 
-pub(crate) use tools::{reclaim_tools, with_tools};
-
-/// Messages of a build that may wait to be shown.
-const PROGRESS_MAX: usize = 64;
-
-/// Builds under way, and how the last ones failed, by the image's short name.
-#[derive(Default)]
-pub(crate) struct Builds {
-    // A std mutex: held for a map operation, never over an await.
-    states: Mutex<HashMap<&'static str, ImageState>>,
-}
-
-impl Builds {
-    fn set(&self, name: &'static str, state: Option<ImageState>) {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        match state {
-            Some(state) => states.insert(name, state),
-            None => states.remove(name),
-        };
-    }
-
-    fn get(&self, name: &str) -> Option<ImageState> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-}
-
-/// Makes sure that an image of the Gallery is on the engine, and shows its build.
-///
-/// # Cancel safety
-/// Dropping the future ends a build that runs; what was built of it is kept for the next one.
-pub(crate) async fn ensure(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Result<ImageRef, ErrorView> {
-    build(house, up, image).await.map_err(|error| of_build(&error))
-}
-
-async fn build(house: &Arc<House>, up: &Up, image: &'static AgentImage) -> Result<ImageRef, ImageError> {
-    let (progress, mut messages) = mpsc::channel(PROGRESS_MAX);
-    let showing = async {
-        let (mut number, mut of) = (0, 0);
-        while let Some(message) = messages.recv().await {
-            let line = match message {
-                Progress::Step { number: now, of: all, text } => {
-                    (number, of) = (now, all);
-                    text
-                }
-                Progress::Log(line) => line,
-                Progress::Layer { status, .. } => status,
-            };
-            let line = line.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-            let line = escape::visible(line.trim_end().as_bytes());
-            house.builds.set(image.name, Some(ImageState::Building { line, number, of, began_at: None }));
-            house.tell(Update::Images);
-        }
-    };
-    let guard = Unfinished { house, image };
-    let (built, ()) = tokio::join!(house.images.ensure(up.engine.as_ref(), image.name, progress), showing);
-    drop(guard);
-    built.inspect_err(|error| {
-        house.builds.set(image.name, Some(ImageState::Failed { error: of_build(error) }));
-        house.tell(Update::Images);
-    })
-}
-
-/// Takes the state of a build away, however it ends.
-struct Unfinished<'a> {
-    house: &'a House,
-    image: &'static AgentImage,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.house.builds.set(self.image.name, None);
-        self.house.tell(Update::Images);
-    }
-}
-
-/// Every image of the Gallery as it stands.
-pub(crate) async fn list(house: &House) -> Vec<ImageView> {
-    let up = house.link.up().ok();
-    let mut views = Vec::new();
-    for image in catalogue() {
-        views.push(view(house, up.as_deref(), image).await);
-    }
-    views
-}
-
-/// One image of the Gallery as it stands.
-pub(crate) async fn view(house: &House, up: Option<&Up>, image: &'static AgentImage) -> ImageView {
-    let on_engine = match up {
-        Some(up) => up.engine.image(&house.images.reference(image)).await.ok(),
-        None => None,
-    };
-    let state = match (house.builds.get(image.name), on_engine) {
-        (Some(state @ ImageState::Building { .. }), _) => state,
-        (_, Some(Some(found))) => ImageState::Ready { size_bytes: found.size_bytes, built_at: None },
-        (Some(state), _) => state,
-        (None, Some(None)) => ImageState::NotBuilt,
-        (None, None) => ImageState::Unknown,
-    };
-    ImageView {
-        name: image.name.to_owned(),
-        call_sign: image.call_sign.clone(),
-        title: image.title.clone(),
-        description: image.description.clone(),
-        version: image.version.clone(),
-        origin: ImageOrigin::Gallery,
-        base: image.base.to_string(),
-        providers: Vec::new(),
-        hosts: Vec::new(),
-        can: ImageAbilities::default(),
-        weaker: Vec::new(),
-        agents: 0,
-        state,
-        smoke: None,
-        actions: Vec::new(),
-    }
-}
+pub(crate) use self::jobs::Builds;
+pub(crate) use self::list::list;
+pub(crate) use self::own::add;
+use self::source::Source;
+pub(crate) use self::tools::{reclaim_tools, with_tools};
+use self::words::{of_build, of_resolve};
 
 /// Two letters for an image: its own, or the first two of an own image's name.
 pub(crate) fn call_sign(image: &str) -> String {
     if let Some(image) = find(image) {
-        return image.call_sign.clone();
+        return image.call_sign().to_owned();
     }
     let name = image.rsplit('/').next().unwrap_or(image);
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).take(2).collect();
@@ -154,72 +49,214 @@ pub(crate) enum ResolveError {
     Unusable(ErrorView),
 }
 
-impl From<ErrorView> for ResolveError {
-    fn from(error: ErrorView) -> Self {
-        Self::Unusable(error)
-    }
-}
-
-/// An image that an agent names: built where it is of the Gallery, found where it is the person's own.
-pub(crate) async fn resolve(house: &Arc<House>, up: &Up, name: &str) -> Result<Image, ResolveError> {
-    let reference = match find(name) {
-        Some(image) => build(house, up, image).await.map_err(|error| match error {
-            ImageError::Engine { source, .. } => ResolveError::Engine(source),
-            ImageError::Build { source, .. } | ImageError::BaseMissing { source, .. }
-                if source.kind() == ErrorKind::Unreachable =>
-            {
-                ResolveError::Engine(source)
-            }
-            error @ (ImageError::Unknown { .. }
-            | ImageError::BaseMissing { .. }
-            | ImageError::Build { .. }
-            | ImageError::TooSlow { .. }) => ResolveError::Unusable(of_build(&error)),
-        })?,
-        None => ImageRef::parse(name).map_err(|_| {
-            ErrorView::new(ErrorCode::ImageMissing, format!("{:?} is not the name of an image.", escape::visible(name.as_bytes())))
-                .hint("Give the agent an image of the Gallery (`berth images`) or a reference such as `debian:bookworm-slim`.")
-        })?,
-    };
+/// An image that an agent names: built, or fetched, where the engine does not have it.
+///
+/// # Cancel safety
+/// Dropping the future ends a build that nobody else waits for.
+pub(crate) async fn resolve(house: &Arc<House>, up: &Arc<Up>, name: &str) -> Result<Image, ResolveError> {
+    let source = named(house, name).await.map_err(ResolveError::Unusable)?;
+    let reference = jobs::ensure(house, up, &source, Freshness::Cached).await.map_err(|error| of_resolve(&error))?;
     let found = up.engine.image(&reference).await.map_err(ResolveError::Engine)?;
     found.ok_or_else(|| {
-        let error =
-            ErrorView::new(ErrorCode::ImageMissing, format!("The engine does not have the image `{reference}`."));
-        let hint =
-            format!("Fetch it with `docker pull {reference}`, or give the agent another image; then retry the task.");
-        ResolveError::Unusable(error.hint(hint))
+        let message = format!("The image `{}` vanished as soon as it was there.", escape::visible(name.as_bytes()));
+        ResolveError::Unusable(ErrorView::new(ErrorCode::ImageMissing, message).hint("Retry the task."))
     })
 }
 
-fn of_build(error: &ImageError) -> ErrorView {
-    let message = |text: String| {
-        let mut text = escape::visible(text.as_bytes());
-        if let Some(first) = text.get(..1) {
-            text = first.to_uppercase() + &text[1..];
-        }
-        format!("{text}.")
-    };
-    match error {
-        ImageError::Unknown { .. } => ErrorView::new(ErrorCode::NotFound, message(error.to_string()))
-            .hint("`berth images` lists those there are."),
-        ImageError::BaseMissing { base, .. } => ErrorView::new(ErrorCode::ImageMissing, message(error.to_string()))
-            .hint(format!("Get `{base}` onto the engine, then retry the task."))
-            .detail(faults::chain(error)),
-        ImageError::Build { .. } | ImageError::TooSlow { .. } => {
-            ErrorView::new(ErrorCode::ImageMissing, message(error.to_string()))
-                .hint("The end of the build's log says why. An inspecting proxy needs its certificate in `BERTH_EXTRA_CERTIFICATES`.")
-                .detail(detail_of(error))
-        }
-        ImageError::Engine { source, .. } => faults::of_engine(source),
+/// What an agent, or a person, means by a name: an image of the Gallery, one of a person's own, or a reference as it is.
+async fn named(house: &House, name: &str) -> Result<Source, ErrorView> {
+    if let Some(source) = Source::of(house, name).await.map_err(|error| dispatch::of_store(&error))? {
+        return Ok(source);
+    }
+    match ImageRef::parse(name) {
+        Ok(reference) => Ok(Source::Reference { name: name.to_owned(), reference }),
+        Err(_) => Err(ErrorView::new(
+            ErrorCode::ImageMissing,
+            format!("{:?} is not the name of an image.", escape::visible(name.as_bytes())),
+        )
+        .hint(
+            "Give the agent an image of the Gallery (`berth images`) or a reference such as `debian:bookworm-slim`.",
+        )),
     }
 }
 
-/// What the engine said of a build, and with it the last lines of the instruction that failed, each made safe to show.
-fn detail_of(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut lines = Vec::new();
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        lines.extend(error.to_string().lines().map(|line| escape::visible(line.as_bytes())));
-        next = error.source();
+/// The image of the list that a person names.
+async fn listed(house: &House, name: &str) -> Result<Source, ErrorView> {
+    let not_found = || {
+        let shown = escape::visible(name.as_bytes());
+        ErrorView::new(ErrorCode::NotFound, format!("There is no image named `{shown}`."))
+            .hint("`berth images` lists those there are; `berth images add` adds one of your own.")
+    };
+    let source = named(house, name).await.map_err(|_| not_found())?;
+    let is_listed = match &source {
+        Source::Image(_) | Source::Folder { .. } => true,
+        Source::Tools(_) => false,
+        // One without a name is there while an agent runs in it.
+        Source::Reference { .. } => {
+            let own = house.store.own_image(name).await.map_err(|error| dispatch::of_store(&error))?;
+            own.is_some() || !agents_in(house, name).await?.is_empty()
+        }
+    };
+    if is_listed { Ok(source) } else { Err(not_found()) }
+}
+
+/// The names of the agents that run in an image.
+async fn agents_in(house: &House, image: &str) -> Result<Vec<String>, ErrorView> {
+    let agents = house.store.agents().await.map_err(|error| dispatch::of_store(&error))?;
+    Ok(agents.into_iter().filter(|agent| agent.image == image).map(|agent| agent.name).collect())
+}
+
+/// Builds or fetches an image; returns when it is there. Goes on where whoever asked has gone: a person ends a build by [`cancel`].
+pub(crate) async fn build(house: &Arc<House>, call: &BuildImage) -> Result<ImageView, ErrorView> {
+    let source = listed(house, &call.name).await?;
+    house.link.looked_for().await;
+    let up = house.link.up()?;
+    let freshness = if call.is_fresh { Freshness::Fresh } else { Freshness::Cached };
+    tokio::select! {
+        () = house.stop.cancelled() => return Err(jobs::app_ends()),
+        built = jobs::ensure(house, &up, &source, freshness) => built.map_err(|error| of_build(&error))?,
+    };
+    list::view(house, &source).await
+}
+
+/// A build as it goes on, or the last one.
+pub(crate) async fn show(house: &House, call: &ShowBuild) -> Result<BuildView, ErrorView> {
+    // Those of tools are in no list; whoever was told of one knows its name.
+    let name = if images::tools::is_name(&call.name) {
+        call.name.clone()
+    } else {
+        listed(house, &call.name).await?.name().to_owned()
+    };
+    if let Some(job) = house.builds.job(&name) {
+        // The one before says how long a good one takes.
+        return Ok(job.record.look(|record| record.page(call.from_line)));
     }
-    lines.join("\n")
+    match jobs::over(house, &name).await {
+        Some(record) => Ok(record.page(call.from_line)),
+        None => Err(ErrorView::new(ErrorCode::NotFound, format!("This Berth has not built `{name}` yet."))
+            .hint(format!("`berth images build {name}` builds it."))),
+    }
+}
+
+/// Ends a build, and those of other images that wait for it.
+pub(crate) async fn cancel(house: &Arc<House>, call: &CancelBuild) -> Result<ImageView, ErrorView> {
+    let source = listed(house, &call.name).await?;
+    if !jobs::cancel(house, source.name()).await {
+        return Err(ErrorView::new(ErrorCode::NotNow, format!("`{}` is not being built.", source.name()))
+            .hint("`berth images` says how each image stands."));
+    }
+    list::view(house, &source).await
+}
+
+/// Tries an image again.
+pub(crate) async fn smoke(house: &Arc<House>, call: &SmokeImage) -> Result<ImageView, ErrorView> {
+    let source = listed(house, &call.name).await?;
+    house.link.looked_for().await;
+    let up = house.link.up()?;
+    let image = present(house, &up, &source).await?;
+    let tried = tokio::select! {
+        () = house.stop.cancelled() => return Err(jobs::app_ends()),
+        tried = smoke::run(house, &up, &image, Needs::of(source.name())) => tried,
+    };
+    match tried {
+        Ok(Some(view)) => smoke::note(house, source.name(), &image, &view).await,
+        Ok(None) => {
+            return Err(ErrorView::new(
+                ErrorCode::NotNow,
+                format!(
+                    "`{}` brings no test of its own; that its sandbox starts was tried, and it does.",
+                    source.name()
+                ),
+            )
+            .hint("An image is tried by its program `/usr/local/share/berth/smoke`."));
+        }
+        Err(smoke::SmokeError::Engine(error)) => return Err(faults::of_engine(&error)),
+        Err(smoke::SmokeError::Unusable(why)) => {
+            return Err(ErrorView::new(
+                ErrorCode::ImageUnusable,
+                format!("`{}` could not be tried: {why}.", source.name()),
+            )
+            .hint("Build it again; `berth doctor` looks at the engine."));
+        }
+    }
+    house.tell(Update::Images);
+    list::view(house, &source).await
+}
+
+/// The current build of an image on the engine.
+async fn present(house: &Arc<House>, up: &Up, source: &Source) -> Result<Image, ErrorView> {
+    let folder = |error: images::folder::FolderError| {
+        of_build(&images::ImageError::Folder { name: source.name().to_owned(), source: error })
+    };
+    let (reference, _) = source.current(house).await.map_err(folder)?;
+    let found = up.engine.image(&reference).await.map_err(|error| faults::of_engine(&error))?;
+    found.ok_or_else(|| {
+        ErrorView::new(ErrorCode::NotNow, format!("`{}` is not there as it would be built now.", source.name()))
+            .hint(format!("`berth images build {}` builds it.", source.name()))
+    })
+}
+
+/// Takes an image off the engine; one of a person's own goes from the list, too. What Berth did not make stays on the engine.
+pub(crate) async fn remove(house: &Arc<House>, call: &RemoveImage) -> Result<Deleted, ErrorView> {
+    let source = listed(house, &call.name).await?;
+    let name = source.name().to_owned();
+    let not_now = |message: String, hint: &str| Err(ErrorView::new(ErrorCode::NotNow, message).hint(hint));
+    if house.builds.is_building(&name) {
+        return not_now(format!("`{name}` is being built."), "Cancel the build, or wait for its end.");
+    }
+    let is_own = !matches!(source, Source::Image(_));
+    let agents = agents_in(house, &name).await?;
+    if is_own && !agents.is_empty() {
+        return not_now(
+            format!("The agent `{}` runs in `{name}`.", agents[0]),
+            "Give the agent another image, or delete it.",
+        );
+    }
+    if !matches!(source, Source::Reference { .. }) {
+        house.link.looked_for().await;
+        let up = house.link.up()?;
+        let built = house.images.built(up.engine.as_ref(), &name).await.map_err(|error| faults::of_engine(&error))?;
+        for image in built {
+            images::remove(up.engine.as_ref(), &image).await.map_err(|error| {
+                if error.kind() == engine::ErrorKind::Conflict {
+                    ErrorView::new(ErrorCode::NotNow, format!("A sandbox still uses `{name}`."))
+                        .hint("Try again once no task runs in it.")
+                } else {
+                    faults::of_engine(&error)
+                }
+            })?;
+            info!(image = %image.id, "removed an image");
+        }
+    }
+    if is_own {
+        house.store.remove_image(&name).await.map_err(|error| dispatch::of_store(&error))?;
+        jobs::forget(house, &name).await;
+    }
+    house.tell(Update::Images);
+    Ok(Deleted {})
+}
+
+/// What an image that this installation made is called now.
+pub(crate) enum Current {
+    /// There is no such image any more.
+    None,
+    /// Nobody can say: what it is made of cannot be read.
+    Unknown,
+    /// This.
+    Reference(ImageRef),
+}
+
+/// What an image that this installation made is called now, by the name in its label.
+pub(crate) async fn current(house: &Arc<House>, name: &str) -> Current {
+    if images::tools::is_name(name) {
+        return tools::current(house, name).await;
+    }
+    match Source::of(house, name).await {
+        Ok(None) => Current::None,
+        Ok(Some(source)) => match source.current(house).await {
+            Ok((reference, _)) => Current::Reference(reference),
+            Err(_) => Current::Unknown,
+        },
+        Err(_) => Current::Unknown,
+    }
 }

@@ -13,9 +13,9 @@ use camino::Utf8Path;
 use engine::{
     Container, ContainerId, ContainerName, ContainerSpec, ContainerState, Diagnostics, Duplex, Engine, EngineError,
     EngineFacts, ErrorKind, ExecSpec, Identity, ImageRef, Log, Mount, Network, NetworkName, Ownership, Role,
-    RootFilesystem, Seccomp, Tmpfs, VolumeName,
+    RootFilesystem, Tmpfs, VolumeName,
     archive::ArchiveBody,
-    spec::{Access, FirstUse, HostFolder, LoopbackV6},
+    spec::{Access, FirstUse, HostFolder, LoopbackV6, Programs},
 };
 use wire::{
     Limits,
@@ -30,7 +30,7 @@ use crate::{
         remove_filler,
     },
     home::HOME_FOLDER,
-    images::catalogue,
+    images::needs::Needs,
     owner::Owner,
 };
 
@@ -38,13 +38,6 @@ use crate::{
 pub(crate) const WORKSPACE_FOLDER: &str = "/workspace";
 /// Size of `/tmp`.
 const TMP_BYTES: u64 = 1 << 30;
-/// Size of `/dev/shm`.
-const SHM_BYTES: u64 = 256 << 20;
-/// The least of it, in bytes.
-const SHM_BYTES_MIN: u64 = 1 << 20;
-/// What a profile of system calls of an image's own gives up.
-const PROFILE_IN_SHORT: &str = "This image's sandboxes have a profile of system calls of their own instead of the engine's: programs inside may make user \
-     namespaces, as a browser does for its own sandbox. More of the kernel can be reached from them.";
 /// How long the guest has, when the engine itself stops, to write down what ran.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The uid and gid that `connect` runs as; nothing inside can become it.
@@ -62,52 +55,24 @@ pub(crate) struct Plan {
     pub(crate) agent: AgentId,
     pub(crate) image: ImageRef,
     pub(crate) guest_volume: VolumeName,
-    pub(crate) home: VolumeName,
-    pub(crate) workspace: HostFolder,
+    pub(crate) rooms: Rooms,
     pub(crate) limits: Limits,
     pub(crate) owner: Owner,
     pub(crate) card: Card,
     pub(crate) needs: Needs,
 }
 
-/// What an image of the Gallery needs that is less strict, or larger, than usual.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Needs {
-    /// A profile of system calls of its own.
-    pub(crate) seccomp: Option<String>,
-    /// A `/dev/shm` of that size.
-    pub(crate) shared_memory_mib: Option<u32>,
-}
-
-impl Needs {
-    /// What the image of that name says. An own image, whatever it is made from, says nothing: nobody has looked at its profile.
-    pub(crate) fn of(image: &str) -> Self {
-        catalogue::find(image).map_or_else(Self::default, |image| Self {
-            seccomp: image.seccomp.clone(),
-            shared_memory_mib: image.shared_memory_mib,
-        })
-    }
-
-    /// What is weaker for it, in words; empty where nothing is.
-    pub(crate) fn weaker(&self) -> Vec<String> {
-        let mut weaker = Vec::new();
-        if self.seccomp.is_some() {
-            weaker.push(PROFILE_IN_SHORT.to_owned());
-        }
-        weaker
-    }
-
-    fn seccomp(&self) -> Seccomp {
-        self.seccomp.as_ref().map_or(Seccomp::EngineDefault, |json| Seccomp::Profile { json: json.clone() })
-    }
-
-    /// The size of `/dev/shm`, which counts against the memory: never more than half of it.
-    fn shm_bytes(&self, memory_bytes: u64) -> u64 {
-        match self.shared_memory_mib {
-            Some(mib) => (u64::from(mib) << 20).clamp(SHM_BYTES_MIN, memory_bytes / 2),
-            None => SHM_BYTES.min(memory_bytes / 4),
-        }
-    }
+/// What a sandbox's user can write to.
+pub(crate) enum Rooms {
+    /// An agent's home, and the folder of a run.
+    Kept {
+        /// The home's volume.
+        home: VolumeName,
+        /// What is mounted as its workspace.
+        workspace: HostFolder,
+    },
+    /// Both in memory, and gone with the sandbox: nobody works in it, its image is only tried.
+    InMemory,
 }
 
 /// Whether a sandbox has a network card.
@@ -168,6 +133,23 @@ impl Plan {
         // What is in memory counts against the memory limit: a sandbox with little of it gets a small /tmp.
         let memory_bytes = self.limits.memory_bytes.max(Limits::MEMORY_BYTES_MIN);
         let cpu_milli = self.limits.cpu_milli.max(Limits::CPU_MILLI_MIN).min(facts.cpus.saturating_mul(1000).max(1000));
+        let mut mounts = vec![
+            volume(&self.guest_volume, GUEST_FOLDER, Access::ReadOnly, FirstUse::Empty),
+            volume(&spool_name(self.sandbox), SPOOL_FOLDER, Access::ReadWrite, FirstUse::Empty),
+        ];
+        let mut tmpfs = Tmpfs::usual(TMP_BYTES.min(memory_bytes / 2));
+        match &self.rooms {
+            Rooms::Kept { home, workspace } => {
+                mounts.push(volume(home, HOME_FOLDER, Access::ReadWrite, FirstUse::Empty));
+                mounts.push(Mount::Workspace { folder: workspace.clone(), target: WORKSPACE_FOLDER.into() });
+            }
+            Rooms::InMemory => tmpfs.extend([HOME_FOLDER, WORKSPACE_FOLDER].map(|target| Tmpfs {
+                target: target.into(),
+                size_bytes: memory_bytes / 4,
+                mode: 0o1777,
+                programs: Programs::Run,
+            })),
+        }
         ContainerSpec {
             name: container_name(self.sandbox),
             image: self.image.clone(),
@@ -177,13 +159,8 @@ impl Plan {
             working_dir: WORKSPACE_FOLDER.into(),
             hostname: "sandbox".to_owned(),
             ownership: self.ownership(Role::Sandbox),
-            mounts: vec![
-                volume(&self.guest_volume, GUEST_FOLDER, Access::ReadOnly, FirstUse::Empty),
-                volume(&spool_name(self.sandbox), SPOOL_FOLDER, Access::ReadWrite, FirstUse::Empty),
-                volume(&self.home, HOME_FOLDER, Access::ReadWrite, FirstUse::Empty),
-                Mount::Workspace { folder: self.workspace.clone(), target: WORKSPACE_FOLDER.into() },
-            ],
-            tmpfs: Tmpfs::usual(TMP_BYTES.min(memory_bytes / 2)),
+            mounts,
+            tmpfs,
             limits: engine::Limits {
                 memory_bytes,
                 cpu_milli,
@@ -353,24 +330,5 @@ pub(crate) fn words_for(state: &ContainerState) -> String {
         ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => {
             "it does not answer".to_owned()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_image_needs_is_bounded_by_memory_and_said_where_it_is_weaker() {
-        let usual = Needs::default();
-        assert_eq!((usual.seccomp(), usual.weaker()), (Seccomp::EngineDefault, Vec::new()));
-        assert_eq!((usual.shm_bytes(4 << 30), usual.shm_bytes(64 << 20)), (SHM_BYTES, 16 << 20));
-        let json = "{}".to_owned();
-        let browser = Needs { seccomp: Some(json.clone()), shared_memory_mib: Some(1024) };
-        assert_eq!((browser.shm_bytes(4 << 30), browser.shm_bytes(1 << 30)), (1 << 30, 512 << 20));
-        assert_eq!(browser.seccomp(), Seccomp::Profile { json });
-        assert_eq!(browser.weaker().len(), 1);
-        assert_eq!(Needs::of("script"), usual);
-        assert_eq!(Needs::of("debian:bookworm-slim"), usual, "an own image says nothing");
     }
 }

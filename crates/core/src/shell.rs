@@ -93,7 +93,7 @@ async fn of_shell(house: &House, record: &StepRecord, guest: &Guest) -> Result<A
 }
 
 async fn of_agent(house: &House, record: &StepRecord) -> Result<Around, ErrorView> {
-    let Some(argv) = images::catalogue::find(&record.image).and_then(images::catalogue::AgentImage::interactive) else {
+    let Some(argv) = images::catalogue::find(&record.image).and_then(|image| image.interactive()) else {
         let shown = escape::visible(record.image.as_bytes());
         let message = format!("The image `{shown}` does not say how a person speaks with its agent in a terminal.");
         return Err(ErrorView::new(ErrorCode::NotNow, message)

@@ -47,6 +47,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Makes an image from a container's file system, with the container's image as its base.
     async fn commit(&self, container: &ContainerId, tag: &ImageRef, ownership: &Ownership) -> Result<ImageId>;
 
+    /// Gives an image one more name. An image that had the name loses it. [`Gone`](crate::ErrorKind::Gone) where there is no such image.
+    async fn tag(&self, image: &ImageId, name: &ImageRef) -> Result<()>;
+
     /// Removes a tag, and the image with its last one. An image that is not there is success;
     /// one that a container uses is a [`Conflict`](crate::ErrorKind::Conflict).
     async fn remove_image(&self, reference: &ImageRef) -> Result<()>;

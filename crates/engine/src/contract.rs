@@ -298,6 +298,8 @@ macro_rules! contract_tests {
             images::a_committed_image_keeps_the_base_and_adds_the_change,
             images::a_build_reports_its_steps_and_labels_its_image,
             images::a_failing_build_is_denied_with_what_the_instruction_said,
+            images::a_build_takes_what_was_done_before_unless_it_shall_not,
+            images::an_image_can_have_further_names,
             images::an_image_in_use_is_a_conflict,
             volumes::a_volume_is_made_once_and_found_by_its_labels,
             volumes::a_volume_of_another_owner_is_a_conflict,

@@ -202,6 +202,10 @@ impl Engine for DockerEngine {
         images::commit(&self.docker, container, tag, ownership, base).await
     }
 
+    async fn tag(&self, image: &ImageId, name: &ImageRef) -> Result<()> {
+        images::tag(&self.docker, image, name).await
+    }
+
     async fn remove_image(&self, reference: &ImageRef) -> Result<()> {
         let doing = || format!("remove image {reference}");
         let call = || self.docker.remove_image(reference.as_str(), None::<query::RemoveImageOptions>, None);

@@ -54,6 +54,17 @@ pub struct BuildRequest {
     pub build_args: BTreeMap<String, String>,
     /// The network of `RUN` instructions.
     pub network: BuildNetwork,
+    /// Whether what the engine has done before is taken.
+    pub cache: BuildCache,
+}
+
+/// What becomes of instructions that an engine has carried out before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildCache {
+    /// Their results are taken.
+    Use,
+    /// Each is carried out anew.
+    Ignore,
 }
 
 /// What `RUN` instructions of a build may reach.

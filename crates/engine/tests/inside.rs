@@ -9,7 +9,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use engine::contract::hardening::{ON_PURPOSE, violations};
 use engine::contract::{Subject, Tar, run, unique};
-use engine::image::BuildNetwork;
+use engine::image::{BuildCache, BuildNetwork};
 use engine::spec::{HostFolder, HostRules};
 use engine::{BuildRequest, ContainerSpec, ContainerState, ErrorKind, Exit, Identity, ImageRef, Mount, Progress, Role};
 use tokio::io::AsyncReadExt;
@@ -241,6 +241,7 @@ async fn dropping_a_build_ends_it_in_the_engine_too() {
             labels: BTreeMap::new(),
             build_args: BTreeMap::new(),
             network: BuildNetwork::None,
+            cache: BuildCache::Use,
         };
         let (tx, mut rx) = mpsc::channel(16);
         let second_step = async {

@@ -103,6 +103,12 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// An image of that name is there already.
+    #[error("an image named {name} is there already")]
+    ImageNameTaken {
+        /// The name.
+        name: String,
+    },
     /// The agent has another secret in that variable.
     #[error("the agent has another secret in the variable {variable}")]
     VariableTaken {
@@ -145,6 +151,7 @@ impl StoreError {
             | Self::NameTaken { .. }
             | Self::SecretNameTaken { .. }
             | Self::ProjectNameTaken { .. }
+            | Self::ImageNameTaken { .. }
             | Self::VariableTaken { .. }
             | Self::Removed { .. }
             | Self::NoSteps

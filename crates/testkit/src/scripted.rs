@@ -159,6 +159,14 @@ impl ScriptedEngine {
         self.shared.world().ever_made.iter().flat_map(hardening::violations).collect()
     }
 
+    /// An image is from now on only to be had by fetching it.
+    ///
+    /// # Errors
+    /// There is none of that name, or a container uses it.
+    pub fn publish(&self, reference: &ImageRef) -> Result<()> {
+        self.shared.world().publish(reference)
+    }
+
     /// A call whose whole effect is on the world.
     async fn on_world<T>(
         &self,
@@ -240,14 +248,19 @@ impl Engine for ScriptedEngine {
         self.on_world(Op::Commit, container.as_str(), |world| world.commit(container, tag, ownership)).await
     }
 
+    async fn tag(&self, image: &ImageId, name: &ImageRef) -> Result<()> {
+        self.on_world(Op::Tag, name.as_str(), |world| world.tag(image, name)).await
+    }
+
     async fn remove_image(&self, reference: &ImageRef) -> Result<()> {
         self.on_world(Op::RemoveImage, reference.as_str(), |world| world.remove_image(reference)).await
     }
 
     async fn pull(&self, reference: &ImageRef, progress: mpsc::Sender<Progress>) -> Result<()> {
-        drop(progress);
-        let gone = || EngineError::new(ErrorKind::Gone, format!("pull image {reference}"), "there is no registry");
-        self.on_world(Op::Pull, reference.as_str(), |world| world.image(reference).map(|_| ()).ok_or_else(gone)).await
+        let fault = self.script.begin(Op::Pull, reference.as_str()).await?;
+        let outcome = images::pull(&self.shared, reference, progress).await;
+        self.shared.changed();
+        faults::answer(Op::Pull, reference.as_str(), fault, outcome)
     }
 
     async fn create_volume(&self, name: &VolumeName, ownership: &Ownership) -> Result<Volume> {

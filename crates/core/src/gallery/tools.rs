@@ -1,40 +1,42 @@
-//! The image of an agent that has packages of its own on top of the one that it names.
+//! The image of an agent that has packages of its own on top of the one that it names: built like any other, tried like the one below, and in
+//! no list.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::{EngineError, Image, ImageRef};
-use tokio::sync::mpsc;
 use wire::{ErrorCode, ErrorView, image::Tools};
 
-use super::{PROGRESS_MAX, ResolveError, detail_of};
+use super::source::{Source, WithTools};
+use super::words::of_resolve;
+use super::{Current, ResolveError, jobs, named};
 use crate::engine_link::Up;
-use crate::escape;
 use crate::house::House;
-use crate::images::{catalogue, tools, tools::ToolsError};
+use crate::images::{Freshness, tools};
+use crate::{dispatch, escape};
 
-/// `image` with `tools` on top; itself where there are none.
+/// `base`, which `agent` calls `image`, with `tools` on top; itself where there are none.
 ///
 /// # Cancel safety
-/// Dropping the future ends a build that runs; what was built of it is kept for the next one.
+/// Dropping the future ends a build that nobody else waits for.
 pub(crate) async fn with_tools(
     house: &Arc<House>,
-    up: &Up,
+    up: &Arc<Up>,
     agent: &str,
-    image: Image,
+    image: &str,
+    base: Image,
     tools: &Tools,
 ) -> Result<Image, ResolveError> {
     if tools.is_empty() {
-        return Ok(image);
+        return Ok(base);
     }
-    let (progress, mut messages) = mpsc::channel(PROGRESS_MAX);
-    let building = house.images.ensure_tools(up.engine.as_ref(), &image, tools, progress);
-    let (built, ()) = tokio::join!(building, async { while messages.recv().await.is_some() {} });
-    let reference = built.map_err(|error| match error {
-        ToolsError::Engine(error) => ResolveError::Engine(error),
-        error @ (ToolsError::Build { .. } | ToolsError::TooSlow { .. }) => {
-            ResolveError::Unusable(of_tools(agent, &error))
-        }
+    let (name, reference) = house.images.called(&base, tools);
+    let with = WithTools { name, reference, image: image.to_owned(), base, tools: tools.clone() };
+    let source = Source::Tools(Arc::new(with));
+    let built = jobs::ensure(house, up, &source, Freshness::Cached).await;
+    let reference = built.map_err(|error| match of_resolve(&error) {
+        ResolveError::Engine(error) => ResolveError::Engine(error),
+        ResolveError::Unusable(view) => ResolveError::Unusable(of_agent(agent, view)),
     })?;
     let found = up.engine.image(&reference).await.map_err(ResolveError::Engine)?;
     found.ok_or_else(|| {
@@ -43,38 +45,64 @@ pub(crate) async fn with_tools(
     })
 }
 
-fn of_tools(agent: &str, error: &ToolsError) -> ErrorView {
-    let words = escape::visible(error.to_string().as_bytes());
-    ErrorView::new(ErrorCode::ImageMissing, format!("The agent `{agent}` cannot start: {words}."))
+/// Why an agent's tools are not there, from why its image of tools is not.
+fn of_agent(agent: &str, view: ErrorView) -> ErrorView {
+    let message = format!("The tools of the agent `{agent}` could not be put on top of its image. {}", view.message);
+    ErrorView::new(view.code, message)
         .hint(
-            "The end of the build's log says why: a name that its registry does not have, or no way to it. `berth agents edit` changes the tools. \
-             An inspecting proxy needs its certificate in `BERTH_EXTRA_CERTIFICATES`.",
+            "The end of the build's log says why: a name that its registry does not have, no way to it, or something that the image lacks. \
+             `berth agents edit` changes the tools. An inspecting proxy needs its certificate in `BERTH_EXTRA_CERTIFICATES`. Then retry the task.",
         )
-        .detail(detail_of(error))
+        .detail(view.detail)
 }
 
-/// Takes away the images of tools that no agent names any more, or whose base is another by now.
+/// The images of tools that agents name, by their names. What stands on a base that is not on the engine is named by nobody.
+async fn wanted(house: &Arc<House>, up: &Up) -> Result<HashMap<String, ImageRef>, Unsure> {
+    let mut wanted = HashMap::new();
+    let agents = house.store.agents().await.map_err(|error| Unsure::Unread(dispatch::of_store(&error)))?;
+    for agent in agents.iter().filter(|agent| !agent.kit.tools.is_empty()) {
+        // A folder that cannot be read just now may be read again.
+        let source = named(house, &agent.image).await.map_err(Unsure::Unread)?;
+        let current = source.current(house).await;
+        let (reference, _) = current.map_err(|error| {
+            Unsure::Unread(ErrorView::new(ErrorCode::ImageMissing, escape::visible(error.to_string().as_bytes())))
+        })?;
+        if let Some(base) = up.engine.image(&reference).await.map_err(Unsure::Engine)? {
+            let (name, reference) = house.images.called(&base, &agent.kit.tools);
+            wanted.insert(name, reference);
+        }
+    }
+    Ok(wanted)
+}
+
+/// Why nobody knows which are wanted.
+enum Unsure {
+    Engine(EngineError),
+    Unread(ErrorView),
+}
+
+/// What an image of tools is called now.
+pub(super) async fn current(house: &Arc<House>, name: &str) -> Current {
+    let Ok(up) = house.link.up() else { return Current::Unknown };
+    match wanted(house, &up).await {
+        Ok(mut wanted) => wanted.remove(name).map_or(Current::None, Current::Reference),
+        Err(Unsure::Engine(_) | Unsure::Unread(_)) => Current::Unknown,
+    }
+}
+
+/// Takes away the images of tools that no agent names any more, or whose base is another by now. Where nobody knows which those are, all stay.
 ///
 /// # Errors
-/// Where the engine or the database cannot be asked: then all stay.
-pub(crate) async fn reclaim_tools(house: &House, up: &Up) -> Result<(), EngineError> {
-    let agents = match house.store.agents().await {
-        Ok(agents) => agents,
-        Err(error) => {
-            tracing::warn!(%error, "which tools are wanted is not known");
+/// Where the engine cannot be asked.
+pub(crate) async fn reclaim_tools(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
+    let wanted = match wanted(house, up).await {
+        Ok(wanted) => wanted,
+        Err(Unsure::Engine(error)) => return Err(error),
+        Err(Unsure::Unread(error)) => {
+            tracing::warn!(message = error.message, "which tools are wanted is not known");
             return Ok(());
         }
     };
-    let mut wanted = HashSet::new();
-    for agent in agents.iter().filter(|agent| !agent.kit.tools.is_empty()) {
-        let named = match catalogue::find(&agent.image) {
-            Some(image) => Some(house.images.reference(image)),
-            None => ImageRef::parse(agent.image.as_str()).ok(),
-        };
-        let Some(named) = named else { continue };
-        if let Some(base) = up.engine.image(&named).await? {
-            wanted.insert(house.images.reference_of_tools(&base, &agent.kit.tools));
-        }
-    }
-    tools::reclaim(up.engine.as_ref(), &house.install.to_string(), &wanted).await
+    let is_wanted = |name: &str| wanted.contains_key(name) || house.builds.is_building(name);
+    tools::reclaim(up.engine.as_ref(), &house.install.to_string(), is_wanted).await
 }

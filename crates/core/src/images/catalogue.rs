@@ -3,29 +3,35 @@
 //! A folder with an `image.toml` is an image; `agent-images/README.md` explains the fields. What the files say is checked by
 //! a test, so that a program that was built has a catalogue that can be read.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use engine::ImageRef;
 use include_dir::{Dir, include_dir};
-use serde::Deserialize;
+use wire::secret::Provider;
+
+use super::context::DOCKERFILE;
+use super::dockerfile;
+use super::manifest::{Manifest, ManifestError};
+use super::versions::{self, Pins, Versions};
 
 /// What an image says of itself.
 const MANIFEST: &str = "image.toml";
-/// Longest name or version of an image, in bytes.
-const WORD_BYTES_MAX: usize = 40;
+/// What the reference of another folder begins with.
+const OF_FOLDER: &str = "berth/";
 
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../agent-images");
 
-static CATALOGUE: LazyLock<Vec<AgentImage>> =
+static CATALOGUE: LazyLock<Vec<Arc<AgentImage>>> =
     LazyLock::new(|| read_all().expect("invariant: the embedded images can be read, as a test shows"));
 
 /// All images, by name.
-pub(crate) fn catalogue() -> &'static [AgentImage] {
+pub(crate) fn catalogue() -> &'static [Arc<AgentImage>] {
     &CATALOGUE
 }
 
 /// The image of that name.
-pub(crate) fn find(name: &str) -> Option<&'static AgentImage> {
+pub(crate) fn find(name: &str) -> Option<&'static Arc<AgentImage>> {
     catalogue().iter().find(|image| image.name == name)
 }
 
@@ -33,186 +39,231 @@ pub(crate) fn find(name: &str) -> Option<&'static AgentImage> {
 #[derive(Debug)]
 pub(crate) struct AgentImage {
     /// Its name: lower-case letters, digits and dashes.
-    pub(crate) name: &'static str,
-    /// Two letters or digits that stand for it where there is no room.
-    pub(crate) call_sign: String,
-    /// What a person calls it.
-    pub(crate) title: String,
-    /// What it is good for, in a sentence or two.
-    pub(crate) description: String,
-    /// Raised when a home made with the image before needs care.
+    pub(crate) name: String,
+    /// What a person reads as its version.
     pub(crate) version: String,
     /// What its Dockerfile starts from.
-    pub(crate) base: ImageRef,
-    /// The program that carries out the rest; empty where `headless.command` is started as it is.
-    pub(crate) entry: Vec<String>,
-    /// How it works on a prompt without a person.
-    pub(crate) headless: Headless,
-    /// How a person speaks with it in a terminal.
-    pub(crate) interactive: Option<Interactive>,
-    /// The profile of system calls of its sandboxes, where the engine's own will not do.
-    pub(crate) seccomp: Option<String>,
-    /// The size of `/dev/shm`, where the usual one will not do.
-    pub(crate) shared_memory_mib: Option<u32>,
-    /// The files of its build context: path relative to the image's folder, and content. Sorted by path.
-    pub(super) files: Vec<(&'static str, &'static [u8])>,
+    pub(crate) base: Base,
+    /// What it says of itself.
+    manifest: Manifest,
+    /// Arguments of its Dockerfile beside `BASE`.
+    pub(super) arguments: BTreeMap<String, String>,
+    /// The files of its build context: path and content. Sorted by path.
+    pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
-/// How an image works on a prompt without a person.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Headless {
-    /// Program and arguments.
-    pub(crate) command: Vec<String>,
-    /// How the prompt comes to it.
-    pub(crate) prompt: PromptDelivery,
+/// What an image starts from.
+#[derive(Clone, Debug)]
+pub(crate) enum Base {
+    /// Another image that Berth brings.
+    Image(Arc<AgentImage>),
+    /// One of a registry.
+    Outside(ImageRef),
 }
 
-/// How a person speaks with an image's agent in a terminal.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Interactive {
-    /// Program and arguments.
-    pub(crate) command: Vec<String>,
+impl AgentImage {
+    /// Two letters or digits that stand for it where there is no room.
+    pub(crate) fn call_sign(&self) -> &str {
+        &self.manifest.call_sign
+    }
+
+    /// What a person calls it.
+    pub(crate) fn title(&self) -> &str {
+        &self.manifest.title
+    }
+
+    /// What it is good for, in a sentence or two.
+    pub(crate) fn description(&self) -> &str {
+        &self.manifest.description
+    }
+
+    /// What it starts from: another image's name, or a reference.
+    pub(crate) fn base_name(&self) -> &str {
+        match &self.base {
+            Base::Image(base) => &base.name,
+            Base::Outside(reference) => reference.as_str(),
+        }
+    }
+
+    /// Whether it is there for other images to start from.
+    pub(crate) fn is_part(&self) -> bool {
+        self.manifest.is_part
+    }
+
+    /// What is started for a prompt; `None` for a part of others.
+    pub(crate) fn launch(&self) -> Option<Vec<String>> {
+        self.manifest.launch()
+    }
+
+    /// What is started for a person at a terminal; `None` where it has nothing for one.
+    pub(crate) fn interactive(&self) -> Option<Vec<String>> {
+        self.manifest.interactive_launch()
+    }
+
+    /// Whether it goes on with a conversation when changes are asked for.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.manifest.can_resume()
+    }
+
+    /// The providers that it can work with, best first.
+    pub(crate) fn providers(&self) -> Vec<Provider> {
+        self.manifest.provider.iter().map(|ways| ways.name).collect()
+    }
+
+    /// Hosts that it needs beside its model.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.manifest.hosts
+    }
+
+    /// Whether it has a desktop.
+    pub(crate) fn has_desktop(&self) -> bool {
+        self.manifest.can.desktop
+    }
+
+    /// Ports on which it usually serves something.
+    pub(crate) fn ports(&self) -> &[u16] {
+        &self.manifest.can.ports
+    }
+
+    /// The profile of system calls that its sandboxes need, as JSON, where the engine's own will not do.
+    pub(crate) fn seccomp(&self) -> Option<&str> {
+        let file = self.manifest.seccomp.as_deref()?;
+        std::str::from_utf8(self.file(file)?).ok()
+    }
+
+    /// Size of `/dev/shm` in bytes, where the usual will not do.
+    pub(crate) fn shared_memory_bytes(&self) -> Option<u64> {
+        self.manifest.shared_memory_mib.map(|mib| mib << 20)
+    }
+
+    /// How it is built.
+    pub(crate) fn dockerfile(&self) -> &str {
+        self.file(DOCKERFILE).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+
+    fn file(&self, path: &str) -> Option<&[u8]> {
+        self.files.iter().find(|(name, _)| name == path).map(|(_, content)| content.as_slice())
+    }
 }
 
-/// How a prompt comes to an agent's program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum PromptDelivery {
-    /// On its standard input, which then ends.
-    Stdin,
+/// A folder as it is read, before what it starts from is known.
+pub(super) struct Folder {
+    manifest: Manifest,
+    files: Vec<(String, Vec<u8>)>,
 }
 
-/// `image.toml`, word by word.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    name: String,
-    call_sign: String,
-    title: String,
-    description: String,
-    version: String,
-    base: String,
-    #[serde(default)]
-    entry: Vec<String>,
-    headless: Headless,
-    #[serde(default)]
-    interactive: Option<Interactive>,
-    #[serde(default)]
-    seccomp: Option<String>,
-    #[serde(default)]
-    shared_memory_mib: Option<u32>,
-}
-
-/// An embedded image is not as it should be.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ManifestError {
-    /// Not the TOML that is expected.
-    #[error("`{folder}/image.toml` cannot be read: {detail}")]
-    Unreadable {
-        /// The image's folder.
-        folder: String,
-        /// What is wrong, and where.
-        detail: String,
-    },
-    /// A field has a value that it must not have.
-    #[error("`{folder}/image.toml`: `{field}` must be {expected}")]
-    Wrong {
-        /// The image's folder.
-        folder: String,
-        /// The field.
-        field: &'static str,
-        /// What it must be.
-        expected: &'static str,
-    },
-}
-
-fn read_all() -> Result<Vec<AgentImage>, ManifestError> {
-    let mut images = FOLDERS
-        .dirs()
-        .filter_map(|folder| {
-            let name = folder.path().to_str()?;
-            let manifest = folder.get_file(folder.path().join(MANIFEST))?;
-            Some((folder, name, manifest.contents_utf8().unwrap_or_default()))
-        })
-        .map(|(folder, name, manifest)| read(name, manifest, files_of(folder)))
-        .collect::<Result<Vec<_>, _>>()?;
-    images.sort_by_key(|image| image.name);
-    Ok(images)
+fn read_all() -> Result<Vec<Arc<AgentImage>>, ManifestError> {
+    let text = FOLDERS.get_file(versions::FILE).and_then(|file| file.contents_utf8()).unwrap_or_default();
+    let pins = versions::read(text)?;
+    let mut folders = BTreeMap::new();
+    for folder in FOLDERS.dirs() {
+        let Some(name) = folder.path().to_str() else { continue };
+        let Some(manifest) = folder.get_file(folder.path().join(MANIFEST)) else { continue };
+        folders.insert(name.to_owned(), read(name, manifest.contents_utf8().unwrap_or_default(), files_of(folder))?);
+    }
+    joined(folders, pins)
 }
 
 /// The files of an image, without its tests and what running them leaves behind.
-fn files_of(folder: &'static Dir<'static>) -> Vec<(&'static str, &'static [u8])> {
+fn files_of(folder: &'static Dir<'static>) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![folder];
     while let Some(next) = folders.pop() {
-        folders.extend(next.dirs().filter(|inner| !inner.path().ends_with("__pycache__")));
+        folders.extend(next.dirs().filter(|inner| !is_left_by_python(inner.path())));
         files.extend(next.files().filter_map(|file| {
             let path = file.path().strip_prefix(folder.path()).ok()?.to_str()?;
-            (!path.ends_with("_test.py")).then_some((path, file.contents()))
+            (!path.ends_with("_test.py")).then(|| (path.to_owned(), file.contents().to_vec()))
         }));
     }
     files.sort();
     files
 }
 
-pub(super) fn read(
-    folder: &'static str,
-    manifest: &str,
-    files: Vec<(&'static str, &'static [u8])>,
-) -> Result<AgentImage, ManifestError> {
-    let manifest: Manifest = toml::from_str(manifest)
-        .map_err(|error| ManifestError::Unreadable { folder: folder.to_owned(), detail: error.to_string() })?;
-    let rule = |holds: bool, field, expected| {
-        if holds { Ok(()) } else { Err(ManifestError::Wrong { folder: folder.to_owned(), field, expected }) }
+fn is_left_by_python(folder: &std::path::Path) -> bool {
+    [".pytest_cache", ".ruff_cache", ".mypy_cache", "__pycache__"].iter().any(|left| folder.ends_with(left))
+}
+
+/// Reads one folder.
+pub(super) fn read(name: &str, manifest: &str, files: Vec<(String, Vec<u8>)>) -> Result<Folder, ManifestError> {
+    let manifest = Manifest::read(name, manifest)?;
+    let is_profile = |file: &String| {
+        let content = files.iter().find(|(path, _)| path == file).map(|(_, content)| content.as_slice());
+        content.is_some_and(|json| serde_json::from_slice::<serde_json::Map<_, _>>(json).is_ok())
     };
-    let is_short = |text: &str| !text.is_empty() && text.len() <= WORD_BYTES_MAX;
-    rule(manifest.name == folder, "name", "the name of its folder")?;
-    rule(
-        is_short(folder) && folder.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
-        "name",
-        "lower-case letters, digits and dashes",
-    )?;
-    rule(
-        is_short(&manifest.version) && manifest.version.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.')),
-        "version",
-        "digits and dots",
-    )?;
-    rule(
-        manifest.call_sign.len() == 2
-            && manifest.call_sign.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9')),
-        "call_sign",
-        "two capital letters or digits",
-    )?;
-    rule(
-        manifest.headless.command.first().is_some_and(|program| !program.is_empty()),
-        "headless.command",
-        "a program",
-    )?;
-    let seccomp = match &manifest.seccomp {
-        Some(name) => {
-            let found =
-                files.iter().find(|(path, _)| path == name).and_then(|(_, text)| std::str::from_utf8(text).ok());
-            rule(found.is_some(), "seccomp", "a file of its folder")?;
-            found.map(str::to_owned)
-        }
-        None => None,
-    };
-    let base = ImageRef::parse(manifest.base);
-    rule(base.is_ok(), "base", "an image reference")?;
-    Ok(AgentImage {
-        name: folder,
-        call_sign: manifest.call_sign,
-        title: manifest.title,
-        description: manifest.description,
-        version: manifest.version,
-        base: base.expect("invariant: it was just checked"),
-        entry: manifest.entry,
-        headless: manifest.headless,
-        interactive: manifest.interactive,
-        seccomp,
-        shared_memory_mib: manifest.shared_memory_mib,
+    if !manifest.seccomp.as_ref().is_none_or(is_profile) {
+        let (folder, expected) = (name.to_owned(), "a file of the folder that holds an object in JSON");
+        return Err(ManifestError::Wrong { folder, field: "seccomp", expected });
+    }
+    Ok(Folder { manifest, files })
+}
+
+/// Joins folders with their pinned versions, what they include and what they start from.
+pub(super) fn joined(
+    mut folders: BTreeMap<String, Folder>,
+    mut pins: Versions,
+) -> Result<Vec<Arc<AgentImage>>, ManifestError> {
+    if let Some(section) = pins.keys().find(|section| !folders.contains_key(*section)) {
+        let (section, key, expected) = (section.clone(), String::new(), "must be the name of an image");
+        return Err(ManifestError::Version { section, key, expected });
+    }
+    include(&mut folders)?;
+    let mut images: BTreeMap<String, Arc<AgentImage>> = BTreeMap::new();
+    // Each turn takes those whose base is known; where there is none left, what stays starts from itself or from nothing.
+    while !folders.is_empty() {
+        let known = |folder: &Folder| match folder.manifest.base.strip_prefix(OF_FOLDER) {
+            Some(base) => images.get(base).map(|base| Base::Image(base.clone())),
+            None => ImageRef::parse(folder.manifest.base.as_str()).ok().map(Base::Outside),
+        };
+        let found = folders.iter().find_map(|(name, folder)| Some((name.clone(), known(folder)?)));
+        let Some((name, base)) = found else {
+            let (name, folder) = folders.pop_first().expect("invariant: the loop ends when there is none");
+            return Err(ManifestError::Base { folder: name, base: folder.manifest.base });
+        };
+        let folder = folders.remove(&name).expect("invariant: it was just found");
+        let image = image_of(&name, folder, pins.remove(&name).unwrap_or_default(), base)?;
+        images.insert(name, Arc::new(image));
+    }
+    Ok(images.into_values().collect())
+}
+
+fn image_of(name: &str, folder: Folder, pins: Pins, base: Base) -> Result<AgentImage, ManifestError> {
+    let Folder { manifest, files } = folder;
+    let image = AgentImage {
+        name: name.to_owned(),
+        version: pins.shown.unwrap_or_else(|| manifest.revision.to_string()),
+        base,
+        manifest,
+        arguments: pins.arguments,
         files,
-    })
+    };
+    let taken = dockerfile::arguments(image.dockerfile());
+    if let Some(key) = image.arguments.keys().find(|key| !taken.contains(*key)) {
+        let (section, key, expected) = (name.to_owned(), key.clone(), "must be an `ARG` of the image's Dockerfile");
+        return Err(ManifestError::Version { section, key, expected });
+    }
+    Ok(image)
+}
+
+/// Puts the files that others bring into the folders that name them.
+fn include(folders: &mut BTreeMap<String, Folder>) -> Result<(), ManifestError> {
+    let mut all = Vec::new();
+    for (name, folder) in folders.iter() {
+        for path in &folder.manifest.include {
+            let found = path.split_once('/').and_then(|(other, file)| {
+                let other = folders.get(other)?;
+                other.files.iter().find(|(path, _)| path == file)
+            });
+            let Some((_, content)) = found else {
+                let (folder, expected) = (name.clone(), "files that other folders have");
+                return Err(ManifestError::Wrong { folder, field: "include", expected });
+            };
+            all.push((name.clone(), (path.clone(), content.clone())));
+        }
+    }
+    for (name, file) in all {
+        let files = &mut folders.get_mut(&name).expect("invariant: it was just looked at").files;
+        files.push(file);
+        files.sort();
+    }
+    Ok(())
 }

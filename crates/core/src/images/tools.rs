@@ -13,25 +13,23 @@
 //! an environment of their own that sees the image's own (PEP 405): Debian's Python refuses others (PEP 668), and what an image
 //! brings stays as it was made.
 
-use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
-use engine::image::BuildNetwork;
-use engine::{BuildRequest, Engine, EngineError, ErrorKind, Image, ImageRef, LabelFilter, Ownership, Progress, Role};
-use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use engine::{Engine, EngineError, ErrorKind, Image, ImageRef, LabelFilter, Role};
 use tracing::info;
 use wire::image::Tools;
 
-use super::{BUILD_BOUND, BuildStep, Images, PROGRESS_QUEUE_MAX, context, last_step, watch};
+use super::context::{self, PartsHash};
+use super::needs::Needs;
+use super::{Context, Images, NAME_LABEL, Recipe};
 use crate::certificates::ExtraCertificate;
-use crate::fault_points::{Point, around};
 
 /// The repository of these images.
 const REPOSITORY: &str = "berth/tools";
-/// The label that says of which image it is made.
-const BASE_LABEL: &str = "berth.tools-base";
+/// What the name of one begins with; no image of a person's own has a colon in its name.
+const NAME: &str = "tools:";
+/// How much of the hash is in a name.
+const HASH_CHARS: usize = 24;
 /// Where an image keeps what was installed and how.
 const FOLDER: &str = "/usr/local/share/berth-tools";
 /// Where programs are looked for in an image that does not say.
@@ -189,146 +187,86 @@ pub(crate) fn check(tools: &Tools) -> Result<(), RefusedTool> {
     Ok(())
 }
 
-/// Why there is no image with an agent's tools.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ToolsError {
-    /// The engine could not be asked.
-    #[error("the engine could not be asked for the image with the agent's tools")]
-    Engine(#[source] EngineError),
-    /// A package could not be installed.
-    #[error("the agent's tools could not be put on top of its image{}", last_step(step.as_ref()))]
-    Build {
-        /// The instruction that ran last.
-        step: Option<BuildStep>,
-        /// What the engine said, and the instruction's last lines.
-        #[source]
-        source: EngineError,
-    },
-    /// It went on for too long.
-    #[error("the agent's tools were not installed after {} minutes{}", BUILD_BOUND.as_secs() / 60, last_step(step.as_ref()))]
-    TooSlow {
-        /// The instruction that ran last.
-        step: Option<BuildStep>,
-    },
-}
-
 impl Images {
-    /// The reference of an image with `tools` on top of `base`, which the engine has when this returns. Progress as in
-    /// [`Images::ensure`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends a build that runs. Call again: nothing is half done.
-    pub(crate) async fn ensure_tools(
-        &self,
-        engine: &dyn Engine,
-        base: &Image,
-        tools: &Tools,
-        progress: mpsc::Sender<Progress>,
-    ) -> Result<ImageRef, ToolsError> {
-        let reference = self.reference_of_tools(base, tools);
-        let is_there = async || Ok(engine.image(&reference).await.map_err(ToolsError::Engine)?.is_some());
-        if is_there().await? {
-            return Ok(reference);
-        }
-        let _turn = self.building.lock().await;
-        if is_there().await? {
-            return Ok(reference);
-        }
-        let mut step = None;
-        let (told, telling) = mpsc::channel(PROGRESS_QUEUE_MAX);
-        let request = request(&self.install, base, tools, &self.certificates, reference.clone());
-        let building = around(Point::ImageBuild, engine.build(request, told));
-        let whole = async { tokio::join!(building, watch(telling, &progress, &mut step)).0 };
-        match timeout(BUILD_BOUND, whole).await {
-            Err(_elapsed) => Err(ToolsError::TooSlow { step }),
-            Ok(Err(source)) if source.kind() == ErrorKind::Unreachable => Err(ToolsError::Engine(source)),
-            Ok(Err(source)) => Err(ToolsError::Build { step, source }),
-            Ok(Ok(_)) => {
-                info!(%reference, "built an image with an agent's tools");
-                Ok(reference)
-            }
+    /// How an image with `tools` on top of `base` is made; `image` is what the agent calls the base.
+    pub(crate) fn recipe_of_tools(&self, image: &str, base: &Image, tools: &Tools) -> Recipe {
+        let hash = hash(base, tools, &self.certificates);
+        let path = base.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let user = if base.user.is_empty() { "0:0" } else { &base.user };
+        Recipe {
+            name: name_of(&hash),
+            version: hash[..HASH_CHARS].to_owned(),
+            reference: reference_of(&hash),
+            hash,
+            outside_base: None,
+            dockerfile: dockerfile(tools),
+            // What the base's maker wrote comes as values, never as instructions.
+            arguments: [("BASE", base.id.as_str()), ("BASE_PATH", path), ("BASE_USER", user)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            context: Context::Tools(tools.clone()),
+            needs: Needs::of(image),
         }
     }
 
-    /// What an image with `tools` on top of `base` is called.
-    pub(crate) fn reference_of_tools(&self, base: &Image, tools: &Tools) -> ImageRef {
-        reference(base, tools, &self.certificates)
+    /// By which name such an image is known, and what it is called on the engine.
+    pub(crate) fn called(&self, base: &Image, tools: &Tools) -> (String, ImageRef) {
+        let hash = hash(base, tools, &self.certificates);
+        (name_of(&hash), reference_of(&hash))
     }
 }
 
-/// The reference under which an image with `tools` on top of `base` is found once it is built.
-fn reference(base: &Image, tools: &Tools, certificates: &[ExtraCertificate]) -> ImageRef {
-    let mut hash = Sha256::new();
-    let mut add = |bytes: &[u8]| {
-        // Lengths keep one part's end from passing for the next one's beginning.
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    add(VERSION);
-    add(INSTALL);
-    add(base.id.as_str().as_bytes());
+/// Whether a name is that of an image of tools.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.strip_prefix(NAME).is_some_and(|hash| {
+        hash.len() == HASH_CHARS && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+fn name_of(hash: &str) -> String {
+    format!("{NAME}{}", &hash[..HASH_CHARS])
+}
+
+fn reference_of(hash: &str) -> ImageRef {
+    ImageRef::parse(format!("{REPOSITORY}:{}", &hash[..HASH_CHARS])).expect("invariant: hex digits are a tag")
+}
+
+/// Of all that an image with `tools` on top of `base` is made of.
+fn hash(base: &Image, tools: &Tools, certificates: &[ExtraCertificate]) -> String {
+    let mut parts = PartsHash::new(VERSION);
+    parts.add(INSTALL);
+    parts.add(base.id.as_str().as_bytes());
     for registry in Registry::ALL {
-        add(registry.file().as_bytes());
+        parts.add(registry.file().as_bytes());
         for package in registry.packages(tools) {
-            add(package.as_bytes());
+            parts.add(package.as_bytes());
         }
     }
+    parts.add(b"certificates");
     for certificate in certificates {
-        add(certificate.sha256.as_bytes());
+        parts.add(certificate.sha256.as_bytes());
     }
-    let hash = hex::encode(hash.finalize());
-    ImageRef::parse(format!("{REPOSITORY}:{}", &hash[..24])).expect("invariant: hex digits are a tag")
+    parts.end()
 }
 
-/// How such an image is built.
-fn request(
-    install: &str,
-    base: &Image,
-    tools: &Tools,
-    certificates: &[ExtraCertificate],
-    tag: ImageRef,
-) -> BuildRequest {
-    let ownership = Ownership::of_install(install, Role::Image);
-    let labels = BTreeMap::from([(BASE_LABEL.to_owned(), base.id.as_str().to_owned())]);
-    let mut all_labels = ownership.labels();
-    all_labels.extend(labels.clone());
-    let path = base.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    let user = if base.user.is_empty() { "0:0" } else { &base.user };
-    BuildRequest {
-        context: tar(tools, certificates, &dockerfile(tools, &all_labels)).into(),
-        tag,
-        ownership,
-        labels,
-        // What the base's maker wrote comes as values, never as instructions.
-        build_args: [("BASE", base.id.as_str()), ("BASE_PATH", path), ("BASE_USER", user)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        network: BuildNetwork::Usual,
-    }
-}
-
-/// The labels come right after `FROM`, as in every image of Berth's: what the builder keeps of a build that fails would be nobody's otherwise.
-fn dockerfile(tools: &Tools, labels: &BTreeMap<String, String>) -> String {
+fn dockerfile(tools: &Tools) -> String {
     let mut text = "ARG BASE\nFROM ${BASE}\n".to_owned();
     let mut put = |line: String| {
         let _ = writeln!(text, "{line}");
     };
-    for (key, value) in labels {
-        put(format!("LABEL {key}={value:?}"));
-    }
     put("USER 0:0".to_owned());
     put(format!("COPY tools/ {FOLDER}/"));
     for registry in Registry::ALL.into_iter().filter(|registry| !registry.packages(tools).is_empty()) {
         put(format!(r#"RUN ["/bin/sh", "{FOLDER}/install", "{}"]"#, registry.file()));
     }
     put("ARG BASE_PATH".to_owned());
-    put(format!("ENV PATH={FOLDER}/venv/bin:{FOLDER}/npm/bin:${{BASE_PATH}}"));
+    put(format!("ENV PATH={FOLDER}/venv/bin:{FOLDER}/node/bin:${{BASE_PATH}}"));
     put("ARG BASE_USER".to_owned());
     put("USER ${BASE_USER}".to_owned());
     text
 }
 
-fn tar(tools: &Tools, certificates: &[ExtraCertificate], dockerfile: &str) -> Vec<u8> {
+pub(super) fn tar(tools: &Tools, certificates: &[ExtraCertificate], dockerfile: &str) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     context::append(&mut archive, context::DOCKERFILE, dockerfile.as_bytes());
     context::append(&mut archive, "tools/install", INSTALL);
@@ -337,26 +275,24 @@ fn tar(tools: &Tools, certificates: &[ExtraCertificate], dockerfile: &str) -> Ve
         context::append(&mut archive, &format!("tools/{}", registry.file()), list.as_bytes());
     }
     context::append_certificates(&mut archive, "tools/certs/", certificates);
-    archive.into_inner().expect("invariant: writing a tar into memory does not fail")
+    archive.into_inner().expect(context::IN_MEMORY)
 }
 
-/// Removes the images of tools of `install` but `wanted`. One that a sandbox still uses stays until the next time.
-pub(crate) async fn reclaim(engine: &dyn Engine, install: &str, wanted: &HashSet<ImageRef>) -> Result<(), EngineError> {
+/// Removes the images of tools of `install` but those whose name is `wanted`. One that a sandbox still uses stays until the next time.
+pub(crate) async fn reclaim(
+    engine: &dyn Engine,
+    install: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(), EngineError> {
     for found in engine.images(&LabelFilter::install(install).role(Role::Image)).await? {
-        let is_wanted = wanted.iter().any(|wanted| found.repo_tags.iter().any(|tag| tag == wanted.as_str()));
-        if is_wanted || !found.labels.contains_key(BASE_LABEL) {
+        let name = found.labels.get(NAME_LABEL).map(String::as_str).unwrap_or_default();
+        if !is_name(name) || wanted(name) {
             continue;
         }
-        // By its name: one that was adapted goes with its copy, which goes once this has no name.
-        let names: Vec<ImageRef> =
-            found.repo_tags.iter().filter_map(|tag| ImageRef::parse(tag.as_str()).ok()).collect();
-        let names = if names.is_empty() { vec![found.id.clone().into()] } else { names };
-        for name in names {
-            match engine.remove_image(&name).await {
-                Ok(()) => info!(image = %found.id, "removed an image of tools that no agent names any more"),
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Err(error),
-            }
+        match super::remove(engine, &found).await {
+            Ok(()) => info!(image = %found.id, "removed an image of tools that no agent names any more"),
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())

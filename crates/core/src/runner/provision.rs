@@ -32,6 +32,7 @@ use crate::guest_volume::GuestVolumeError;
 use crate::home::HomeFault;
 use crate::house::House;
 use crate::images::fit::FitError;
+use crate::images::needs::Needs;
 use crate::intake::StagedFile;
 use crate::workspace::Workspace;
 use crate::{escape, faults, gallery, guest_volume, home, images, results, sandbox};
@@ -174,12 +175,11 @@ async fn provisioned(house: Arc<House>, brief: &Brief, reports: mpsc::Sender<Rep
         agent: brief.agent,
         image: fitted.into(),
         guest_volume,
-        home,
-        workspace: folder,
+        rooms: sandbox::Rooms::Kept { home, workspace: folder },
         limits: brief.limits,
         owner: house.owner,
         card: sandbox::Card::of(&made_under),
-        needs: sandbox::Needs::of(&brief.image),
+        needs: Needs::of(&brief.image),
     };
     let container = match found {
         Some(container) => {
@@ -327,7 +327,7 @@ async fn place(house: &House, brief: &Brief, image: &Image) -> Result<(Placement
     };
     let mut events = vec![EventKind::SandboxCreated { sandbox }];
     events.extend(of_card(&record.network));
-    events.extend(sandbox::Needs::of(&brief.image).weaker().into_iter().map(|text| EventKind::Note { text }));
+    events.extend(Needs::of(&brief.image).weaker().into_iter().map(|text| EventKind::Note { text }));
     let noting = house.store.create_sandbox(&record, &placement, events);
     around(Point::SandboxRecord, noting).await?;
     Ok((placement, record.network))
@@ -450,9 +450,7 @@ async fn open(
 
 fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
     let argv = match &brief.launch {
-        Launch::Image => {
-            images::catalogue::find(&brief.image).map(images::catalogue::AgentImage::launch).unwrap_or_default()
-        }
+        Launch::Image => images::catalogue::find(&brief.image).and_then(|image| image.launch()).unwrap_or_default(),
         Launch::Entrypoint => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
         Launch::Command { argv } => argv.clone(),
     };
@@ -468,8 +466,14 @@ fn launch(brief: &Brief, image: &Image) -> Result<Vec<String>, Fault> {
 }
 
 /// The image with the agent's packages on top, where it has some.
-async fn with_tools(house: &Arc<House>, up: &Up, brief: &Brief, image: Image, tools: &Tools) -> Result<Image, Fault> {
-    gallery::with_tools(house, up, &brief.agent_name, image, tools).await.map_err(|error| match error {
+async fn with_tools(
+    house: &Arc<House>,
+    up: &Arc<Up>,
+    brief: &Brief,
+    image: Image,
+    tools: &Tools,
+) -> Result<Image, Fault> {
+    gallery::with_tools(house, up, &brief.agent_name, &brief.image, image, tools).await.map_err(|error| match error {
         ResolveError::Engine(error) => Fault::Engine(error),
         ResolveError::Unusable(error) => Fault::Failed(lifecycle::ProvisionFailure::Image, error),
     })

@@ -89,7 +89,10 @@ pub(crate) async fn leftovers(house: &House, up: &Up) -> Result<Leftovers, Engin
 /// The sandboxes that are in the store as not removed; `None` where the store does not say.
 async fn needed(house: &House) -> Option<HashSet<SandboxId>> {
     match house.store.live_sandboxes().await {
-        Ok(live) => Some(live.into_iter().map(|live| live.sandbox.sandbox).collect()),
+        Ok(live) => {
+            let live = live.into_iter().map(|live| live.sandbox.sandbox);
+            Some(live.chain(house.builds.trials()).collect())
+        }
         Err(error) => {
             warn!(%error, "what is needed is not known");
             None
@@ -148,7 +151,7 @@ async fn remove_fillers(house: &House, up: &Up) -> Result<(), EngineError> {
 }
 
 /// Adapted images, and those of tools, that nobody needs. While a sandbox is made none is taken away.
-async fn reclaim_images(house: &House, up: &Up) -> Result<(), EngineError> {
+async fn reclaim_images(house: &Arc<House>, up: &Up) -> Result<(), EngineError> {
     let Ok(_nobody_fills) = house.filling.try_write() else { return Ok(()) };
     gallery::reclaim_tools(house, up).await?;
     fit::reclaim(up.engine.as_ref(), &house.install.to_string()).await

@@ -9,15 +9,14 @@ use engine::{
 };
 use wire::{
     ids::{AgentId, SandboxId},
-    image::ImageState,
     upkeep::{Finding, OtherInstall, Outcome, Remedy, Thing},
 };
 
 use crate::engine_link::Up;
 use crate::escape::visible;
+use crate::gallery::Current;
 use crate::house::House;
-use crate::images::NAME_LABEL;
-use crate::images::catalogue::find;
+use crate::images::{NAME_LABEL, is_trial};
 use crate::{faults, gallery, sandbox};
 
 /// What was found in the engine.
@@ -75,6 +74,8 @@ struct Needed {
     guest: Option<VolumeName>,
     /// Whether volumes are being filled right now.
     is_filling: bool,
+    /// Whether an image is being built right now.
+    is_building: bool,
 }
 
 impl Needed {
@@ -83,11 +84,13 @@ impl Needed {
         let homes = house.store.homes().await.ok();
         let guest = house.guest_binary(&up.facts.architecture).ok();
         Ok(Self {
-            sandboxes: live.map(|live| live.into_iter().map(|live| live.sandbox.sandbox).collect()),
+            sandboxes: live
+                .map(|live| live.into_iter().map(|live| live.sandbox.sandbox).chain(house.builds.trials()).collect()),
             homes: homes.map(|homes| homes.into_iter().map(|home| home.volume).collect()),
             readers: house.homes.readers.names(),
             guest: guest.map(|guest| guest.volume_name(house.install)),
             is_filling: house.filling.try_write().is_err(),
+            is_building: house.builds.is_any_building(),
         })
     }
 
@@ -141,14 +144,18 @@ fn of_container(needed: &Needed, container: &Container) -> Option<Finding> {
             Remedy::Remove,
             "It is ended and removed. The home stays.",
         )),
-        Role::Sandbox | Role::Filler | Role::Reader => None,
-        Role::Guest | Role::Home | Role::Spool | Role::Workspace | Role::Image | Role::Adapted | Role::Network => {
-            Some(finding(
-                "It is labelled as something that is no container of this version of Berth.",
-                Remedy::Leave,
-                "It stays. `docker rm` takes it away, if you know what it is.",
-            ))
-        }
+        // An engine makes these itself, an instruction each, with the labels of the layer below.
+        Role::Image if !needed.is_building => Some(finding(
+            "An instruction of a build ran in it. The engine, or Berth, ended before it was taken away.",
+            Remedy::Remove,
+            "It is ended and removed. The image stays, if it was built.",
+        )),
+        Role::Sandbox | Role::Filler | Role::Reader | Role::Image => None,
+        Role::Guest | Role::Home | Role::Spool | Role::Workspace | Role::Adapted | Role::Network => Some(finding(
+            "It is labelled as something that is no container of this version of Berth.",
+            Remedy::Leave,
+            "It stays. `docker rm` takes it away, if you know what it is.",
+        )),
     }
 }
 
@@ -222,7 +229,7 @@ fn of_network(needed: &Needed, network: &BridgeNetwork) -> Option<Finding> {
     }
 }
 
-async fn of_image(house: &House, bases: &[Image], image: &Image) -> Option<Finding> {
+async fn of_image(house: &Arc<House>, bases: &[Image], image: &Image) -> Option<Finding> {
     let name = image.repo_tags.first().cloned().unwrap_or_else(|| image.id.to_string());
     let finding = |why: String| Finding {
         key: format!("image:{}", image.id),
@@ -237,18 +244,24 @@ async fn of_image(house: &House, bases: &[Image], image: &Image) -> Option<Findi
     match image.ownership()?.role {
         Role::Image => {
             let made_as = image.labels.get(NAME_LABEL)?;
-            let Some(known) = find(made_as) else {
-                return Some(finding(format!("This version of Berth has no image `{}`.", visible(made_as.as_bytes()))));
-            };
-            let current = house.images.reference(known);
-            let is_building = matches!(gallery::view(house, None, known).await.state, ImageState::Building { .. });
-            if is_building || image.repo_tags.iter().any(|tag| tag == current.as_str()) {
+            let shown = visible(made_as.as_bytes());
+            if house.builds.is_building(made_as) {
                 return None;
             }
-            Some(finding(if image.repo_tags.is_empty() {
-                format!("What a build of `{made_as}` left that did not come to its end, or was done again since.")
+            let current = match gallery::current(house, made_as).await {
+                Current::None => return Some(finding(format!("This Berth has no image `{shown}`."))),
+                Current::Unknown => return None,
+                Current::Reference(current) => current,
+            };
+            if image.repo_tags.iter().any(|tag| tag == current.as_str()) {
+                return None;
+            }
+            Some(finding(if image.repo_tags.iter().all(|tag| is_trial(tag)) {
+                format!("What a build of `{shown}` left that did not come to its end, or was done again since.")
             } else {
-                format!("Built from other files or certificates than `{made_as}` is made of now.")
+                format!(
+                    "Built from other files, versions or certificates, or on another base, than `{shown}` is made of now."
+                )
             }))
         }
         Role::Adapted => {

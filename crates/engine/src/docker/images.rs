@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::call::{bounded, idempotent, sorted};
 use super::{QUICK_BOUND, TRANSFER_BOUND};
-use crate::image::BuildNetwork;
+use crate::image::{BuildCache, BuildNetwork};
 use crate::{
     BuildRequest, ContainerId, EngineError, ErrorKind, ImageId, ImageRef, ImportRequest, Ownership, Progress, Result,
 };
@@ -37,6 +37,7 @@ pub(super) async fn build(docker: &Docker, request: BuildRequest, progress: mpsc
             BuildNetwork::Usual => None,
             BuildNetwork::None => Some("none".into()),
         },
+        nocache: request.cache == BuildCache::Ignore,
         version: query::BuilderVersion::BuilderV1,
         ..Default::default()
     };
@@ -168,6 +169,13 @@ pub(super) async fn commit(
     let call = docker.commit_container(options, config);
     bounded(|| doing.clone(), TRANSFER_BOUND, call).await?;
     made(docker, &doing, tag).await
+}
+
+pub(super) async fn tag(docker: &Docker, image: &ImageId, name: &ImageRef) -> Result<()> {
+    let doing = || format!("name image {image} {name}");
+    let (repository, tag) = named(&doing(), name)?;
+    let options = query::TagImageOptions { repo: Some(repository), tag: Some(tag) };
+    idempotent(doing, QUICK_BOUND, || docker.tag_image(image.as_str(), Some(options.clone()))).await
 }
 
 pub(super) async fn pull(docker: &Docker, reference: &ImageRef, progress: mpsc::Sender<Progress>) -> Result<()> {

@@ -8,6 +8,7 @@ mod costs;
 mod crash;
 mod file;
 mod fixture;
+mod images;
 mod list;
 mod projects;
 mod records;

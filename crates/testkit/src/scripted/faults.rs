@@ -20,6 +20,7 @@ pub enum Op {
     Build,
     Import,
     Commit,
+    Tag,
     RemoveImage,
     Pull,
     CreateVolume,
@@ -51,7 +52,7 @@ pub enum Op {
 
 impl Op {
     /// Every call of the trait.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Ping,
         Self::Facts,
         Self::Image,
@@ -59,6 +60,7 @@ impl Op {
         Self::Build,
         Self::Import,
         Self::Commit,
+        Self::Tag,
         Self::RemoveImage,
         Self::Pull,
         Self::CreateVolume,

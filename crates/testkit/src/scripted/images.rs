@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use engine::image::BuildCache;
 use engine::{BuildRequest, EngineError, ErrorKind, Image, ImageId, ImageRef, ImportRequest, Progress, Result};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::Shared;
@@ -80,22 +82,46 @@ pub(super) async fn build(shared: &Shared, request: BuildRequest, progress: mpsc
     let lines: Vec<&str> =
         dockerfile.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let mut made = empty()?;
+    // What an instruction's result depends on: all before it, and the context.
+    let mut done = format!("{:x?} {:?}", Sha256::digest(&tar), request.build_args);
     for (index, line) in lines.iter().enumerate() {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let step = Progress::Step { number: count(index + 1), of: count(lines.len()), text: (*line).to_owned() };
         // Nobody may be listening: that is no reason to end a build.
         let _ = progress.send(step).await;
+        done.push_str(line);
+        let is_cached = request.cache == BuildCache::Use && shared.world().has_built(&done);
+        if is_cached && !line.starts_with("FROM") {
+            let _ = progress.send(Progress::Log(" ---> Using cache".to_owned())).await;
+        }
         match line.split_once(' ') {
-            Some(("FROM", base)) => made = based_on(shared, base, &doing)?,
+            Some(("FROM", base)) => made = based_on(shared, &with_arguments(base, &request.build_args), &doing)?,
             Some(("ARG", _)) => {}
             Some(("COPY", paths)) => copy(&mut made.tree, &context, paths, &doing)?,
+            Some(("RUN", _)) if is_cached => {}
             Some(("RUN", script)) => run(script, &progress, &doing).await?,
+            Some(("LABEL", pairs)) => made.image.labels.extend(labels(pairs)),
             Some(_) | None => apply(&mut made.image, line, &request.build_args, &doing)?,
         }
+        shared.world().note_built(&done);
     }
     made.image.labels.extend(request.labels);
     made.image.labels.extend(request.ownership.labels());
     shared.world().keep_image(made, &request.tag, &doing)
+}
+
+/// Text in which `${NAME}` stands for an argument.
+fn with_arguments(text: &str, arguments: &BTreeMap<String, String>) -> String {
+    arguments.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
+}
+
+/// `key="value"` pairs whose values hold neither quotes nor spaces.
+fn labels(pairs: &str) -> impl Iterator<Item = (String, String)> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        Some((key.to_owned(), value.trim_matches('"').to_owned()))
+    };
+    pairs.split(' ').filter_map(pair)
 }
 
 fn based_on(shared: &Shared, base: &str, doing: &str) -> Result<StoredImage> {
@@ -121,4 +147,26 @@ async fn run(script: &str, progress: &mpsc::Sender<Progress>, doing: &str) -> Re
         return Ok(());
     }
     refused(ErrorKind::Denied, doing, format!("RUN {script} returned {}\n{said}", spoken.code))
+}
+
+/// Fetches what was published and is not there, telling of its one layer.
+pub(super) async fn pull(shared: &Shared, reference: &ImageRef, progress: mpsc::Sender<Progress>) -> Result<()> {
+    let doing = format!("pull image {reference}");
+    if shared.world().image(reference).is_some() {
+        return Ok(());
+    }
+    let Some(published) = shared.world().published(reference) else {
+        return refused(ErrorKind::Gone, doing, "no registry has it");
+    };
+    let layer = |status: &str, done_bytes| Progress::Layer {
+        id: "0123456789ab".to_owned(),
+        status: status.to_owned(),
+        done_bytes,
+        total_bytes: 2048,
+    };
+    for message in [layer("Downloading", 1024), layer("Downloading", 2048), layer("Pull complete", 0)] {
+        // Nobody may be listening: that is no reason to end a fetch.
+        let _ = progress.send(message).await;
+    }
+    shared.world().keep_image(published, reference, &doing).map(drop)
 }

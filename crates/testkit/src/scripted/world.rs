@@ -4,7 +4,7 @@ mod containers;
 mod networks;
 mod stdio;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::facts::API_VERSION_MIN;
 use engine::{
@@ -33,6 +33,10 @@ pub(super) struct World {
     pub(super) ever_made: Vec<serde_json::Value>,
     pub(super) events: broadcast::Sender<(Labels, Event)>,
     images: BTreeMap<String, StoredImage>,
+    /// Images that only a registry has, by their names.
+    registry: BTreeMap<String, StoredImage>,
+    /// What instructions of builds were carried out on.
+    built: BTreeSet<String>,
     tags: BTreeMap<String, String>,
     volumes: BTreeMap<String, StoredVolume>,
     networks: BTreeMap<String, BridgeNetwork>,
@@ -60,6 +64,8 @@ impl Default for World {
             ever_made: Vec::new(),
             events: broadcast::Sender::new(EVENTS_MAX),
             images: BTreeMap::new(),
+            registry: BTreeMap::new(),
+            built: BTreeSet::new(),
             tags: BTreeMap::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
@@ -154,6 +160,49 @@ impl World {
         self.tell(&made.image.labels.clone(), EventObject::Image, &id, "tag");
         self.images.insert(id, made);
         Ok(image_id)
+    }
+
+    /// An image goes from here to where it must be fetched from.
+    pub(super) fn publish(&mut self, reference: &ImageRef) -> Result<()> {
+        let Some(image) = self.image(reference).cloned() else {
+            return refused(ErrorKind::Gone, format!("publish image {reference}"), "there is no such image");
+        };
+        self.registry.insert(reference.to_string(), image);
+        self.remove_image(reference)
+    }
+
+    pub(super) fn published(&self, reference: &ImageRef) -> Option<StoredImage> {
+        self.registry.get(reference.as_str()).cloned()
+    }
+
+    pub(super) fn has_built(&self, instructions: &str) -> bool {
+        self.built.contains(instructions)
+    }
+
+    pub(super) fn note_built(&mut self, instructions: &str) {
+        self.built.insert(instructions.to_owned());
+    }
+
+    pub(super) fn tag(&mut self, image: &ImageId, name: &ImageRef) -> Result<()> {
+        let doing = format!("name image {image} {name}");
+        let id = image.to_string();
+        if !self.images.contains_key(&id) {
+            return refused(ErrorKind::Gone, doing, "there is no such image");
+        }
+        let Some((repository, tag)) = name.repository_and_tag() else {
+            return refused(ErrorKind::Denied, doing, format!("{name} is no name that can be given"));
+        };
+        let tag = format!("{repository}:{tag}");
+        let former = self.tags.insert(tag.clone(), id.clone());
+        if let Some(former) = former.and_then(|former| self.images.get_mut(&former)) {
+            former.image.repo_tags.retain(|name| *name != tag);
+        }
+        if let Some(named) = self.images.get_mut(&id) {
+            named.image.repo_tags.push(tag);
+            let labels = named.image.labels.clone();
+            self.tell(&labels, EventObject::Image, &id, "tag");
+        }
+        Ok(())
     }
 
     pub(super) fn remove_image(&mut self, reference: &ImageRef) -> Result<()> {

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, HashSet};
+
 use engine::ImageId;
 
 use super::*;
@@ -137,22 +139,23 @@ fn another_base_another_list_and_other_certificates_are_another_image() {
     let one = Tools { apt: list(&["jq"]), ..Tools::default() };
     let other = Tools { pip: list(&["jq"]), ..Tools::default() };
     let certificate = ExtraCertificate { pem: "pem".to_owned(), sha256: "ab".repeat(32), source: "x".into() };
-    let names = [
-        reference(&base('a'), &one, &[]),
-        reference(&base('b'), &one, &[]),
-        reference(&base('a'), &other, &[]),
-        reference(&base('a'), &one, &[certificate]),
+    let hashes = [
+        hash(&base('a'), &one, &[]),
+        hash(&base('b'), &one, &[]),
+        hash(&base('a'), &other, &[]),
+        hash(&base('a'), &one, &[certificate]),
     ];
-    assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
-    assert_eq!(names[0], reference(&base('a'), &one, &[]));
+    assert_eq!(hashes.iter().collect::<HashSet<_>>().len(), hashes.len(), "{hashes:?}");
+    assert_eq!(hashes[0], hash(&base('a'), &one, &[]));
+    assert!(is_name(&name_of(&hashes[0])) && !is_name("tools:x") && !is_name("script"));
 }
 
 #[test]
 fn what_the_bases_maker_wrote_is_no_instruction() {
     let tools = Tools { apt: list(&["jq"]), pip: list(&["six"]), ..Tools::default() };
-    let request = request("install", &base('a'), &tools, &[], ImageRef::parse("berth/tools:x").unwrap());
-    assert_eq!(request.build_args["BASE_USER"], "agent\nRUN evil");
-    let text = dockerfile(&tools, &request.labels);
+    let recipe = Images::new("install", Vec::new()).recipe_of_tools("script", &base('a'), &tools);
+    assert_eq!(recipe.arguments["BASE_USER"], "agent\nRUN evil");
+    let text = recipe.dockerfile;
     assert!(!text.contains("evil") && !text.contains("jq"), "{text}");
     let steps: Vec<_> = text.lines().filter(|line| line.starts_with("RUN")).collect();
     assert_eq!(

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::kind;
 use crate::contract::{Subject, Tar, UID, unique};
-use crate::image::BuildNetwork;
+use crate::image::{BuildCache, BuildNetwork};
 use crate::{BuildRequest, ErrorKind, Image, ImageRef, ImportRequest, LabelFilter, Progress, Result, Role};
 
 fn tag() -> ImageRef {
@@ -77,6 +77,15 @@ pub async fn a_committed_image_keeps_the_base_and_adds_the_change(subject: &Subj
 }
 
 async fn build(subject: &Subject, tag: &ImageRef, dockerfile: &str) -> (Result<crate::ImageId>, Vec<Progress>) {
+    build_with(subject, tag, dockerfile, BuildCache::Use).await
+}
+
+async fn build_with(
+    subject: &Subject,
+    tag: &ImageRef,
+    dockerfile: &str,
+    cache: BuildCache,
+) -> (Result<crate::ImageId>, Vec<Progress>) {
     let context = Tar::default()
         .file("Dockerfile", 0o644, 0, dockerfile.as_bytes())
         .file("file", 0o644, UID, b"content")
@@ -88,6 +97,7 @@ async fn build(subject: &Subject, tag: &ImageRef, dockerfile: &str) -> (Result<c
         labels: BTreeMap::from([("contract.extra".to_owned(), "yes".to_owned())]),
         build_args: BTreeMap::from([("COLOUR".to_owned(), "green".to_owned())]),
         network: BuildNetwork::None,
+        cache,
     };
     let (tx, mut rx) = mpsc::channel(1);
     let mut progress = Vec::new();
@@ -126,6 +136,47 @@ pub async fn a_failing_build_is_denied_with_what_the_instruction_said(subject: &
     assert!(error.detail().contains("the reason"), "{error}");
     assert!(progress.contains(&Progress::Log("the reason".into())), "{progress:?}");
     assert_eq!(subject.engine.image(&tag).await.unwrap(), None);
+}
+
+/// What was done before is taken, and said to be, unless everything is to be done anew.
+pub async fn a_build_takes_what_was_done_before_unless_it_shall_not(subject: &Subject) {
+    let tag = tag();
+    let dockerfile = format!("FROM {}\nENV MARK={}\nRUN echo done now\n", subject.base, tag.as_str().replace(':', "-"));
+    let said = |progress: &[Progress]| {
+        let has = |text: &str| progress.iter().any(|item| matches!(item, Progress::Log(line) if line.trim() == text));
+        (has("done now"), has("---> Using cache"))
+    };
+    let (first, progress) = build(subject, &tag, &dockerfile).await;
+    first.unwrap();
+    assert_eq!(said(&progress), (true, false), "{progress:?}");
+    let (again, progress) = build(subject, &tag, &dockerfile).await;
+    again.unwrap();
+    assert_eq!(said(&progress), (false, true), "{progress:?}");
+    let (anew, progress) = build_with(subject, &tag, &dockerfile, BuildCache::Ignore).await;
+    anew.unwrap();
+    assert_eq!(said(&progress), (true, false), "{progress:?}");
+    subject.engine.remove_image(&tag).await.unwrap();
+}
+
+/// An image has each name that it was given until that is taken away, and a name is that of one image.
+pub async fn an_image_can_have_further_names(subject: &Subject) {
+    let (first, second, name) = (tag(), tag(), tag());
+    let dockerfile = |mark: &str| format!("FROM {}\nENV MARK={mark}\n", subject.base);
+    let one = build(subject, &first, &dockerfile("one")).await.0.unwrap();
+    let other = build(subject, &second, &dockerfile("other")).await.0.unwrap();
+    let id_of = async |name: &ImageRef| subject.engine.image(name).await.unwrap().map(|image| image.id);
+    subject.engine.tag(&one, &name).await.unwrap();
+    subject.engine.tag(&one, &name).await.unwrap();
+    assert_eq!(id_of(&name).await, Some(one.clone()));
+    subject.engine.tag(&other, &name).await.unwrap();
+    assert_eq!(id_of(&name).await, Some(other));
+    assert_eq!(id_of(&first).await, Some(one.clone()));
+    subject.engine.remove_image(&name).await.unwrap();
+    assert_eq!(id_of(&name).await, None);
+    subject.engine.remove_image(&second).await.unwrap();
+    subject.engine.remove_image(&first).await.unwrap();
+    assert_eq!(id_of(&one.clone().into()).await, None);
+    assert_eq!(kind(subject.engine.tag(&one, &name).await), ErrorKind::Gone);
 }
 
 /// While a container uses it, its last name cannot be taken away.
