@@ -1,8 +1,9 @@
 //! The log of a build: monospace, at its end unless a person scrolled up, drawn page by page so that a line that comes draws one page.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
-use web_sys::Element;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{Element, ResizeObserver};
 use yew::prelude::*;
 
 use super::watched::{Log, Page};
@@ -34,6 +35,16 @@ pub fn LogView(props: &LogProps) -> Html {
             }
         });
     }
+    // What happens beside it, and a window of another size, give it more or less room: its end stays in sight then, too.
+    let holds = use_memo((), |()| Cell::new(true));
+    holds.set(*follows);
+    {
+        let area = area.clone();
+        use_effect_with((), move |()| {
+            let watch = area.cast::<Element>().and_then(|area| SizeWatch::of(area, holds));
+            move || drop(watch)
+        });
+    }
     let onscroll = {
         let (area, follows) = (area.clone(), follows.setter());
         Callback::from(move |_: Event| {
@@ -57,6 +68,32 @@ pub fn LogView(props: &LogProps) -> Html {
                 <button class="button to-end" data-size="s" data-test="log-end" onclick={on_end}>{ icon(Glyph::ChevronDown) }{ "Go to the end" }</button>
             }
         </div>
+    }
+}
+
+/// Goes to the end of an area whenever its size changes, while it is to hold there.
+struct SizeWatch {
+    observer: ResizeObserver,
+    _on_change: Closure<dyn FnMut()>,
+}
+
+impl SizeWatch {
+    fn of(area: Element, holds: Rc<Cell<bool>>) -> Option<Self> {
+        let watched = area.clone();
+        let on_change = Closure::<dyn FnMut()>::new(move || {
+            if holds.get() {
+                area.set_scroll_top(area.scroll_height());
+            }
+        });
+        let observer = ResizeObserver::new(on_change.as_ref().unchecked_ref()).ok()?;
+        observer.observe(&watched);
+        Some(Self { observer, _on_change: on_change })
+    }
+}
+
+impl Drop for SizeWatch {
+    fn drop(&mut self) {
+        self.observer.disconnect();
     }
 }
 
