@@ -63,6 +63,12 @@ class Reader(berth_reader.Reader):
             self.fail("the model is away", event["why"])
         elif event["type"] == "text":
             return event["text"]
+
+    def complaint(self, line):
+        return None if line.startswith("noise") else line
+
+    def ended(self, status):
+        return self.model and f"{self.model} ended with {status}"
 """
 
 
@@ -351,14 +357,16 @@ class Reading(BerthAgent):
             print('{"type": "other"}')
             print('{"no": "type"}')
             print('{broken')
-            print('[1]', end='')
+            print('[1]')
+            print('noise', file=sys.stderr)
             print('complaint', file=sys.stderr)
+            print('{"type": "use", "input": 1}')
         """)
         status, output = self.carry_out()
         self.assertEqual(status, 0)
         self.assertEqual(
             sorted(output.splitlines()[1:]),
-            sorted(["one\N{REPLACEMENT CHARACTER}[31m", "two", "plain {", '{"no": "type"}', "{broken", "[1]", "complaint"]),
+            sorted(["one\N{REPLACEMENT CHARACTER}[31m", "two", "plain {", '{"no": "type"}', "{broken", "[1]", "complaint", "m ended with 0"]),
         )
 
     def test_output_arrives_while_the_program_runs(self):

@@ -1,9 +1,8 @@
 """How an agent's own output becomes text for a person, and what is learned from it.
 
 An image's `reader.py` has a class `Reader` that derives from the one here. It gets each line of the program's standard output that is
-a JSON object (`event`), each other one (`plain`), and each line of its standard error (`complaint`, which is forwarded as it came in
-any case); what `event` and `plain` return is printed. Whatever a program says is hostile: texts are cut, and their control characters
-taken out.
+a JSON object (`event`), each other one (`plain`), and each line of its standard error (`complaint`); what these return is printed, as is
+what `ended` has left to say. Whatever a program says is hostile: texts out of JSON are cut, and their control characters taken out.
 """
 
 import json
@@ -49,10 +48,11 @@ class Reader:
         return line
 
     def complaint(self, line):
-        """Looks at a line of standard error."""
+        """The text for a line of standard error."""
+        return line
 
     def ended(self, status):
-        """Called with the exit status when all was read."""
+        """Called with the exit status when all was read; the text that is still to be said."""
 
     # What `berth-agent` calls
 
@@ -77,8 +77,9 @@ class Reader:
         return None if text is None else tame(text)
 
     def err(self, line):
+        """The text for a line of standard error."""
         self._look(line)
-        self.complaint(line)
+        return self.complaint(line)
 
     def _look(self, line):
         if self.session_unknown is not None and re.search(self.session_unknown, line):
@@ -147,6 +148,23 @@ def text_of(content):
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in objects(content) if isinstance(part.get("text"), str))
+
+
+def said_by_model(message):
+    """The lines for a message of the model in Anthropic's form: its texts, and its calls of tools."""
+    lines = []
+    for part in objects(dig(message, "content")):
+        if part.get("type") == "text" and part.get("text"):
+            lines.append(part["text"])
+        elif part.get("type") == "tool_use":
+            lines.append(tool_call(part.get("name"), part.get("input")))
+    return "\n".join(lines) or None
+
+
+def failed_tools(message):
+    """The lines for those of the tools' answers in Anthropic's form that say that a tool failed."""
+    failed = [part for part in objects(dig(message, "content")) if part.get("is_error") is True]
+    return "\n".join(tool_error(text_of(part.get("content"))) for part in failed) or None
 
 
 def model_failed(title, status, said):

@@ -11,19 +11,18 @@ IMAGES = Path(__file__).parent.parent
 
 
 def read(image, output, errors=(), status=0, session=None):
-    """The reader of an image, and the text that it makes of these lines of a run that ended so. `session` is what it goes on with."""
+    """The reader of an image, and the text that it makes of these lines of a run that ended so; standard error comes first. `session`
+    is the conversation that it goes on with."""
     spec = importlib.util.spec_from_file_location(f"{image}_reader", IMAGES / image / "reader.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     reader = module.Reader()
     reader.session = session
     reader.begin()
-    for line in errors:
-        reader.err(line)
-    lines = [line if isinstance(line, str) else json.dumps(line) for line in output]
-    texts = [text for text in map(reader.out, lines) if text is not None]
-    reader.ended(status)
-    return reader, "\n".join(texts)
+    texts = [reader.err(line) for line in errors]
+    texts += [reader.out(line if isinstance(line, str) else json.dumps(line)) for line in output]
+    texts.append(reader.ended(status))
+    return reader, "\n".join(text for text in texts if text is not None)
 
 
 class Reading(unittest.TestCase):

@@ -42,6 +42,7 @@ class Reader(berth_reader.Reader):
 
     def complaint(self, line):
         self.complaints = [*self.complaints[-19:], line]
+        return line
 
     def ended(self, status):
         if self.error or (status == 0 and self.has_ended):
