@@ -71,6 +71,7 @@ class CursorAgent(unittest.TestCase):
             env={
                 "PATH": f"{self.folder / 'bin'}:{HERE}:{os.environ['PATH']}",
                 "HOME": str(self.folder / "home"),
+                "PYTHONDONTWRITEBYTECODE": "1",
                 "STARTED": str(self.folder / "started"),
                 "BERTH_REPORT": str(self.report),
                 "BERTH_STEP": "step",
