@@ -57,7 +57,8 @@ def pinned(text, pin, version):
     changed = section.sub(lambda found: found[1] + entry.sub(rf"\g<1>{version}\g<2>", found[2], count=1), text, count=1)
     expected = [Pin(each.image, each.argument, each.source, version) if each == pin else each for each in pins_of(text)]
     if pins_of(changed) != expected:
-        raise LookUpError(f"{pin.argument} of {pin.image} is not written on one line, as `{pin.argument} = {{ from = …, version = … }}`")
+        form = f"{pin.argument} = {{ from = …, version = … }}"
+        raise LookUpError(f"{pin.argument} of {pin.image} is not written on one line, as `{form}`")
     return changed
 
 

@@ -17,7 +17,10 @@ DETAIL_CHARS_MAX = 4000
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # What a tool is asked to touch, in the order in which it is looked for.
-TOUCHED = ("command", "cmd", "file_path", "filePath", "absolute_path", "path", "notebook_path", "pattern", "query", "url", "dir_path", "description", "prompt")
+TOUCHED = (
+    *("command", "cmd", "file_path", "filePath", "absolute_path", "path", "notebook_path", "dir_path"),
+    *("pattern", "query", "url", "description", "prompt"),
+)
 
 
 class Reader:

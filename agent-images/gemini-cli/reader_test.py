@@ -18,7 +18,7 @@ CALL = {
     "parameters": {"file_path": "/workspace/hello.txt", "content": "hello\n"},
 }
 ANSWER = {"type": "tool_result", "timestamp": "T", "tool_id": "write_file__write_file_1795892717855_0", "status": "success"}
-STATS = {"total_tokens": 3702, "input_tokens": 3579, "output_tokens": 113, "cached": 400, "input": 3179, "duration_ms": 448, "tool_calls": 1}
+STATS = {"total_tokens": 3702, "input_tokens": 3579, "output_tokens": 113, "cached": 400, "input": 3179, "duration_ms": 448}
 RESULT = {"type": "result", "timestamp": "T", "status": "success", "stats": STATS | {"models": {"gemini-3.8-flash": STATS}}}
 NOTHING = {name: 0 for name in STATS}
 
@@ -73,7 +73,8 @@ class GeminiCli(unittest.TestCase):
         self.assertIsNone(reader.error)
 
     def test_a_tool_that_failed_is_a_line(self):
-        answer = {"type": "tool_result", "tool_id": "x", "status": "error", "error": {"type": "E", "message": "File not found: /workspace/a"}}
+        error = {"type": "E", "message": "File not found: /workspace/a"}
+        answer = {"type": "tool_result", "tool_id": "x", "status": "error", "error": error}
         self.assertEqual(read("gemini-cli", [INIT, answer, RESULT])[1], "✗ File not found: /workspace/a")
 
     def test_a_conversation_that_is_not_there(self):

@@ -27,7 +27,7 @@ GOAL = {
     "parent_tool_use_id": None,
     "event": {"type": "goal_state", "goal_state": {"v": 2, "goal": None, "activity": "idle"}},
 }
-RETRY = {"type": "system", "subtype": "retry", "uuid": "u", "session_id": SESSION, "data": {"reason": "retry", "attempt": 1, "maxRetries": 5}}
+RETRY = {"type": "system", "subtype": "retry", "session_id": SESSION, "data": {"reason": "retry", "attempt": 1, "maxRetries": 5}}
 
 
 def assistant(part, usage):
@@ -63,8 +63,8 @@ def answered(content, is_error):
 
 def failed(message):
     usage = {"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0}
-    lines = [INIT, GOAL, assistant({"type": "text", "text": message}, {"input_tokens": 0, "output_tokens": 0})]
-    return [*lines, {"type": "result", "subtype": "error_during_execution", "session_id": SESSION, "is_error": True, "usage": usage, "error": {"message": message}}]
+    result = {"type": "result", "subtype": "error_during_execution", "session_id": SESSION, "is_error": True, "usage": usage}
+    return [INIT, GOAL, assistant({"type": "text", "text": message}, usage), result | {"error": {"message": message}}]
 
 
 class QwenCode(unittest.TestCase):
