@@ -31,7 +31,7 @@ class BerthAider(unittest.TestCase):
         for place in (self.workspace, self.home, self.folder / "bin", packages / "aider/resources", packages / "litellm"):
             place.mkdir(parents=True)
         (packages / "aider/resources/model-settings.yml").write_text("- name: gpt-4o\n  edit_format: diff\n- name: anthropic/claude-known\n")
-        known = {"gpt-4o": {}, "gemini/gemini-known": {}}
+        known = {"gpt-4o": {"max_input_tokens": 1}, "gemini/gemini-known": {"max_input_tokens": 2}}
         (packages / "litellm/model_prices_and_context_window_backup.json").write_text(json.dumps(known))
         stand_in = self.folder / "bin/aider"
         stand_in.write_text(STAND_IN)
@@ -85,10 +85,17 @@ class BerthAider(unittest.TestCase):
         self.assertNotIn("extra_params", json.loads(self.start("headless", model="openai/new")["texts"]["--model-settings-file"])[0])
 
     def test_a_model_that_is_in_a_list_is_left_to_it(self):
-        texts = self.start("headless", model="openai/gpt-4o")["texts"]
-        self.assertEqual((texts["--model-settings-file"], texts["--model-metadata-file"]), (None, None))
-        self.assertIsNone(self.start("headless", model="gemini/gemini-known")["texts"]["--model-metadata-file"])
-        self.assertIsNone(self.start("headless", model="anthropic/claude-known")["texts"]["--model-settings-file"])
+        for model, context_max in [("openai/gpt-4o", 1), ("gemini/gemini-known", 2)]:
+            with self.subTest(model):
+                metadata = json.loads(self.start("headless", model=model)["texts"]["--model-metadata-file"])
+                self.assertEqual(metadata, {model: {"max_input_tokens": context_max}})
+        for model in ("openai/gpt-4o", "anthropic/claude-known"):
+            with self.subTest(model):
+                self.assertIsNone(self.start("headless", model=model)["texts"]["--model-settings-file"])
+
+    def test_no_other_model_is_asked(self):
+        arguments = self.start("headless", model="openai/o3")["arguments"]
+        self.assertEqual([arguments[at + 1] for at, name in enumerate(arguments) if name.endswith("-model")], ["openai/o3"] * 3)
 
     def test_a_conversation_is_the_step_s_and_goes_on_where_there_is_one(self):
         chat = self.home / ".aider/chats/step-1.md"
