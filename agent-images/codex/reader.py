@@ -35,9 +35,9 @@ class Reader(berth_reader.Reader):
         elif kind == "turn.failed":
             self.fail(*failure(dig(event, "error", "message")))
         elif kind == "error":
+            # Of a try that is made again as well; a turn that comes to its end takes it back.
             message = event.get("message")
-            if not str(message).startswith("Reconnecting"):
-                self.fail(*failure(message))
+            self.fail(*failure(message))
             return tool_error(dig(said(message), "message") or message)
         return None
 
