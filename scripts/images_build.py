@@ -21,7 +21,7 @@ HEAD = """# What `./dev images build` built last: written by it, and read by peo
 
 
 class BuildError(Exception):
-    """Something that Berth or the engine should have said."""
+    """An image is not as it should be, or nobody says how it is."""
 
 
 def build(given, pins):
@@ -34,13 +34,11 @@ def build(given, pins):
             return 2
         wanted, failed, lock = with_bases(given.names or known, known), [], read(given.lock)
         for name in wanted:
-            view = built(given.berth, name)
-            fault = fault_of(view) if view else "it was not built"
-            if fault:
+            try:
+                lock[name] = entry(built(given.berth, name), pins)
+            except BuildError as error:
                 failed.append(name)
-                print(f"error: {name}: {fault}", file=sys.stderr)
-            else:
-                lock[name] = entry(view, pins)
+                print(f"error: {name}: {error}", file=sys.stderr)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -74,18 +72,18 @@ def listed(berth):
 
 
 def built(berth, name):
-    """Builds it, which on stderr says how it goes; `None` where that failed, with its reason said. Ctrl-C is Berth's own."""
+    """Builds it and has it tried; how that goes, and why it failed, comes on stderr from Berth itself."""
     done = subprocess.run([berth, "--json", "images", "build", name], stdout=subprocess.PIPE, text=True, check=False)
-    return None if done.returncode else json.loads(done.stdout)
-
-
-def fault_of(view):
+    if done.returncode:
+        raise BuildError("it was not built")
+    view = json.loads(done.stdout)
     if view["state"]["state"] != "ready":
-        return f"it was built and is {view['state']['state'].replace('_', ' ')}"
-    smoke = view.get("smoke")
-    if not smoke:
-        return "nobody has tried it"
-    return None if smoke["passed"] else f"what was tried failed: {'; '.join(smoke['failed'])}"
+        raise BuildError(f"it was built and is {view['state']['state'].replace('_', ' ')}")
+    if not view["smoke"]:
+        raise BuildError("nobody has tried it")
+    if not view["smoke"]["passed"]:
+        raise BuildError(f"what was tried failed: {'; '.join(view['smoke']['failed'])}")
+    return view
 
 
 def entry(view, pins):

@@ -2,12 +2,13 @@
 """`scripts/vnc_try.py IMAGE [FOLDER]`: sees the desktop of the browser image through a VNC client that is not Berth's (gvnccapture).
 
 The client is led to the sandbox's loopback as Berth's pipe leads there, by a process inside that dials the port. What it draws must be, to
-the pixel, what `import` finds inside. The two pictures are left in the folder.
+the pixel, what `import` finds inside. The two pictures are left in the folder, if one is given.
 
 The pointer is no part of the desktop's picture: `import` leaves it out, and a client draws it itself. So it is put into the last corner,
 which is not compared.
 """
 
+import os
 import socket
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def lead(listener, container):
 
 
 def pictures(image, folder):
-    name = f"vnc-try-{Path(folder).name}"
+    name = f"berth-vnc-try-{os.getpid()}"
     with tempfile.NamedTemporaryFile("w", suffix=".json") as profile:
         profile.write(seccomp.text(seccomp.profile()))
         profile.flush()
@@ -73,17 +74,23 @@ def pictures(image, folder):
             sandbox.wait(SECONDS_MAX)
 
 
-def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    folder = Path(sys.argv[2] if len(sys.argv) == 3 else tempfile.mkdtemp(prefix="berth-vnc-"))
-    pictures(sys.argv[1], folder)
+def compare(image, folder):
+    pictures(image, folder)
     facts = ["identify", "-format", "%w x %h, %k colours", folder / "client.png"]
     print(subprocess.run(facts, capture_output=True, text=True, check=True).stdout)
     compared = ["compare", "-metric", "AE", *(f"{folder}/{name}.png[{COMPARED}]" for name in ("client", "inside")), "null:"]
     different = subprocess.run(compared, capture_output=True, text=True, check=False).stderr.strip()
-    print(f"{'ok' if different == '0' else 'FAILED'}: {different} pixels differ ({folder})")
+    print(f"{'ok' if different == '0' else 'FAILED'}: {different} pixels differ")
     return int(different != "0")
+
+
+def main():
+    if len(sys.argv) == 3:
+        return compare(sys.argv[1], Path(sys.argv[2]))
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with tempfile.TemporaryDirectory() as folder:
+        return compare(sys.argv[1], Path(folder))
 
 
 if __name__ == "__main__":
