@@ -1,7 +1,8 @@
 """`images.py update [--check] [NAME…]`: what is pinned in agent-images/versions.toml, and what newer versions there are.
+`images.py build [NAME…]`: builds images through Berth, which tries each of them, and writes agent-images/image.lock (images_build.py).
 
-Who knows is asked by its own client, so that a person's settings for it hold: npm, pip, and on the Debian that images start from apt.
-Comments and order in the file stay.
+Who knows of newer versions is asked by its own client, so that a person's settings for it hold: npm, pip, and on the Debian that images
+start from apt. Comments and order in the file stay.
 """
 
 import argparse
@@ -13,8 +14,11 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import images_build
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 VERSIONS = CHECKOUT / "agent-images" / "versions.toml"
+LOCK = CHECKOUT / "agent-images" / "image.lock"
 # The Debian of `debian:bookworm-slim`; another one's apt knows other versions.
 DEBIAN = "bookworm"
 # A look-up may take this long, in seconds.
@@ -143,6 +147,11 @@ def main():
     command.add_argument("--check", action="store_true", help="only print what is newer")
     command.add_argument("--versions", type=Path, default=VERSIONS, metavar="FILE", help="another versions.toml")
     command.set_defaults(carry_out=update)
+    command = commands.add_parser("build", help="build images, and write down what came of it")
+    command.add_argument("names", nargs="*", metavar="NAME", help="only these images, and what they start from")
+    command.add_argument("--berth", default="berth", metavar="PROGRAM", help="the program that builds")
+    command.add_argument("--lock", type=Path, default=LOCK, metavar="FILE", help="another image.lock")
+    command.set_defaults(carry_out=lambda given: images_build.build(given, pins_of(VERSIONS.read_text())))
     given = parser.parse_args()
     return given.carry_out(given)
 

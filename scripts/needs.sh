@@ -33,6 +33,7 @@ test   | cmd:Xvfb                       | xvfb                          | xorg-x
 test   | cmd:xdotool                    | xdotool                       | xdotool                            | xdotool                 | -
 test   | cmd:openbox                    | openbox                       | openbox                            | openbox                 | -
 test   | cmd:import                     | imagemagick                   | ImageMagick                        | imagemagick             | -
+test   | cmd:gvnccapture                | gvncviewer                    | gvnc-tools                         | gtk-vnc                 | -
 test   | cmd:WebKitWebDriver            | webkit2gtk-driver             | webkit2gtk-driver                  | webkit2gtk-4.1          | -
 test   | cmd:dbus-daemon                | dbus                          | dbus-daemon                        | dbus                    | -
 test   | cmd:gnome-keyring-daemon       | gnome-keyring                 | gnome-keyring                      | gnome-keyring           | -

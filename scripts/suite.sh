@@ -5,7 +5,11 @@
 # that runs none. Work that is no test (a build) counts only where it fails.
 
 # In this order. `part_NAME` runs one.
-PARTS=(setup build check unit interface scripts engine crash browser window fuzz)
+PARTS=(setup build check unit interface scripts images engine crash browser window fuzz)
+
+# The images that the suite builds where BERTH_TEST_IMAGES does not say: what others start from, what works without a model, and the
+# agents that differ most. `all` are twice as many, and take longer than the suite may.
+TEST_IMAGES='base script browser claude-code gemini-cli opencode aider'
 
 # No cargo call of a part may take longer, in seconds.
 PART_SECONDS_MAX=1500
@@ -16,6 +20,8 @@ WITNESS_SECONDS_MAX=30
 PASSED=0 FAILED=0 FAILED_NAMES=()
 # The parts of this run.
 WANTED=()
+# What was not tried, for the end.
+LEFT_OUT=()
 
 count() {
     PASSED=$((PASSED + $1)) FAILED=$((FAILED + $2))
@@ -140,6 +146,39 @@ part_scripts() {
     python_tests "counting" scripts
 }
 
+# images_of_test [all|NAMES]: the names of the images to build.
+images_of_test() {
+    if [[ $1 == all ]]; then
+        (cd agent-images && for manifest in */image.toml; do echo "${manifest%/*}"; done)
+    else
+        tr -s ' ' '\n' <<<"$1"
+    fi
+}
+
+# locked NAME: the reference of an image that this run built.
+locked() { awk -v section="[$1]" '/^\[/ { is_there = $0 == section } is_there && $1 == "reference" { gsub(/"/, "", $3); print $3 }' "$DEV/image.lock"; }
+
+# Agents' images as a person has them built: through Berth, which tries each of them. Tests of the parts behind this one find them on the
+# engine, and in BERTH_TEST_IMAGES which they are; the data folder stays, so that what has not changed is not built again.
+part_images() {
+    local name wanted reference
+    mapfile -t wanted < <(images_of_test "${BERTH_TEST_IMAGES:-$TEST_IMAGES}")
+    export BERTH_TEST_IMAGES="${wanted[*]}"
+    for name in $(images_of_test all); do
+        [[ " ${wanted[*]} " == *" $name "* ]] || LEFT_OUT+=("$name")
+    done
+    logged "Building the command line" cargo build --bins || { failed images; return; }
+    rm -f "$DEV/image.lock"
+    for name in "${wanted[@]}"; do
+        BERTH_HOME=$DEV/images checked "image $name" "$PYTHON" -B scripts/images.py build --berth target/debug/berth --lock "$DEV/image.lock" "$name"
+    done
+    reference=$(locked browser)
+    if [[ -n $reference ]]; then
+        checked "seccomp profile of the browser" "$PYTHON" -B scripts/seccomp_try.py "$reference"
+        checked "desktop by VNC" "$PYTHON" -B scripts/vnc_try.py "$reference"
+    fi
+}
+
 part_engine() { witnessed engine; }
 # The app killed, the engine gone: the slowest of the real parts, so with a bound of its own. A third of its time the processors rest:
 # where the fuzzer is wanted as well, it gets that.
@@ -222,6 +261,7 @@ suite() {
         [[ $part != setup && $part != build ]] || ((FAILED == 0)) || break
     done
     printf '\n%s%-10s %8d\n' "$table" together $((SECONDS - began_all))
+    ((${#LEFT_OUT[@]} == 0)) || printf 'images that were not built: %s (BERTH_TEST_IMAGES=all builds them)\n' "${LEFT_OUT[*]}"
     ((FAILED == 0)) || printf 'failed: %s\n' "${FAILED_NAMES[@]}"
     printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
     ((FAILED == 0 && PASSED > 0))

@@ -65,5 +65,64 @@ class Counting(unittest.TestCase):
         self.assertEqual(self.suite("", 101, lints), ("0 passed, 1 failed", 1))
 
 
+class Images(unittest.TestCase):
+    """The part that builds images, with a Python that writes down what it is called with, and fails for one image."""
+
+    def images(self, **environment):
+        with tempfile.TemporaryDirectory() as folder:
+            calls = Path(folder, "calls")
+            for name, script in {
+                "cargo": "exit 0",
+                "python": f"""
+                    echo "$*" >>{calls}
+                    for last do :; done
+                    [ "$3" != build ] || printf '[%s]\\nreference = "berth/%s:1-a"\\n' $last $last >>{folder}/image.lock
+                    [ $last != {environment.pop("broken", "none")} ]""",
+            }.items():
+                Path(folder, name).write_text(f"#!/bin/sh\n{script}\n")
+                Path(folder, name).chmod(0o755)
+            script = f"""
+                set -euo pipefail
+                cd '{CHECKOUT}'
+                source scripts/say.sh; source scripts/needs.sh; source scripts/suite.sh
+                DEV='{folder}' PYTHON='{folder}/python'; mkdir "$DEV/log"
+                suite images
+            """
+            done = subprocess.run(
+                ["bash", "-c", script],
+                env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", **environment},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            lines = calls.read_text().splitlines()
+        return done.stdout.splitlines(), [line.split()[-1] for line in lines if " build " in line], lines
+
+    def folders(self):
+        return sorted(path.parent.name for path in CHECKOUT.glob("agent-images/*/image.toml"))
+
+    def test_each_image_is_a_test_and_what_is_left_out_is_said(self):
+        output, built, _ = self.images(BERTH_TEST_IMAGES="base script")
+        self.assertEqual((output[-1], built), ("2 passed, 0 failed", ["base", "script"]))
+        left_out = [name for name in self.folders() if name not in built]
+        self.assertIn(f"images that were not built: {' '.join(left_out)} (BERTH_TEST_IMAGES=all builds them)", output)
+
+    def test_all_are_built_where_that_is_asked_for(self):
+        output, built, _ = self.images(BERTH_TEST_IMAGES="all")
+        self.assertEqual(built, self.folders())
+        self.assertFalse([line for line in output if "not built" in line])
+
+    def test_an_image_that_fails_is_a_failed_test_and_the_others_are_built(self):
+        output, built, _ = self.images(BERTH_TEST_IMAGES="base script", broken="base")
+        self.assertEqual((output[-1], built), ("1 passed, 1 failed", ["base", "script"]))
+        self.assertIn("failed: image base", output)
+
+    def test_the_browsers_profile_and_desktop_are_tried_on_what_was_built(self):
+        _, _, lines = self.images(BERTH_TEST_IMAGES="base browser")
+        self.assertIn("-B scripts/seccomp_try.py berth/browser:1-a", lines)
+        self.assertIn("-B scripts/vnc_try.py berth/browser:1-a", lines)
+
+
 if __name__ == "__main__":
     unittest.main()
