@@ -24,9 +24,10 @@ use testkit::{Act, ModelScript, ModelServer};
 use tokio::{process::Child, time::timeout};
 use wire::{
     MicroUsd, Phase,
-    call::{CancelRun, CreateTask, GrantSecret, ListTasks, SetBudget, SetSecret, ShowRun},
+    call::{CancelRun, CreateTask, GrantSecret, ListNews, ListTasks, SetBudget, SetNews, SetSecret, ShowRun},
     cost::BudgetScope,
-    secret::{Provider, SecretBinding, SecretText},
+    news::NewsKind,
+    secret::{CredentialKind, Provider, SecretBinding, SecretText},
     task::NewTask,
 };
 
@@ -209,7 +210,11 @@ async fn a_budget_that_is_spent_is_told_by_the_desktop_and_so_is_a_task_that_is_
     let mut notifications = Notifications::at(&desk).await;
     let child = desktop(&desk, app.home(), &[]).env("BERTH_KEYRING", "none").spawn().unwrap();
     let client = client(app.home()).await;
-    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+    let binding = SecretBinding::Provider {
+        provider: Provider::Anthropic,
+        base_url: Some(server.url()),
+        credential: CredentialKind::Key,
+    };
     let (secret, agent) = ("model-key".to_owned(), "script".to_owned());
     let value = SecretText::new(KEY.to_owned());
     client.call(SetSecret { name: secret.clone(), value, binding: Some(binding) }).await.unwrap();
@@ -242,6 +247,16 @@ async fn a_budget_that_is_spent_is_told_by_the_desktop_and_so_is_a_task_that_is_
         assert!(!told.body.contains(['<', '>', '&']), "a title is no markup: {told:?}");
     }
     client.call(CancelRun { run: created.run.to_string() }).await.unwrap();
+    // What a person wants to hear nothing of comes neither now nor late.
+    client.call(SetNews { kinds: vec![NewsKind::BudgetSpent], is_silent: true }).await.unwrap();
+    for _ in 0..2 {
+        let created = client.call(task(prompt.to_owned())).await.unwrap();
+        assert_eq!(notifications.next(RUN_TIME_MAX).await.title, "A task is held for its budget");
+        client.call(CancelRun { run: created.run.to_string() }).await.unwrap();
+    }
+    let told = client.call(ListNews { after_seq: Some(0) }).await.unwrap().news;
+    let spent: Vec<_> = told.iter().filter(|news| news.kind == NewsKind::BudgetSpent).collect();
+    assert!(spent.len() == 3 && spent.iter().all(|news| news.is_silent), "the window still says it: {told:?}");
     app.is_swept().await;
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
     kill(pid, Signal::SIGTERM).unwrap();

@@ -170,7 +170,7 @@ pub(crate) async fn update_in_turn(house: &Arc<House>, call: UpdateAgent) -> Res
             Some(network) => access::rules::checked(network).map_err(|reason| {
                 ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Mend that host, then try again.")
             })?,
-            None => record.network,
+            None => access::rules::changed(&record.network, call.mode, &call.hosts, &old_name)?,
         },
     };
     check(&change)?;
@@ -274,6 +274,11 @@ fn denied(house: &House, record: &AgentRecord, action: AgentAction) -> Option<St
 pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView, ErrorView> {
     let granted = house.store.secrets_of(record.agent).await;
     let secrets = granted.map_err(|error| of_store("read the agent's secrets", &error))?;
+    let logins = match house.store.home_of(record.agent).await {
+        Ok(home) => home.logins,
+        Err(StoreError::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(of_store("read the agent's home", &error)),
+    };
     let actions = AgentAction::ALL.map(|action| AgentActionView { action, denied: denied(house, &record, action) });
     let busy = house
         .steps()
@@ -298,6 +303,7 @@ pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView
         colour: record.colour,
         network: record.network,
         secrets: secrets.into_iter().map(access::secrets::agent_view).collect(),
+        logins,
         actions: actions.to_vec(),
     })
 }

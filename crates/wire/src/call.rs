@@ -15,8 +15,8 @@ use crate::{
     event::EventView,
     ids::{RunId, StepId, TaskId},
     limits::{Limits, LimitsPatch},
-    network::{NetworkPolicy, ReachView, RequestView},
-    news::NewsView,
+    network::{HostsPatch, NetworkMode, NetworkPolicy, ReachView, RequestView},
+    news::{NewsKind, NewsSettings, NewsView},
     phase::Phase,
     project::ProjectView,
     queue::{Priority, QueueState, QueueView, Slots},
@@ -99,6 +99,10 @@ calls! {
     ReadResult => ContentView;
     /// What a person should hear of wherever they are.
     ListNews => NewsView;
+    /// Of what a person is told by their desktop.
+    ShowNewsSettings => NewsSettings;
+    /// Be told of something by the desktop, or no longer. It stays so over a restart.
+    SetNews => NewsSettings;
     /// What happened.
     ListEvents => Vec<EventView>;
     /// The agents.
@@ -353,6 +357,19 @@ pub struct ListNews {
     pub after_seq: Option<i64>,
 }
 
+/// Arguments of [`Request::ShowNewsSettings`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowNewsSettings {}
+
+/// Arguments of [`Request::SetNews`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetNews {
+    /// Which kinds.
+    pub kinds: Vec<NewsKind>,
+    /// Whether the desktop is silent about them from now on.
+    pub is_silent: bool,
+}
+
 /// Arguments of [`Request::ListAgents`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListAgents {}
@@ -436,6 +453,12 @@ pub struct UpdateAgent {
     /// has none until the next attempt.
     #[serde(default)]
     pub network: Option<NetworkPolicy>,
+    /// Another policy with the list that there is, where there is one and no [`network`](Self::network) is given.
+    #[serde(default)]
+    pub mode: Option<NetworkMode>,
+    /// What is changed of its list, where no [`network`](Self::network) is given.
+    #[serde(default)]
+    pub hosts: HostsPatch,
 }
 
 /// Arguments of [`Request::DuplicateAgent`].

@@ -16,7 +16,7 @@ use crate::{
     network::NetworkPolicy,
     phase::{Hold, Phase},
     queue::{Priority, QueueState, Wait},
-    secret::{SecretBinding, SecretWay},
+    secret::{InsideLogin, SecretBinding, SecretWay},
     task::{Launch, ReviewGate},
     upkeep::{Finding, OtherInstall},
 };
@@ -403,6 +403,9 @@ pub struct AgentView {
     /// The secrets that it has.
     #[serde(default)]
     pub secrets: Vec<AgentSecretView>,
+    /// To what its programs are signed in inside, as its home was found when it was looked at last.
+    #[serde(default)]
+    pub logins: Vec<InsideLogin>,
     /// What a person can do to it now, and why not the rest.
     #[serde(default)]
     pub actions: Vec<AgentActionView>,

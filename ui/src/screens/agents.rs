@@ -1,7 +1,7 @@
 //! The agents: who there is, what each runs in, may use, and does now; edited, renamed, duplicated, deleted.
 
 mod edit;
-mod network;
+pub mod network;
 
 use std::rc::Rc;
 

@@ -50,7 +50,7 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
         }
         Some(AgentsCommand::Edit(edit)) => {
-            let agent = connection.call(changed_agent(connection, edit).await?).await?;
+            let agent = connection.call(changed_agent(edit)).await?;
             printer.reply(&agent, |ink| gallery::agent(&agent, ink))?;
         }
         Some(AgentsCommand::Rename { agent, name }) => {
@@ -75,10 +75,10 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
     Ok(Exit::Done)
 }
 
-async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> anyhow::Result<UpdateAgent> {
-    let network = network::changed(connection, &edit).await?;
+fn changed_agent(edit: arguments::EditAgent) -> UpdateAgent {
+    let (mode, hosts) = network::changed(&edit);
     let arguments::EditAgent { agent, image, entrypoint, usual, time, memory, review, colour, program, .. } = edit;
-    Ok(UpdateAgent {
+    UpdateAgent {
         agent,
         name: None,
         image,
@@ -94,8 +94,10 @@ async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> a
             arguments::Review::Skip => ReviewGate::Skip,
         }),
         colour,
-        network,
-    })
+        network: None,
+        mode,
+        hosts,
+    }
 }
 
 fn new_agent(create: arguments::CreateAgent) -> CreateAgent {

@@ -22,7 +22,7 @@ use wire::{
     call::{HelloReply, StreamTicket, TaskCreated},
     ids::{AgentId, RunId, StepId, TaskId},
     network::{NetworkPolicy, RequestView},
-    secret::VaultPlace,
+    secret::{InsideLogin, VaultPlace},
     stream::{StreamTarget, TerminalOutput, Update},
     task::{Attachment, AttachmentContent, ReviewGate, TaskDraft},
     upkeep::{Finding, Mended, Outcome, ReclaimPlan, RetentionRules, RetentionView, Seen},
@@ -444,6 +444,7 @@ impl Script {
             colour: wire::view::AgentColour::Cyan,
             network: self.network.lock().unwrap().clone(),
             secrets: access::secrets_of_agent(),
+            logins: vec![InsideLogin::ClaudeCode, InsideLogin::Codex],
             actions: Vec::new(),
         }
     }

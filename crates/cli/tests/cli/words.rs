@@ -2,6 +2,8 @@
 
 use wire::{
     Action, Phase, Request,
+    call::SetNews,
+    news::NewsKind,
     task::{Launch, ReviewGate},
     view::Verdict,
 };
@@ -110,4 +112,23 @@ async fn an_agent_of_ones_own_reaches_the_call() {
     assert_eq!((create.name.as_str(), create.image.as_str()), ("mine", "alpine:3"));
     assert_eq!(create.launch, Launch::Command { argv: ["sh", "-c", "echo --json"].map(str::to_owned).to_vec() });
     assert_eq!((create.review, create.limits.wall_clock_s), (ReviewGate::Skip, 300));
+}
+
+#[tokio::test]
+async fn notifications_are_listed_and_switched_by_kind() {
+    let berth = Berth::start().await;
+    insta::assert_snapshot!("words_notifications", berth.berth(&["notifications"]).await.well().text());
+    berth.berth(&["notifications", "off"]).await.well();
+    berth.berth(&["notifications", "on", "budget-spent", "held_for_budget"]).await.well();
+    let asked = berth.script.asked.lock().unwrap().clone();
+    let sets: Vec<_> = asked.into_iter().filter(|asked| matches!(asked, Request::SetNews(_))).collect();
+    let on = vec![NewsKind::BudgetSpent, NewsKind::HeldForBudget];
+    assert_eq!(
+        sets,
+        [
+            SetNews { kinds: NewsKind::ALL.to_vec(), is_silent: true }.into(),
+            SetNews { kinds: on, is_silent: false }.into()
+        ]
+    );
+    assert_eq!(berth.berth(&["notifications", "off", "everything"]).await.status, 2);
 }
