@@ -222,7 +222,7 @@ fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
             is_busy.set(true);
             wasm_bindgen_futures::spawn_local(async move {
                 let done = match ask {
-                    Ask::Update(call) => backend::call(call).await.map(drop),
+                    Ask::Update(call) => backend::call(*call).await.map(drop),
                     Ask::Duplicate(call) => backend::call(call).await.map(drop),
                     Ask::Delete(call) => backend::call(call).await.map(drop),
                 };
@@ -240,7 +240,7 @@ fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
 
 /// What the dialogs ask for.
 enum Ask {
-    Update(UpdateAgent),
+    Update(Box<UpdateAgent>),
     Duplicate(DuplicateAgent),
     Delete(DeleteAgent),
 }
@@ -254,7 +254,7 @@ fn EditAgent(props: &DialogProps) -> Html {
     let reason = if is_busy { Some("Saving".to_owned()) } else { change.as_ref().err().map(ToString::to_string) };
     let on_save = Callback::from(move |_: MouseEvent| {
         if let Ok(change) = &change {
-            ask.emit(Ask::Update(change.clone()));
+            ask.emit(Ask::Update(Box::new(change.clone())));
         }
     });
     let edited = {
@@ -386,7 +386,7 @@ fn NameAgent(props: &NameProps) -> Html {
             match (can, is_rename) {
                 (false, _) => {}
                 (true, true) => {
-                    ask.emit(Ask::Update(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }));
+                    ask.emit(Ask::Update(Box::new(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() })));
                 }
                 (true, false) => ask.emit(Ask::Duplicate(DuplicateAgent { agent, name })),
             }

@@ -64,11 +64,10 @@ pub fn Costs() -> Html {
     let revision = feed.budgets() + use_calm(feed.spending(), LOOK_MS);
     let costs = use_call(call.as_ref().ok().cloned(), revision);
     let prices = use_call(Some(ListPrices {}), feed.budgets());
-    let compute = {
-        let asked =
-            call.as_ref().ok().map(|ShowCosts { from, until, by }| ShowCompute { from: *from, until: *until, by: *by });
-        use_call(asked, feed.budgets() + use_calm(feed.tasks(), COMPUTE_LOOK_MS)).data
-    };
+    let asked_compute =
+        call.as_ref().ok().map(|asked| ShowCompute { from: asked.from, until: asked.until, by: asked.by });
+    let compute_revision = feed.budgets() + use_calm(feed.tasks(), COMPUTE_LOOK_MS);
+    let compute = use_call(asked_compute, compute_revision).data;
     let rates = compute.as_ref().and_then(|compute| compute.rates);
     let data = costs.data.clone();
     let export = {

@@ -40,29 +40,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_changes_while_it_is_read_is_read_anew() {
-        let prices = Arc::new(Remembered::new());
+        let prices = Remembered::new();
         let (let_go, held) = oneshot::channel();
-        let (begun, is_begun) = oneshot::channel();
-        let reading = tokio::spawn({
-            let prices = prices.clone();
-            async move {
-                let read = async {
-                    begun.send(()).unwrap();
-                    held.await.ok()
-                };
-                prices.or_read(read).await
-            }
-        });
-        is_begun.await.unwrap();
-        // The old one is read already; a person changes it before it is remembered.
-        let changed = tokio::spawn({
-            let prices = prices.clone();
-            async move { prices.forget().await }
-        });
-        tokio::task::yield_now().await;
-        let_go.send("old").unwrap();
-        assert_eq!(reading.await.unwrap().as_deref(), Some(&"old"));
-        changed.await.unwrap();
+        let reading = prices.or_read(async { held.await.ok() });
+        let changes = async {
+            // The old one is read already; a person changes it before it is remembered.
+            let forgotten = prices.forget();
+            let lets_go = async { let_go.send("old").unwrap() };
+            tokio::join!(biased; forgotten, lets_go);
+        };
+        let (read, ()) = tokio::join!(biased; reading, changes);
+        assert_eq!(read.as_deref(), Some(&"old"));
         assert_eq!(prices.or_read(async { Some("new") }).await.as_deref(), Some(&"new"));
         assert_eq!(prices.or_read(async { Some("newer") }).await.as_deref(), Some(&"new"), "read once");
     }

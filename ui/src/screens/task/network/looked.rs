@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use wire::{
-    MicroUsd,
     cost::{Spent, TokenCounts},
     network::{ReachView, RequestKind, RequestOutcome, RequestView},
     view::AgentView,
