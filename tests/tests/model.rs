@@ -559,6 +559,8 @@ async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of
 #[tokio::test(flavor = "multi_thread")]
 async fn room_that_is_given_while_a_step_is_about_to_be_held_is_not_missed() {
     const ROUNDS: usize = 12;
+    // Every minute it is looked anyway.
+    const LET_GO_TIME_MAX: Duration = Duration::from_secs(30);
     let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let budget = |limit: Option<i64>| SetBudget { scope: BudgetScope::EachRun, limit: limit.map(MicroUsd) };
@@ -570,7 +572,7 @@ async fn room_that_is_given_while_a_step_is_about_to_be_held_is_not_missed() {
         app.call(budget(Some(0))).await.unwrap();
         tokio::task::yield_now().await;
         app.call(budget(None)).await.unwrap();
-        until("the step to be let go", RUN_TIME_MAX, async || {
+        until("the step to be let go", LET_GO_TIME_MAX, async || {
             let view = app.call(ShowRun { run: created.run.to_string() }).await.unwrap();
             view.steps[0].holds.is_empty().then_some(())
         })

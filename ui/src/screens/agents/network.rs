@@ -43,11 +43,11 @@ pub fn facts(agent: &AgentView) -> Html {
                     { for agent.secrets.iter().map(|secret| html! {
                         <li key={secret.name.clone()} data-test="agent-secret">{ small_icon(Glyph::Key) }<span>{ say::visible(&secret.name) }</span>{ way_badge(secret.way) }<code class="weak">{ say::visible(&secret.variable) }</code></li>
                     }) }
+                    if !agent.logins.is_empty() {
+                        <li data-test="signed-in">{ small_icon(Glyph::LockOpen) }<span>{ format!("Signed in inside the sandbox: {}", logins_said(&agent.logins)) }</span></li>
+                    }
                 </ul>
-                if !agent.logins.is_empty() {
-                    <p data-test="signed-in">{ small_icon(Glyph::LockOpen) }{ format!("Signed in inside the sandbox: {}", logins_said(&agent.logins)) }</p>
-                    <p class="weak">{ SIGNED_IN_MEANS }</p>
-                }
+                if !agent.logins.is_empty() { <p class="weak">{ SIGNED_IN_MEANS }</p> }
             </section>
         </div>
     }

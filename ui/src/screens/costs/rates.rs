@@ -103,7 +103,7 @@ pub fn RatesDialog(props: &RatesProps) -> Html {
         <Modal title="What sandboxes cost" test="rates-dialog" on_close={props.on_close.clone()} {foot}>
             <p class="weak">{ "Dollars an hour. It is your machine: say what an hour of it is worth to you, or what a rented one would cost." }</p>
             <div class="form rates">
-                { field("A sandbox that is there", "rate-container", &draft.container, |draft, text| draft.container = text) }
+                { field("A sandbox", "rate-container", &draft.container, |draft, text| draft.container = text) }
                 { field("A core at work", "rate-cpu", &draft.cpu, |draft, text| draft.cpu = text) }
                 { field("A GiB of memory", "rate-memory", &draft.memory_gib, |draft, text| draft.memory_gib = text) }
             </div>

@@ -59,7 +59,7 @@ pub fn Notifications() -> Html {
                                     <span>{ kind.word() }</span>{ key(name) }
                                 </label>
                             }) }
-                            <p class="weak">{ format!("Where one is off: {SILENT_MEANS} Notifications come while the app's window runs, also when it is behind others.") }</p>
+                            <p class="weak">{ format!("What is off comes as no notification. {SILENT_MEANS} Notifications come while the app's window runs, also when it is behind others.") }</p>
                             if let Some(error) = &sending.refused { <div data-test="dialog-error">{ refusal(error) }</div> }
                         </section>
                     </div>

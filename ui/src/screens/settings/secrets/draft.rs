@@ -353,11 +353,14 @@ pub fn consequence(binding: &SecretBinding, way: SecretWay) -> String {
 }
 
 /// What a binding is called.
-pub const fn word(binding: &SecretBinding) -> &'static str {
+pub fn word(binding: &SecretBinding) -> Cow<'static, str> {
     match binding {
-        SecretBinding::Provider { provider, .. } => provider.word(),
-        SecretBinding::Host { .. } => "A host",
-        SecretBinding::Unbound => "Something else",
+        SecretBinding::Provider { provider, credential: CredentialKind::Key, .. } => Cow::Borrowed(provider.word()),
+        SecretBinding::Provider { provider, credential: CredentialKind::Subscription, .. } => {
+            Cow::Owned(format!("{}, by subscription", provider.word()))
+        }
+        SecretBinding::Host { .. } => Cow::Borrowed("A host"),
+        SecretBinding::Unbound => Cow::Borrowed("Something else"),
     }
 }
 
