@@ -46,8 +46,8 @@ mod tests {
         let changes = async {
             // The old one is read already; a person changes it before it is remembered.
             let forgotten = prices.forget();
-            let lets_go = async { let_go.send("old").unwrap() };
-            tokio::join!(biased; forgotten, lets_go);
+            let ends = async { let_go.send("old").unwrap() };
+            tokio::join!(biased; forgotten, ends);
         };
         let (read, ()) = tokio::join!(biased; reading, changes);
         assert_eq!(read.as_deref(), Some(&"old"));
