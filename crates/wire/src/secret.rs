@@ -412,6 +412,19 @@ pub struct GrantView {
     pub variable: String,
 }
 
+/// A secret that an agent has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSecretView {
+    /// Its name.
+    pub name: String,
+    /// What it opens.
+    pub binding: SecretBinding,
+    /// How the agent gets it.
+    pub way: SecretWay,
+    /// The variable that has the placeholder, or the value.
+    pub variable: String,
+}
+
 /// One line of an `.env` file that is looked at before it is taken in. It has no value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvEntry {

@@ -16,11 +16,12 @@ use crate::{
     network::NetworkPolicy,
     phase::{Hold, Phase},
     queue::{Priority, QueueState, Wait},
-    secret::{InsideLogin, SecretBinding, SecretWay},
+    secret::InsideLogin,
     task::{Launch, ReviewGate},
     upkeep::{Finding, OtherInstall},
 };
 
+pub use crate::secret::AgentSecretView;
 pub use home::{
     EntryKind, FolderEntry, FolderView, HomeAction, HomeActionView, HomeSizeView, HomeTask, HomeView, HomeWorkKind,
     HomeWorkView,
@@ -409,19 +410,6 @@ pub struct AgentView {
     /// What a person can do to it now, and why not the rest.
     #[serde(default)]
     pub actions: Vec<AgentActionView>,
-}
-
-/// A secret that an agent has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentSecretView {
-    /// Its name.
-    pub name: String,
-    /// What it opens.
-    pub binding: SecretBinding,
-    /// How the agent gets it.
-    pub way: SecretWay,
-    /// The variable that has the placeholder, or the value.
-    pub variable: String,
 }
 
 /// The colour of an agent's plate, so that several of one image are told apart at a glance.

@@ -213,7 +213,7 @@ fn figures(view: &CostsView, span: Span, on_runs: &Callback<Span>) -> Html {
             { figure("Today", "figure-today", runs(Span::Today, "runs-today", view.today.in_money().to_string()), format!("{}, days are those of UTC", say::count(view.today.paid_requests(), "request", "requests"))) }
             { figure(span.figure(), "figure-total", runs(span, "runs-total", total.in_money().to_string()), say::count(total.paid_requests(), "request", "requests")) }
             if total.list_price.requests > 0 {
-                { figure("List price", "figure-listed", runs(span, "runs-listed", listed), format!("{} by subscription, no money", say::count(total.list_price.requests, "request", "requests"))) }
+                { figure("List price", "figure-listed", runs(span, "runs-listed", listed), format!("{} by subscription", say::count(total.list_price.requests, "request", "requests"))) }
             }
             { figure("Tokens in", "figure-in", runs(span, "runs-tokens", say::tokens(input)), cached.map_or_else(|| "none were asked for".to_owned(), |percent| format!("{percent} % of them came from the cache"))) }
             { figure("Price unknown", "figure-unknown", runs(span, "runs-unknown", say::count(total.unpriced, "request", "requests")), if total.unpriced > 0 { "not counted, not zero".to_owned() } else { "every price is known".to_owned() }) }
