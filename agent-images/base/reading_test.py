@@ -11,8 +11,8 @@ IMAGES = Path(__file__).parent.parent
 
 
 def read(image, output, errors=(), status=0, session=None):
-    """The reader of an image, and the text that it makes of these lines of a run that ended so; standard error comes first.
-    `session` is what it goes on with."""
+    """The reader of an image, and the text that it makes of these lines of a run that ended so; standard error comes first. `session`
+    is the conversation that it goes on with."""
     spec = importlib.util.spec_from_file_location(f"{image}_reader", IMAGES / image / "reader.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -43,12 +43,10 @@ class Reading(unittest.TestCase):
         self.assertEqual(reader.usage, {"input": 7, "output": 0, "cache_read": 0, "cache_write": 0})
 
     def test_a_failure_of_the_model_says_what_to_do(self):
-        told = {401: "refused the key", 402: "no money", 403: "may not", 404: "does not know", 422: "did not take"}
-        told |= {429: "too often", 529: "overloaded"}
-        for status, said in told.items():
+        for status, said in [(401, "refused the key (401)"), (404, "know the model"), (429, "fewer"), (529, "overloaded (529)")]:
             with self.subTest(status):
                 title, detail = berth_reader.model_failed("Fake", status, "own\nwords")
-                self.assertRegex(title, rf"^Fake: .*{said}.* \({status}\)$")
+                self.assertIn(said, title)
                 self.assertEqual(detail.splitlines()[0], "own words")
                 self.assertEqual(len(detail.splitlines()), 2)
         self.assertEqual(berth_reader.model_failed("Fake", None, "x")[0], "Fake: the model did not answer")

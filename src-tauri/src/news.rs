@@ -24,7 +24,7 @@ pub(crate) async fn follow(api: Api) {
         match api.call(ListNews { after_seq }).await {
             Ok(view) => {
                 after_seq = Some(view.last_seq);
-                for news in view.news {
+                for news in view.news.into_iter().filter(|news| !news.is_silent) {
                     show(news).await;
                 }
             }

@@ -17,6 +17,7 @@ pub mod app;
 pub mod binaries;
 pub mod browser;
 pub mod canary;
+pub mod claude;
 pub mod client;
 pub mod command;
 pub mod desk;

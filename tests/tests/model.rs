@@ -3,7 +3,13 @@
 
 use std::time::Duration;
 
-use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, binaries::repository, canary, until};
+use berth_tests::{
+    OwnImage, TestApp,
+    app::RUN_TIME_MAX,
+    canary,
+    claude::{claude, reported},
+    until,
+};
 use testkit::{Act, Bus, CallUsage, ModelFault, ModelScript, ModelServer, ModelUsage};
 use wire::{
     EventKind, Hold, MicroUsd, Phase,
@@ -13,7 +19,7 @@ use wire::{
     },
     cost::{BudgetScope, CostKey, TokenCounts},
     network::{GrantReach, GrantScope, HostGrant, NetworkPolicy, RequestKind, RequestOutcome},
-    secret::{Provider, SecretBinding, SecretText, SecretWay},
+    secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
     task::{Launch, NewTask, ReviewGate},
 };
 
@@ -30,7 +36,11 @@ async fn app_with_key(server: &ModelServer, way: SecretWay) -> TestApp {
 }
 
 async fn grant(app: &TestApp, server: &ModelServer, way: SecretWay) {
-    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+    let binding = SecretBinding::Provider {
+        provider: Provider::Anthropic,
+        base_url: Some(server.url()),
+        credential: CredentialKind::Key,
+    };
     let set =
         SetSecret { name: "model-key".to_owned(), value: SecretText::new(KEY.to_owned()), binding: Some(binding) };
     app.call(set).await.unwrap();
@@ -274,6 +284,7 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
         matches!(&refused.outcome, RequestOutcome::Refused { reason } if reason.contains("not on this agent's list")),
         "{refused:?}"
     );
+    assert_eq!(refused.host, "127.0.0.1", "as it is compared, so that whoever allows it finds it allowed");
     let grant = HostGrant { host: refused.host.clone(), port: Some(refused.port), reach: GrantReach::Private };
     let agent = app
         .call(AllowHost { agent: "script".to_owned(), grant: grant.clone(), scope: GrantScope::Agent })
@@ -429,20 +440,6 @@ async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
     assert_eq!(app.ends(&created).await.0, Phase::Cancelled);
 }
 
-/// The real `claude`, as it was installed for tests; alone in an image of the test's own.
-fn claude(name: &str) -> (OwnImage, Launch) {
-    let machine = if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" };
-    let package = format!("target/dev/agents/node_modules/@anthropic-ai/claude-code-{machine}/claude");
-    let program = repository().join(package);
-    assert!(program.exists(), "`./dev setup` fetches it to {program}");
-    // Of another id for each name: what is made of an image goes with it.
-    let dockerfile = format!("FROM debian:bookworm-slim\nCOPY claude /usr/local/bin/claude\nLABEL of={name}\n");
-    let image = OwnImage::build_with(name, &dockerfile, &[("claude", program.as_str())]);
-    let script = "exec claude -p \"$(cat)\" --model claude-sonnet-4-5 --output-format stream-json --verbose --dangerously-skip-permissions";
-    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    (image, Launch::Command { argv })
-}
-
 async fn claude_agent(app: &TestApp, image: &OwnImage, launch: Launch) {
     let agent = CreateAgent {
         name: "claude".to_owned(),
@@ -454,12 +451,6 @@ async fn claude_agent(app: &TestApp, image: &OwnImage, launch: Launch) {
     };
     app.call(agent).await.unwrap();
     give(app, "claude", SecretWay::Brokered).await;
-}
-
-/// What claude says in its last line that it used.
-fn reported(printed: &str) -> serde_json::Value {
-    let mut lines = printed.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.rfind(|line| line["type"] == "result").unwrap_or_else(|| panic!("no result: {printed}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -550,7 +541,11 @@ async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of
         server.set_script(says("Which one?"));
         app.restart().await;
         // A keyring of the session's is gone with it.
-        let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+        let binding = SecretBinding::Provider {
+            provider: Provider::Anthropic,
+            base_url: Some(server.url()),
+            credential: CredentialKind::Key,
+        };
         let value = SecretText::new(KEY.to_owned());
         app.call(SetSecret { name: "model-key".to_owned(), value, binding: Some(binding) }).await.unwrap();
         let (phase, printed) = app.ends(&created).await;
@@ -560,4 +555,30 @@ async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of
     let app = &app;
     let costs = app.call(ShowCosts::default()).await.unwrap();
     assert!(costs.total.is_at_least(), "what broke off with Berth is not known: {:?}", costs.total);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_is_given_while_a_step_is_about_to_be_held_is_not_missed() {
+    const ROUNDS: usize = 12;
+    // Every minute it is looked anyway.
+    const LET_GO_TIME_MAX: Duration = Duration::from_secs(30);
+    let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
+    let app = app_with_key(&server, SecretWay::Brokered).await;
+    let budget = |limit: Option<i64>| SetBudget { scope: BudgetScope::EachRun, limit: limit.map(MicroUsd) };
+    let more = format!("for round in range({ROUNDS}):\n    open(f'asks-{{round}}', 'w').close()\n    ask()");
+    let created = ask(&app, "script", &asks_once(&more)).await;
+    let workspace = app.leaves_file(&created, "asks-0").await;
+    // Taken away and given back for as long as it asks: however the two meet, nothing stays held.
+    while !workspace.join(format!("asks-{}", ROUNDS - 1)).exists() {
+        app.call(budget(Some(0))).await.unwrap();
+        tokio::task::yield_now().await;
+        app.call(budget(None)).await.unwrap();
+        until("the step to be let go", LET_GO_TIME_MAX, async || {
+            let view = app.call(ShowRun { run: created.run.to_string() }).await.unwrap();
+            view.steps[0].holds.is_empty().then_some(())
+        })
+        .await;
+    }
+    let (phase, printed) = app.ends(&created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
 }

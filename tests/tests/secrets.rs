@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use berth_tests::{OwnImage, TestApp, binaries::repository, canary, docker::image_of};
 use camino::Utf8PathBuf;
 use camino_tempfile::Utf8TempDir;
@@ -266,6 +267,48 @@ async fn a_secret_as_a_file_is_in_the_sandboxs_memory_alone() {
         [format!("hash {hash}"), "mode 400 agent".to_owned(), "on tmpfs".to_owned(), "path /run/berth/".to_owned()]
     {
         assert!(printed.contains(&line), "{line}: {printed}");
+    }
+    canary::is_nowhere(&app, &created, TOKEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn git_sends_a_token_as_a_password_and_the_host_gets_the_real_one() {
+    let host = SecureHost::start();
+    let authority = host.authority();
+    let app = TestApp::start_with(&[("BERTH_LOG", "trace"), ("BERTH_EXTRA_CERTIFICATES", authority.as_str())]).await;
+    let shell = ["/bin/bash", "-c", "cat >/tmp/task && exec bash /tmp/task"];
+    let agent = CreateAgent {
+        name: "coder".to_owned(),
+        // `./dev setup` makes it.
+        image: "berth-test/tools".to_owned(),
+        launch: Launch::Command { argv: shell.map(str::to_owned).to_vec() },
+        limits: wire::Limits::default(),
+        review: ReviewGate::Skip,
+    };
+    app.call(agent).await.unwrap();
+    let place = SecretPlace::Header { name: "Authorization".to_owned(), format: "Basic git:{}".to_owned() };
+    let bound = SecretBinding::Host { host: ADDRESS.to_owned(), port: Some(host.port), place };
+    keep(&app, TOKEN, Some(bound)).await;
+    give(&app, SecretWay::Brokered).await;
+    let prompt = format!(
+        "export GIT_TERMINAL_PROMPT=0\n\
+         git ls-remote \"https://git:$API_TOKEN@{ADDRESS}:{port}/git/repository.git\"\n\
+         git ls-remote \"https://other:$API_TOKEN@{ADDRESS}:{port}/git/repository.git\"\n",
+        port = host.port
+    );
+    let created = ask(&app, prompt).await;
+    let (phase, printed) = app.ends(&created).await;
+    assert_eq!(phase, Phase::Completed, "{printed}");
+    assert!(printed.contains("refs/heads/main"), "{printed}");
+    let basic = |pair: String| format!("Basic {}", STANDARD.encode(pair));
+    let seen = host.seen();
+    let carried: Vec<_> = seen.iter().filter_map(|one| one["headers"]["authorization"].as_str()).collect();
+    assert!(carried.contains(&basic(format!("git:{TOKEN}")).as_str()), "{carried:?}");
+    let others: Vec<_> = carried.iter().filter(|one| **one != basic(format!("git:{TOKEN}"))).collect();
+    assert!(!others.is_empty(), "the other name's went as it was");
+    for other in others {
+        let pair = STANDARD.decode(other.strip_prefix("Basic ").unwrap()).unwrap();
+        assert!(pair.starts_with(b"other:berth-"), "under another name nothing is put in: {other}");
     }
     canary::is_nowhere(&app, &created, TOKEN).await;
 }

@@ -24,9 +24,13 @@ use testkit::{Act, ModelScript, ModelServer};
 use tokio::{process::Child, time::timeout};
 use wire::{
     MicroUsd, Phase,
-    call::{CancelRun, CreateTask, GrantSecret, ListTasks, SetBudget, SetSecret, ShowRun},
+    call::{
+        CancelRun, CreateTask, GrantSecret, ListNews, ListProjects, ListTasks, SetBudget, SetNews, SetSecret,
+        ShowCompute, ShowNewsSettings, ShowRun,
+    },
     cost::BudgetScope,
-    secret::{Provider, SecretBinding, SecretText},
+    news::NewsKind,
+    secret::{CredentialKind, Provider, SecretBinding, SecretText},
     task::NewTask,
 };
 
@@ -209,7 +213,11 @@ async fn a_budget_that_is_spent_is_told_by_the_desktop_and_so_is_a_task_that_is_
     let mut notifications = Notifications::at(&desk).await;
     let child = desktop(&desk, app.home(), &[]).env("BERTH_KEYRING", "none").spawn().unwrap();
     let client = client(app.home()).await;
-    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: Some(server.url()) };
+    let binding = SecretBinding::Provider {
+        provider: Provider::Anthropic,
+        base_url: Some(server.url()),
+        credential: CredentialKind::Key,
+    };
     let (secret, agent) = ("model-key".to_owned(), "script".to_owned());
     let value = SecretText::new(KEY.to_owned());
     client.call(SetSecret { name: secret.clone(), value, binding: Some(binding) }).await.unwrap();
@@ -242,10 +250,79 @@ async fn a_budget_that_is_spent_is_told_by_the_desktop_and_so_is_a_task_that_is_
         assert!(!told.body.contains(['<', '>', '&']), "a title is no markup: {told:?}");
     }
     client.call(CancelRun { run: created.run.to_string() }).await.unwrap();
+    // What a person wants to hear nothing of comes neither now nor late.
+    client.call(SetNews { kinds: vec![NewsKind::BudgetSpent], is_silent: true }).await.unwrap();
+    for _ in 0..2 {
+        let created = client.call(task(prompt.to_owned())).await.unwrap();
+        assert_eq!(notifications.next(RUN_TIME_MAX).await.title, "A task is held for its budget");
+        client.call(CancelRun { run: created.run.to_string() }).await.unwrap();
+    }
+    let told = client.call(ListNews { after_seq: Some(0) }).await.unwrap().news;
+    let spent: Vec<_> = told.iter().filter(|news| news.kind == NewsKind::BudgetSpent).collect();
+    assert!(spent.len() == 3 && spent.iter().all(|news| news.is_silent), "the window still says it: {told:?}");
     app.is_swept().await;
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
     ends_well(child).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_projects_and_notifications_are_changed_in_the_window_by_keys() {
+    let (app, desk) = set_up().await;
+    let window = Window::open(&desk, app.home(), &[]).await;
+    let client = client(app.home()).await;
+    let body = async |page: &Page| {
+        page.element_within(WINDOW_TIME_MAX, "[data-test='screen-tasks']").await;
+        let key = async |key: &str| {
+            let event = format!("new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true, cancelable: true }})");
+            page.script(&format!("document.body.dispatchEvent({event})")).await;
+        };
+        let show = async |path: &str| {
+            let go = "window.dispatchEvent(new PopStateEvent('popstate'))";
+            page.script(&format!("history.pushState(null, '', '{path}'); {go}")).await;
+        };
+        show("/costs").await;
+        page.element("[data-test='set-rates']").await;
+        key("r").await;
+        page.write("[data-test='rate-cpu']", "0.05").await;
+        page.press("rates-yes").await;
+        until("the rates", SEEN_TIME_MAX, async || {
+            let rates = client.call(ShowCompute::default()).await.unwrap().rates?;
+            (rates.cpu == MicroUsd(50_000) && !page.has("[data-test='rates-dialog']").await).then_some(())
+        })
+        .await;
+        page.picture("window-costs").await.unwrap();
+
+        show("/settings/projects").await;
+        page.element("[data-test='no-projects']").await;
+        key("a").await;
+        page.write("[data-test='project-name']", "site").await;
+        page.press("project-yes").await;
+        page.element("[data-test='project-row'][data-name='site']").await;
+        until("the dialog to close", SEEN_TIME_MAX, async || {
+            (!page.has("[data-test='project-dialog']").await).then_some(())
+        })
+        .await;
+        key("e").await;
+        page.write("[data-test='host-name']", "packages.example.org").await;
+        page.press("add-host").await;
+        page.press("project-yes").await;
+        until("the project's host", SEEN_TIME_MAX, async || {
+            let projects = client.call(ListProjects {}).await.unwrap();
+            projects[0].hosts.iter().any(|grant| grant.host == "packages.example.org").then_some(())
+        })
+        .await;
+        page.says("packages.example.org").await;
+
+        show("/settings/notifications").await;
+        page.element("[data-test='news-budget_spent']:checked").await;
+        key("2").await;
+        page.element("[data-test='news-budget_spent']:not(:checked)").await;
+        let silent = client.call(ShowNewsSettings {}).await.unwrap().silent;
+        assert_eq!(silent, [NewsKind::BudgetSpent]);
+        page.picture("window-notifications").await.unwrap();
+    };
+    window.page.test("window-settings", body).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,7 @@ use crate::{
         homes::{Homes, folder::HomeFolder},
         images::Images,
         new_task::{Dialog, DialogAction, NewTaskDialog},
-        settings::secrets::Secrets,
+        settings::{notifications::Notifications, projects::Projects, secrets::Secrets},
         signed_out::{SignedOut, Unanswered},
         task::Task,
         tasks::{PAGE_ROWS, Tasks},
@@ -167,6 +167,8 @@ fn screen(route: Route) -> Html {
         Route::Images => html! { <Images /> },
         Route::Costs => html! { <Costs /> },
         Route::Settings | Route::Secrets => html! { <Secrets /> },
+        Route::Projects => html! { <Projects /> },
+        Route::Notifications => html! { <Notifications /> },
         Route::Missing => html! {
             <main class="content" data-test="missing">
                 <header class="header"><h1>{ "Nothing here" }</h1></header>
@@ -256,6 +258,8 @@ fn shows(here: Option<&Route>, change: &Change) -> bool {
             | Route::Costs
             | Route::Settings
             | Route::Secrets
+            | Route::Projects
+            | Route::Notifications
             | Route::Missing,
         )
         | None => false,

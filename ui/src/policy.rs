@@ -1,7 +1,7 @@
 //! What a network policy means, in words, and what a person writes into its list. Pure; what is let through is the core's to say.
 
 use wire::{
-    network::{BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, GrantReach, HostGrant, NetworkPolicy},
+    network::{BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, GrantReach, HostGrant, NetworkMode, NetworkPolicy},
     secret::{SecretBinding, SecretWay, host_said},
     view::AgentView,
 };
@@ -43,6 +43,16 @@ impl Mode {
             Self::Allowlist => NetworkPolicy::Allowlist { hosts },
             Self::Open => NetworkPolicy::Open { hosts },
             Self::Bridge => NetworkPolicy::Bridge,
+        }
+    }
+
+    /// The same, as it is asked for.
+    pub const fn asked(self) -> NetworkMode {
+        match self {
+            Self::Closed => NetworkMode::Closed,
+            Self::Allowlist => NetworkMode::Allowlist,
+            Self::Open => NetworkMode::Open,
+            Self::Bridge => NetworkMode::Bridge,
         }
     }
 
@@ -118,7 +128,7 @@ pub fn reach_of(agent: &AgentView) -> String {
         .iter()
         .filter(|secret| secret.way == SecretWay::Brokered)
         .filter_map(|secret| match &secret.binding {
-            SecretBinding::Provider { provider, base_url } => {
+            SecretBinding::Provider { provider, base_url, .. } => {
                 let address = base_url.as_deref().unwrap_or(provider.base_url());
                 Some(format!("models at {} with {}", say::visible(address), say::visible(&secret.name)))
             }

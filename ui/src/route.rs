@@ -27,6 +27,10 @@ pub enum Route {
     Settings,
     #[at("/settings/secrets")]
     Secrets,
+    #[at("/settings/projects")]
+    Projects,
+    #[at("/settings/notifications")]
+    Notifications,
     #[not_found]
     #[at("/404")]
     Missing,
@@ -76,6 +80,8 @@ impl Route {
             | Self::Costs
             | Self::Settings
             | Self::Secrets
+            | Self::Projects
+            | Self::Notifications
             | Self::Missing => None,
         }
     }
@@ -155,7 +161,7 @@ mod tests {
     fn every_address_leads_back_to_its_screen() {
         let folder = Route::Folder { home: "berth-home-1".to_owned() };
         let mut routes = vec![Route::Tasks, Route::Agents, Route::Homes, folder, Route::Images, Route::task(12)];
-        routes.extend([Route::Costs, Route::Settings, Route::Secrets]);
+        routes.extend([Route::Costs, Route::Settings, Route::Secrets, Route::Projects, Route::Notifications]);
         routes.extend(TaskTab::ALL.map(|tab| Route::task_tab(12, tab)));
         for route in routes {
             assert_eq!(Route::recognize(&route.to_path()), Some(route));

@@ -147,29 +147,34 @@ pub fn fine_money(amount: MicroUsd) -> String {
 
 /// What one request cost: `$0.0215`, `at least $0.0215`, `price unknown`.
 pub fn cost_of(usage: &UsageView) -> String {
-    fine_spent(&Spent {
-        amount: usage.cost.unwrap_or_default(),
-        requests: 1,
-        unpriced: u64::from(usage.cost.is_none()),
-        at_least: u64::from(usage.is_at_least),
-        tokens: usage.tokens,
-    })
+    let mut spent = Spent::default();
+    spent.add(usage);
+    fine_spent(&spent)
 }
 
 /// A sum as [`Spent`] prints it, with four decimals.
 pub fn fine_spent(spent: &Spent) -> String {
-    if spent.requests > 0 && spent.unpriced == spent.requests {
-        "price unknown".to_owned()
-    } else if spent.is_at_least() {
-        format!("at least {}", fine_money(spent.amount))
+    let listed = &spent.list_price;
+    let list_price = if listed.requests > 0 && listed.unpriced == listed.requests {
+        "list price unknown".to_owned()
     } else {
-        fine_money(spent.amount)
+        format!("list price {}{}", if listed.is_at_least() { "at least " } else { "" }, fine_money(listed.amount))
+    };
+    if spent.is_list_price() {
+        return list_price;
     }
+    let money = if spent.is_unknown() {
+        "price unknown".to_owned()
+    } else {
+        format!("{}{}", if spent.is_at_least() { "at least " } else { "" }, fine_money(spent.amount))
+    };
+    if listed.requests > 0 { format!("{money} + {list_price}") } else { money }
 }
 
-/// A sum where there is no room for words: `$1.92`, `$1.92+` where it may have been more, `?` where no price is known.
+/// A sum of money where there is no room for words: `$1.92`, `$1.92+` where it may have been more, `?` where no price is known. What is
+/// under a subscription is no money.
 pub fn short_spent(spent: &Spent) -> String {
-    if spent.requests > 0 && spent.unpriced == spent.requests {
+    if spent.is_unknown() {
         "?".to_owned()
     } else if spent.is_at_least() {
         format!("{}+", spent.amount)
@@ -338,10 +343,14 @@ mod tests {
             tokens: wire::cost::TokenCounts::default(),
             is_at_least,
             cost,
+            is_list_price: false,
         };
         assert_eq!(cost_of(&usage(Some(MicroUsd(100)), false)), "$0.0001");
         assert_eq!(cost_of(&usage(Some(MicroUsd(100)), true)), "at least $0.0001");
         assert_eq!(cost_of(&usage(None, false)), "price unknown");
+        let listed = |cost| UsageView { is_list_price: true, ..usage(cost, false) };
+        assert_eq!(cost_of(&listed(Some(MicroUsd(100)))), "list price $0.0001");
+        assert_eq!(cost_of(&listed(None)), "list price unknown");
     }
 
     #[test]

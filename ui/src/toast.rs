@@ -216,8 +216,17 @@ mod tests {
 
     #[test]
     fn the_same_news_once_more_replaces_the_first() {
+        use wire::news::NewsKind;
+
         let news = |seq, title: &str| {
-            ToastAction::Show(Told::News(News { seq, task: None, title: title.to_owned(), body: String::new() }))
+            ToastAction::Show(Told::News(News {
+                seq,
+                kind: NewsKind::BudgetSpent,
+                is_silent: false,
+                task: None,
+                title: title.to_owned(),
+                body: String::new(),
+            }))
         };
         let toasts = [news(1, "spent"), news(2, "held"), news(3, "spent")];
         let toasts = toasts.into_iter().fold(shown([7]), Reducible::reduce);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use wire::{Phase, Priority, queue::Slots};
+use wire::{Phase, Priority, news::NewsKind, queue::Slots};
 
 use crate::{
     commands::queue::{priority_of_name, slots},
@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Reclaim(Reclaim),
     /// Show or change how much is kept of runs that have ended
     Retention(Retention),
+    /// Show or change of what the desktop notifies you
+    Notifications(Notifications),
     /// Measure how fast it is, beside what it is built on
     Bench(Bench),
     /// Print a fresh link to the running Berth and open it
@@ -360,6 +362,32 @@ pub(crate) struct Retention {
     /// No more runs than that, or `off`
     #[arg(long, value_name = "NUMBER", value_parser = bound_of(number))]
     pub(crate) runs: Option<Bound>,
+}
+
+/// Arguments of `berth notifications`.
+#[derive(Debug, Args)]
+pub(crate) struct Notifications {
+    /// Be notified, or no longer; without it they are listed
+    pub(crate) switch: Option<Switch>,
+    /// Of what; of everything where none is named
+    #[arg(value_name = "KIND", value_parser = news_kind)]
+    pub(crate) kinds: Vec<NewsKind>,
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// It is
+    On,
+    /// It is not
+    Off,
+}
+
+fn news_kind(text: &str) -> Result<NewsKind, String> {
+    NewsKind::from_name(&text.replace('-', "_")).ok_or_else(|| {
+        let names: Vec<_> = NewsKind::ALL.into_iter().map(|kind| kind.name().replace('_', "-")).collect();
+        format!("a kind is one of {}", names.join(", "))
+    })
 }
 
 /// A bound as it is typed.

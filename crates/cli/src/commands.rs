@@ -20,6 +20,7 @@ mod kit;
 mod logs;
 mod look;
 mod network;
+mod notifications;
 mod projects;
 pub(crate) mod queue;
 mod review;
@@ -87,6 +88,9 @@ pub(crate) async fn carry_out(arguments: Arguments, printer: Printer) -> anyhow:
         }
         Command::Reclaim(reclaim) => {
             ask(verbose, async |connection| upkeep::reclaim(connection, reclaim, printer).await).await
+        }
+        Command::Notifications(typed) => {
+            ask(verbose, async |connection| notifications::notifications(connection, typed, printer).await).await
         }
         Command::Retention(retention) => {
             ask(verbose, async |connection| upkeep::retention(connection, retention, printer).await).await

@@ -22,6 +22,7 @@ pub(crate) mod costs;
 mod env_file;
 mod placeholder;
 pub(crate) mod reach;
+mod remembered;
 pub(crate) mod requests;
 pub(crate) mod rules;
 pub(crate) mod secrets;
@@ -54,6 +55,8 @@ use crate::house::House;
 use crate::runner::handle::Away;
 use crate::sandbox::Card;
 
+use remembered::Remembered;
+
 pub(crate) use attend::{Attending, attend};
 pub(crate) use authority::{AUTHORITY_SETTINGS, AUTHORITY_VARIABLES};
 pub(crate) use variables::GATEWAY_PORT;
@@ -77,8 +80,7 @@ pub(crate) struct Access {
     /// Held from a look at a list of hosts until it is written anew: of two hosts allowed at once none is lost. Taken before
     /// `rules_turn`.
     policy_turn: AsyncMutex<()>,
-    /// Held while they are read.
-    prices: AsyncMutex<Option<Arc<Prices>>>,
+    prices: Remembered<Prices>,
     /// The steps that a budget holds, with the model that has no price where that is why. As above.
     held: Mutex<HashMap<StepId, Option<String>>>,
     /// Whether anything was ever metered. Until then nobody asks the database what was spent.
@@ -124,7 +126,7 @@ impl Access {
             attended: Mutex::default(),
             rules_turn: AsyncMutex::default(),
             policy_turn: AsyncMutex::default(),
-            prices: AsyncMutex::default(),
+            prices: Remembered::new(),
             held: Mutex::default(),
             is_metered: AtomicBool::new(false),
             purse: AsyncMutex::default(),
@@ -168,11 +170,11 @@ impl Access {
         self.is_metered.load(Ordering::Relaxed)
     }
 
-    /// The steps whose guests are connected and that have a model to ask.
-    fn with_routes(&self) -> Vec<StepId> {
+    /// The steps whose guests are connected and that reach something by the gateway: a model, a host that is read, any other host.
+    fn in_need(&self) -> Vec<StepId> {
         let attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_routes = |attended: &Attended| !attended.rules.borrow().routes.is_empty();
-        attended.iter().filter(|(_, attended)| has_routes(attended)).map(|(step, _)| *step).collect()
+        let is_in_need = |attended: &Attended| rules::is_of_use(&attended.rules.borrow());
+        attended.iter().filter(|(_, attended)| is_in_need(attended)).map(|(step, _)| *step).collect()
     }
 }
 
@@ -263,9 +265,9 @@ pub(crate) async fn begin(house: &Arc<House>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The app is about to stop in order: agents that have a model to ask rest until it is back, since it would answer none of them.
+/// The app is about to stop in order: agents that reach something by the gateway rest until it is back, since nobody would answer them.
 pub(crate) async fn hold_while_away(house: &House) {
-    let asked = house.access.with_routes().into_iter().filter_map(|step| house.step(step)).map(|handle| async move {
+    let asked = house.access.in_need().into_iter().filter_map(|step| house.step(step)).map(|handle| async move {
         let input = Input::Hold(Hold::AppAway);
         match timeout(HOLD_TIME_MAX, handle.input(input, String::new())).await {
             Ok(Ok(Ok(()))) => {}

@@ -184,7 +184,7 @@ pub(crate) async fn update_in_turn(house: &Arc<House>, call: UpdateAgent) -> Res
         colour: call.colour.unwrap_or(record.colour),
         network: match call.network {
             Some(network) => checked(network)?,
-            None => record.network,
+            None => access::rules::changed(&record.network, call.mode, &call.hosts, &old_name)?,
         },
         kit: Kit {
             model: call.model.map_or(record.kit.model, |model| chosen(Some(model))),
@@ -294,6 +294,11 @@ fn denied(house: &House, record: &AgentRecord, action: AgentAction) -> Option<St
 pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView, ErrorView> {
     let granted = house.store.secrets_of(record.agent).await;
     let secrets = granted.map_err(|error| of_store("read the agent's secrets", &error))?;
+    let logins = match house.store.home_of(record.agent).await {
+        Ok(home) => home.logins,
+        Err(StoreError::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(of_store("read the agent's home", &error)),
+    };
     let actions = AgentAction::ALL.map(|action| AgentActionView { action, denied: denied(house, &record, action) });
     let busy = house
         .steps()
@@ -322,6 +327,7 @@ pub(crate) async fn view(house: &House, record: AgentRecord) -> Result<AgentView
         has_memory: record.kit.has_memory,
         tools: record.kit.tools,
         secrets: secrets.into_iter().map(access::secrets::agent_view).collect(),
+        logins,
         actions: actions.to_vec(),
     })
 }

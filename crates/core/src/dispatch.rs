@@ -102,6 +102,8 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request) -> Result<serde
             reply(&call, house.store.events(filter).await.map_err(|error| of_store(&error)))
         }
         Request::ListNews(call) => reply(&call, news::list(house, &call).await),
+        Request::ShowNewsSettings(call) => reply(&call, news::settings(house).await),
+        Request::SetNews(call) => reply(&call, news::set(house, &call).await),
         Request::ListAgents(call) => reply(&call, agents::list(house).await),
         Request::CreateAgent(call) => {
             let created = agents::create(house, call.clone()).await;

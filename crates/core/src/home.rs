@@ -53,7 +53,7 @@ use wire::{
 pub(crate) use self::browse::{browse, read};
 pub use self::change::{Download, Upload};
 pub(crate) use self::change::{delete, export, import, reset, sweep};
-pub(crate) use self::list::{cancel, list, measure};
+pub(crate) use self::list::{cancel, list, measure, signed_in};
 pub(crate) use self::reader::Readable;
 pub(crate) use self::work::{Homes, in_work};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pipe::host::Guest;
 use store::{OutputProgress, Store, StoreError};
-use tokio::sync::{Notify, RwLock, broadcast};
+use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -65,6 +65,8 @@ pub(crate) struct House {
     pub(crate) compare_nudge: Notify,
     /// What is kept of runs may be over its bounds.
     pub(crate) retention_nudge: Notify,
+    /// Held from a look at what the desktop tells until that is written anew.
+    pub(crate) news_turn: AsyncMutex<()>,
     /// Read while volumes are filled, through containers that belong to nothing that is written down; whoever takes such
     /// containers away for leftovers has it for writing.
     pub(crate) filling: RwLock<()>,
@@ -119,6 +121,7 @@ impl House {
             queue_nudge: Notify::new(),
             compare_nudge: Notify::new(),
             retention_nudge: Notify::new(),
+            news_turn: AsyncMutex::default(),
             filling: RwLock::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -1,9 +1,12 @@
 //! What a person should hear of wherever they are: that a budget is nearly spent, or spent, and that a task is held for it.
 
+use std::collections::BTreeSet;
+
 use wire::{
     ErrorView, EventKind, EventView, Hold,
-    call::ListNews,
-    news::{News, NewsView},
+    call::{ListNews, SetNews},
+    news::{News, NewsKind, NewsSettings, NewsView},
+    stream::Update,
 };
 
 use crate::house::House;
@@ -11,10 +14,13 @@ use crate::{escape, faults};
 
 /// Most that is told at once.
 const NEWS_MAX: u32 = 20;
+/// The setting that has what the desktop is silent about.
+const SILENT: &str = "news.silent";
 
 /// What is new since an event; nothing but where to ask from, where none is named.
 pub(crate) async fn list(house: &House, call: &ListNews) -> Result<NewsView, ErrorView> {
     let failed = |error| faults::of_storage("read what happened", &error);
+    let silent = silent(house).await?;
     let (last_seq, events) = house.store.news(call.after_seq, NEWS_MAX).await.map_err(failed)?;
     let mut news = Vec::new();
     for event in events {
@@ -25,31 +31,58 @@ pub(crate) async fn list(house: &House, call: &ListNews) -> Result<NewsView, Err
             }
             None => "A task".to_owned(),
         };
-        news.extend(told(&event, &about));
+        news.extend(told(&event, &about).map(|news| News { is_silent: silent.contains(&news.kind), ..news }));
     }
     Ok(NewsView { last_seq, news })
+}
+
+/// Of what a person is told by their desktop.
+pub(crate) async fn settings(house: &House) -> Result<NewsSettings, ErrorView> {
+    Ok(NewsSettings { silent: silent(house).await?.into_iter().collect() })
+}
+
+/// Lets the desktop tell of something, or no longer.
+pub(crate) async fn set(house: &House, call: &SetNews) -> Result<NewsSettings, ErrorView> {
+    let _turn = house.news_turn.lock().await;
+    let mut kinds = silent(house).await?;
+    for kind in &call.kinds {
+        if call.is_silent {
+            kinds.insert(*kind);
+        } else {
+            kinds.remove(kind);
+        }
+    }
+    let set = house.store.set_setting(SILENT, &kinds).await;
+    set.map_err(|error| faults::of_storage("write down of what you are told", &error))?;
+    house.tell(Update::Status);
+    settings(house).await
+}
+
+async fn silent(house: &House) -> Result<BTreeSet<NewsKind>, ErrorView> {
+    let silent = house.store.setting(SILENT).await;
+    Ok(silent.map_err(|error| faults::of_storage("read of what you are told", &error))?.unwrap_or_default())
 }
 
 /// An event as it is told; `None` for one that nobody needs to hear of.
 #[expect(clippy::wildcard_enum_match_arm, reason = "of all that happens little is news")]
 fn told(event: &EventView, about: &str) -> Option<News> {
     let about = plain(about);
-    let (title, body) = match &event.kind {
+    let (kind, body) = match &event.kind {
         EventKind::BudgetUsed { percent: 100.., .. } => {
-            ("A budget is spent", format!("{}. {about} spent the last of it.", plain(&event.text)))
+            (NewsKind::BudgetSpent, format!("{}. {about} spent the last of it.", plain(&event.text)))
         }
         EventKind::BudgetUsed { .. } => {
-            ("A budget is nearly spent", format!("{}. {about} is at work.", plain(&event.text)))
+            (NewsKind::BudgetNearlySpent, format!("{}. {about} is at work.", plain(&event.text)))
         }
         EventKind::Held { hold: Hold::Budget } => (
-            "A task is held for its budget",
+            NewsKind::HeldForBudget,
             format!(
                 "{about} rests: its next request has no room in a budget. Raise it, and the task goes on by itself."
             ),
         ),
         _ => return None,
     };
-    Some(News { seq: event.seq, task: event.task, title: title.to_owned(), body })
+    Some(News { seq: event.seq, kind, is_silent: false, task: event.task, title: kind.word().to_owned(), body })
 }
 
 /// Text that nobody who shows notifications takes for markup (Desktop Notifications 1.2, "Markup"), or for more than a line.

@@ -46,7 +46,7 @@ pub(crate) async fn update_in_turn(house: &House, call: UpdateProject) -> Result
         Some(hosts) => access::rules::tidy(&hosts).map_err(|reason| {
             ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Mend that host, then try again.")
         })?,
-        None => record.hosts.clone(),
+        None => access::rules::patched(record.hosts.clone(), &call.patch, "the project's")?,
     };
     let text = if name == record.name {
         format!("The project {name} was changed")

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use hyper::StatusCode;
 use secrecy::SecretString;
 use wire::ids::{SandboxId, SecretId};
+use wire::secret::CredentialKind;
 
 use crate::denied::Denied;
 use crate::inspect::Authority;
@@ -87,6 +88,8 @@ pub struct ModelCall {
     pub operation: Operation,
     /// What it may use; `None` of what uses nothing.
     pub demand: Option<Demand>,
+    /// What pays for it: under a subscription it costs no money of its own.
+    pub credential: CredentialKind,
 }
 
 /// What of a provider's API a route serves.

@@ -12,7 +12,7 @@ use crate::bounds::Bounds;
 use crate::denied::Denied;
 use crate::inspect::Inspected;
 use crate::ledger::{Ledger, RefusedRequest};
-use crate::policy::Policy;
+use crate::policy::{Host, Policy};
 use crate::route::{Endpoint, Route};
 use crate::target::Target;
 use crate::upstream::{Connector, ModelClient};
@@ -136,7 +136,8 @@ impl Asked {
     pub(crate) fn of(request: &hyper::Request<hyper::body::Incoming>) -> Self {
         let uri = request.uri();
         Self {
-            host: uri.host().map(shortened),
+            // In the form in which it is compared: a person who allows it finds it in the list of what is allowed.
+            host: uri.host().map(|host| host.parse::<Host>().map_or_else(|_| shortened(host), |host| host.to_string())),
             port: uri.port_u16(),
             method: shortened(request.method().as_str()),
             path: shortened(uri.path()),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use url::Url;
-use wire::ids::SecretId;
+use wire::{ids::SecretId, secret::CredentialKind};
 
 use crate::policy::{Allowed, Grant, Host, HostRule, Malformed, Policy, Ports, Reach, Refusal, USUAL_PORTS};
 
@@ -40,6 +40,8 @@ pub struct Credential {
     pub name: String,
     /// What the sandbox sends, to be swapped for it; of this sandbox's agent alone.
     pub placeholder: String,
+    /// What it is to a provider.
+    pub kind: CredentialKind,
 }
 
 /// Why something is no route.

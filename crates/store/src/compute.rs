@@ -56,6 +56,8 @@ pub struct ComputeSums {
 /// One sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComputeSum {
+    /// The id of the agent, the project or the run, the day counted from 1970; empty for no project.
+    pub key: String,
     /// The agent's or project's name, the title of the run's task, or the day as `2026-11-21`; `None` for no project.
     pub label: Option<String>,
     /// When the agent or the project was removed.
@@ -91,6 +93,7 @@ impl UseRow {
 
 #[derive(FromRow)]
 struct SumRow {
+    key: String,
     label: Option<String>,
     removed_at: Option<i64>,
     run: String,
@@ -125,7 +128,7 @@ macro_rules! select_lines {
             $label,
             " AS label, ",
             $removed,
-            " AS removed_at, shown.run, tasks.number AS task, container_ms, cpu_ms, memory_mib_s, attempts, at_least, lines_total
+            " AS removed_at, CAST(shown.key AS TEXT) AS key, shown.run, tasks.number AS task, container_ms, cpu_ms, memory_mib_s, attempts, at_least, lines_total
               FROM shown JOIN runs ON runs.id = shown.run JOIN tasks ON tasks.id = runs.task ",
             $join,
             " ORDER BY ",
@@ -211,6 +214,7 @@ impl Store {
         for row in rows {
             sums.lines_total = column::to_u64(TABLE, row.lines_total)?;
             sums.lines.push(ComputeSum {
+                key: row.key,
                 label: row.label,
                 removed_at: column::time_or_none(TABLE, row.removed_at)?,
                 run: column::id(TABLE, &row.run)?,

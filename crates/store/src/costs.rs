@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::{Executor, FromRow, Sqlite};
 use wire::{
-    cost::{CostKey, Spent, TokenCounts},
+    cost::{CostKey, ListPrice, Spent, TokenCounts},
     ids::{AgentId, ProjectId, RunId},
     money::MicroUsd,
 };
@@ -119,6 +119,10 @@ struct SpentRow {
     cache_write: i64,
     output: i64,
     reasoning: i64,
+    list_micro_usd: i64,
+    list_requests: i64,
+    list_unpriced: i64,
+    list_at_least: i64,
 }
 
 impl SpentRow {
@@ -134,6 +138,12 @@ impl SpentRow {
                 cache_write: column::to_u64(TABLE, self.cache_write)?,
                 output: column::to_u64(TABLE, self.output)?,
                 reasoning: column::to_u64(TABLE, self.reasoning)?,
+            },
+            list_price: ListPrice {
+                amount: MicroUsd(self.list_micro_usd),
+                requests: column::to_u64(TABLE, self.list_requests)?,
+                unpriced: column::to_u64(TABLE, self.list_unpriced)?,
+                at_least: column::to_u64(TABLE, self.list_at_least)?,
             },
         })
     }
@@ -216,7 +226,20 @@ macro_rules! sums {
          coalesce(sum(unpriced), 0) AS unpriced, coalesce(sum(at_least), 0) AS at_least,
          coalesce(sum(input), 0) AS input, coalesce(sum(cache_read), 0) AS cache_read,
          coalesce(sum(cache_write), 0) AS cache_write, coalesce(sum(output), 0) AS output,
-         coalesce(sum(reasoning), 0) AS reasoning"
+         coalesce(sum(reasoning), 0) AS reasoning, coalesce(sum(list_micro_usd), 0) AS list_micro_usd,
+         coalesce(sum(list_requests), 0) AS list_requests, coalesce(sum(list_unpriced), 0) AS list_unpriced,
+         coalesce(sum(list_at_least), 0) AS list_at_least"
+    };
+}
+
+/// A usage as a part of a sum. What a subscription pays for is in the sums of money nowhere.
+macro_rules! one {
+    () => {
+        "coalesce(cost_micro_usd, 0) * NOT is_list_price AS amount_micro_usd, 1 AS requests,
+         cost_micro_usd IS NULL AND NOT is_list_price AS unpriced, is_at_least AND NOT is_list_price AS at_least, input,
+         cache_read, cache_write, output, reasoning, coalesce(cost_micro_usd, 0) * is_list_price AS list_micro_usd,
+         is_list_price AS list_requests, cost_micro_usd IS NULL AND is_list_price AS list_unpriced,
+         is_at_least AND is_list_price AS list_at_least"
     };
 }
 
@@ -226,7 +249,8 @@ macro_rules! parts {
         concat!(
             "SELECT ",
             $kept,
-            ", amount_micro_usd, requests, unpriced, at_least, input, cache_read, cache_write, output, reasoning FROM ",
+            ", amount_micro_usd, requests, unpriced, at_least, input, cache_read, cache_write, output, reasoning,
+               list_micro_usd, list_requests, list_unpriced, list_at_least FROM ",
             $days,
             " WHERE day >= ?1 AND day < ?2 UNION ALL ",
             parts!(single $single, "?3", "?4"),
@@ -238,8 +262,9 @@ macro_rules! parts {
         concat!(
             "SELECT ",
             $single,
-            ", coalesce(cost_micro_usd, 0), 1, cost_micro_usd IS NULL, is_at_least, input, cache_read, cache_write, output,
-             reasoning FROM usage WHERE at >= ",
+            ", ",
+            one!(),
+            " FROM usage WHERE at >= ",
             $from,
             " AND at < ",
             $until
@@ -287,7 +312,8 @@ macro_rules! select_lines {
             " AS label, ",
             $removed,
             " AS removed_at, CAST(shown.key AS TEXT) AS key, shown.run, tasks.number AS task, amount_micro_usd, requests, unpriced, at_least,
-              input, cache_read, cache_write, output, reasoning, lines_total
+              input, cache_read, cache_write, output, reasoning, list_micro_usd, list_requests, list_unpriced, list_at_least,
+              lines_total
               FROM shown JOIN runs ON runs.id = shown.run JOIN tasks ON tasks.id = runs.task ",
             $join,
             " ORDER BY ",
@@ -307,7 +333,7 @@ macro_rules! select_dearest {
             $label,
             $removed,
             $join,
-            "amount_micro_usd DESC, unpriced DESC, key DESC"
+            "amount_micro_usd DESC, unpriced DESC, list_micro_usd DESC, key DESC"
         )
     };
 }
@@ -354,11 +380,12 @@ macro_rules! select_runs {
             single_usages!($condition),
             ") GROUP BY key),
              shown AS MATERIALIZED (SELECT *, count(*) OVER () AS lines_total FROM sums
-                                    ORDER BY amount_micro_usd DESC, unpriced DESC, key DESC LIMIT ?3)
+                                    ORDER BY amount_micro_usd DESC, unpriced DESC, list_micro_usd DESC, key DESC LIMIT ?3)
              SELECT tasks.title AS label, NULL AS removed_at, shown.key, shown.run, tasks.number AS task, amount_micro_usd,
-                    requests, unpriced, at_least, input, cache_read, cache_write, output, reasoning, lines_total
+                    requests, unpriced, at_least, input, cache_read, cache_write, output, reasoning, list_micro_usd,
+                    list_requests, list_unpriced, list_at_least, lines_total
              FROM shown JOIN runs ON runs.id = shown.run JOIN tasks ON tasks.id = runs.task
-             ORDER BY amount_micro_usd DESC, unpriced DESC, key DESC"
+             ORDER BY amount_micro_usd DESC, unpriced DESC, list_micro_usd DESC, key DESC"
         )
     };
 }
@@ -373,12 +400,7 @@ macro_rules! select_runs_total {
 /// The usages that a condition lets through, as parts of a sum.
 macro_rules! single_usages {
     ($condition:literal) => {
-        concat!(
-            "SELECT run, coalesce(cost_micro_usd, 0) AS amount_micro_usd, 1 AS requests, cost_micro_usd IS NULL AS unpriced,
-                    is_at_least AS at_least, input, cache_read, cache_write, output, reasoning
-             FROM usage WHERE at >= ?1 AND at < ?2 AND ",
-            $condition
-        )
+        concat!("SELECT run, ", one!(), " FROM usage WHERE at >= ?1 AND at < ?2 AND ", $condition)
     };
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::{FromRow, Sqlite, Transaction};
-use wire::{EventKind, ids::AgentId};
+use wire::{EventKind, ids::AgentId, secret::InsideLogin};
 
 use crate::{
     column,
@@ -40,6 +40,8 @@ pub struct HomeRecord {
     pub used_at: Option<Timestamp>,
     /// How large it was found to be.
     pub size: Option<HomeSize>,
+    /// To what its programs were signed in then.
+    pub logins: Vec<InsideLogin>,
 }
 
 /// Where a home stands.
@@ -127,6 +129,7 @@ struct HomeRow {
     size_bytes: Option<i64>,
     files: Option<i64>,
     measured_at: Option<i64>,
+    logins: String,
 }
 
 impl HomeRow {
@@ -153,6 +156,7 @@ impl HomeRow {
             created_at: column::time(TABLE, self.created_at)?,
             used_at: column::time_or_none(TABLE, self.used_at)?,
             size,
+            logins: column::json(TABLE, &self.logins)?,
         })
     }
 }
@@ -236,14 +240,15 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// A home was measured.
-    pub async fn set_home_size(&self, volume: &str, size: HomeSize) -> Result<(), StoreError> {
+    /// A home was measured, and it was looked to what its programs are signed in.
+    pub async fn set_home_size(&self, volume: &str, size: HomeSize, logins: &[InsideLogin]) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        sqlx::query("UPDATE homes SET size_bytes = ?2, files = ?3, measured_at = ?4 WHERE volume = ?1")
+        sqlx::query("UPDATE homes SET size_bytes = ?2, files = ?3, measured_at = ?4, logins = ?5 WHERE volume = ?1")
             .bind(volume)
             .bind(column::from_u64(size.size_bytes))
             .bind(column::from_u64(size.files))
             .bind(column::from_time(size.measured_at))
+            .bind(column::to_json(TABLE, &logins)?)
             .execute(&mut *transaction)
             .await?;
         Ok(transaction.commit().await?)

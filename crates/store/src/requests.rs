@@ -12,6 +12,7 @@ use wire::{
     ids::{AgentId, RunId, SandboxId, StepId, TaskId},
     money::MicroUsd,
     network::{RequestKind, RequestOutcome, RequestView},
+    secret::CredentialKind,
 };
 
 use crate::{
@@ -71,6 +72,8 @@ pub enum RequestStart {
         model: Option<String>,
         /// What budgets set aside for it until it ends.
         reserved: MicroUsd,
+        /// What pays for it: what it comes to under a subscription is a list price, and no money.
+        credential: CredentialKind,
     },
     /// Nothing of it leaves. It has ended.
     Refused {
@@ -176,6 +179,7 @@ struct RequestRow {
     reasoning: Option<i64>,
     is_at_least: Option<bool>,
     cost_micro_usd: Option<i64>,
+    is_list_price: bool,
 }
 
 impl RequestRow {
@@ -219,6 +223,7 @@ impl RequestRow {
             },
             is_at_least: self.is_at_least.unwrap_or_default(),
             cost: self.cost_micro_usd.map(MicroUsd),
+            is_list_price: self.is_list_price,
         }))
     }
 }
@@ -268,19 +273,20 @@ impl Store {
     /// there are more than [`REQUESTS_PER_RUN_MAX`]; for the first time an event says so.
     pub async fn begin_request(&self, new: &NewRequest) -> Result<RequestBegun, StoreError> {
         let mut transaction = self.write().await?;
-        let (outcome, status, secret, model, reserved) = match &new.start {
-            RequestStart::Passed { secret, model, reserved } => {
-                (RequestOutcome::Open, None, secret.as_deref(), model.as_deref(), *reserved)
+        let (outcome, status, secret, model, reserved, credential) = match &new.start {
+            RequestStart::Passed { secret, model, reserved, credential } => {
+                (RequestOutcome::Open, None, secret.as_deref(), model.as_deref(), *reserved, *credential)
             }
             RequestStart::Refused { reason, status } => {
-                (RequestOutcome::Refused { reason: reason.clone() }, *status, None, None, MicroUsd(0))
+                let outcome = RequestOutcome::Refused { reason: reason.clone() };
+                (outcome, *status, None, None, MicroUsd(0), CredentialKind::Key)
             }
         };
         let at = column::from_time(new.at);
         let seq: i64 = sqlx::query_scalar(
             "INSERT INTO requests (at, sandbox, task, run, step, agent, kind, method, host, port, path, outcome, reason,
-                                   status, ended_at, secret, model, reserved_micro_usd)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) RETURNING seq",
+                                   status, ended_at, secret, model, reserved_micro_usd, is_list_price)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) RETURNING seq",
         )
         .bind(at)
         .bind(new.sandbox.to_string())
@@ -300,6 +306,7 @@ impl Store {
         .bind(secret)
         .bind(model)
         .bind(reserved.0.clamp(0, COST_MAX.0))
+        .bind(!credential.is_key())
         .fetch_one(&mut *transaction)
         .await?;
         let events = leave_out(&mut transaction, new).await?;
@@ -379,7 +386,8 @@ impl Store {
         for (seq, kind, model) in &open {
             if kind == RequestKind::Model.name() {
                 let model = model.clone().unwrap_or_default();
-                let usage = UsageView { model, tokens: TokenCounts::default(), is_at_least: true, cost: None };
+                let (tokens, is_list_price) = (TokenCounts::default(), false);
+                let usage = UsageView { model, tokens, is_at_least: true, cost: None, is_list_price };
                 insert_usage(&mut transaction, *seq, &usage).await?;
             }
         }
@@ -428,21 +436,22 @@ async fn leave_out(transaction: &mut Transaction<'_, Sqlite>, new: &NewRequest) 
     events::insert(transaction, scope, new.at, vec![EventKind::Note { text }]).await
 }
 
-/// Writes down what a request used. Its task's project is that of now. What was set aside for it stays so where it was not counted whole
+/// Writes down what a request used; whether that is money says its own row. Its task's project is that of now. What was set aside for it stays so where it was not counted whole
 /// or has no known price.
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
     seq: i64,
     usage: &UsageView,
 ) -> Result<(), StoreError> {
-    let UsageView { model, tokens, is_at_least, cost } = usage;
+    let UsageView { model, tokens, is_at_least, cost, is_list_price: _ } = usage;
     let counts = [tokens.input, tokens.cache_read, tokens.cache_write, tokens.output, tokens.reasoning];
     let is_cut = counts.into_iter().any(|count| count > TOKENS_MAX) || cost.is_some_and(|cost| cost > COST_MAX);
     let mut query = sqlx::query(
         "INSERT INTO usage (request, at, task, run, step, agent, project, model, is_at_least, cost_micro_usd,
-                            withheld_micro_usd, input, cache_read, cache_write, output, reasoning)
+                            withheld_micro_usd, input, cache_read, cache_write, output, reasoning, is_list_price)
          SELECT seq, at, task, run, step, requests.agent, tasks.project, ?2, ?3, ?4,
-                CASE WHEN ?3 OR ?4 IS NULL THEN max(0, reserved_micro_usd - coalesce(?4, 0)) ELSE 0 END, ?5, ?6, ?7, ?8, ?9
+                CASE WHEN ?3 OR ?4 IS NULL THEN max(0, reserved_micro_usd - coalesce(?4, 0)) ELSE 0 END, ?5, ?6, ?7, ?8, ?9,
+                is_list_price
          FROM requests JOIN tasks ON tasks.id = requests.task WHERE seq = ?1",
     )
     .bind(seq)

@@ -17,8 +17,8 @@ use crate::{
     ids::{RunId, StepId, TaskId},
     image::{BuildView, ImageView, Tools},
     limits::{Limits, LimitsPatch},
-    network::{NetworkPolicy, ReachView, RequestView},
-    news::NewsView,
+    network::{HostsPatch, NetworkMode, NetworkPolicy, ReachView, RequestView},
+    news::{NewsKind, NewsSettings, NewsView},
     phase::Phase,
     project::ProjectView,
     queue::{Priority, QueueState, QueueView, Slots},
@@ -102,6 +102,10 @@ calls! {
     ReadResult => ContentView;
     /// What a person should hear of wherever they are.
     ListNews => NewsView;
+    /// Of what a person is told by their desktop.
+    ShowNewsSettings => NewsSettings;
+    /// Be told of something by the desktop, or no longer. It stays so over a restart.
+    SetNews => NewsSettings;
     /// What happened.
     ListEvents => Vec<EventView>;
     /// The agents.
@@ -366,6 +370,19 @@ pub struct ListNews {
     pub after_seq: Option<i64>,
 }
 
+/// Arguments of [`Request::ShowNewsSettings`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowNewsSettings {}
+
+/// Arguments of [`Request::SetNews`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetNews {
+    /// Which kinds.
+    pub kinds: Vec<NewsKind>,
+    /// Whether the desktop is silent about them from now on.
+    pub is_silent: bool,
+}
+
 /// Arguments of [`Request::ListAgents`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListAgents {}
@@ -490,6 +507,12 @@ pub struct UpdateAgent {
     /// Other packages on top of its image, all of them.
     #[serde(default)]
     pub tools: Option<Tools>,
+    /// Another policy with the list that there is, where there is one and no [`network`](Self::network) is given.
+    #[serde(default)]
+    pub mode: Option<NetworkMode>,
+    /// What is changed of its list, where no [`network`](Self::network) is given.
+    #[serde(default)]
+    pub hosts: HostsPatch,
 }
 
 /// Arguments of [`Request::DuplicateAgent`].

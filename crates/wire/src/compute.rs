@@ -77,6 +77,9 @@ pub struct ComputeCosts {
 pub struct ComputeLine {
     /// What it is the sum of, as a person reads it.
     pub label: String,
+    /// What it is the sum of, as in [`CostLine::key`](crate::cost::CostLine::key).
+    #[serde(default)]
+    pub key: String,
     /// The latest run in it.
     pub run: RunId,
     /// That run's task, by number.

@@ -39,12 +39,15 @@ pub struct UsageView {
     /// What it cost; `None` where the model has no known price.
     #[serde(default)]
     pub cost: Option<MicroUsd>,
+    /// Whether a subscription paid for it: `cost` is its list price then, and no money.
+    #[serde(default)]
+    pub is_list_price: bool,
 }
 
-/// A sum of requests.
+/// What requests under a subscription come to by the list of prices. It is no money, and in no sum of money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
-    /// What those with a known price cost.
+pub struct ListPrice {
+    /// What those with a known price would have cost.
     pub amount: MicroUsd,
     /// How many requests there were.
     pub requests: u64,
@@ -54,11 +57,89 @@ pub struct Spent {
     /// How many of them were counted from what was seen alone.
     #[serde(default)]
     pub at_least: u64,
+}
+
+impl ListPrice {
+    /// Whether it may have been more.
+    pub const fn is_at_least(&self) -> bool {
+        self.unpriced > 0 || self.at_least > 0
+    }
+}
+
+impl fmt::Display for ListPrice {
+    /// As lists show it: `list price $1.92`, `list price at least $1.92`, `list price unknown`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.requests > 0 && self.unpriced == self.requests {
+            return f.write_str("list price unknown");
+        }
+        f.write_str(if self.is_at_least() { "list price at least " } else { "list price " })?;
+        self.amount.fmt(f)
+    }
+}
+
+/// A sum of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// What those with a known price cost.
+    pub amount: MicroUsd,
+    /// How many requests there were, with those under a subscription.
+    pub requests: u64,
+    /// How many of those that cost money have no known price.
+    #[serde(default)]
+    pub unpriced: u64,
+    /// How many of those that cost money were counted from what was seen alone.
+    #[serde(default)]
+    pub at_least: u64,
     /// How much was used.
     pub tokens: TokenCounts,
+    /// Those under a subscription.
+    #[serde(default)]
+    pub list_price: ListPrice,
 }
 
 impl Spent {
+    /// Counts one request's use in.
+    pub fn add(&mut self, usage: &UsageView) {
+        let (sum, unpriced, at_least) = if usage.is_list_price {
+            self.list_price.requests += 1;
+            let ListPrice { amount, unpriced, at_least, .. } = &mut self.list_price;
+            (amount, unpriced, at_least)
+        } else {
+            (&mut self.amount, &mut self.unpriced, &mut self.at_least)
+        };
+        *sum = MicroUsd(sum.0.saturating_add(usage.cost.unwrap_or_default().0));
+        *unpriced += u64::from(usage.cost.is_none());
+        *at_least += u64::from(usage.is_at_least);
+        self.requests += 1;
+        let (all, tokens) = (&mut self.tokens, &usage.tokens);
+        all.input = all.input.saturating_add(tokens.input);
+        all.cache_read = all.cache_read.saturating_add(tokens.cache_read);
+        all.cache_write = all.cache_write.saturating_add(tokens.cache_write);
+        all.output = all.output.saturating_add(tokens.output);
+        all.reasoning = all.reasoning.saturating_add(tokens.reasoning);
+    }
+
+    /// How many of the requests cost money.
+    pub const fn paid_requests(&self) -> u64 {
+        self.requests.saturating_sub(self.list_price.requests)
+    }
+
+    /// What of it is money, as budgets count it.
+    #[must_use]
+    pub fn in_money(self) -> Self {
+        Self { requests: self.paid_requests(), list_price: ListPrice::default(), ..self }
+    }
+
+    /// Whether nothing is known of what it cost.
+    pub const fn is_unknown(&self) -> bool {
+        self.paid_requests() > 0 && self.unpriced == self.paid_requests()
+    }
+
+    /// Whether all of it is under a subscription.
+    pub const fn is_list_price(&self) -> bool {
+        self.list_price.requests > 0 && self.paid_requests() == 0
+    }
+
     /// Whether it may have been more.
     pub const fn is_at_least(&self) -> bool {
         self.unpriced > 0 || self.at_least > 0
@@ -66,15 +147,21 @@ impl Spent {
 }
 
 impl fmt::Display for Spent {
-    /// As lists show it: `$1.92`, `at least $1.92`, `price unknown`.
+    /// As lists show it: `$1.92`, `at least $1.92`, `price unknown`, `list price $1.92`, `$1.92 + list price $0.40`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.requests > 0 && self.unpriced == self.requests {
-            return f.write_str("price unknown");
+        if self.is_list_price() {
+            return self.list_price.fmt(f);
         }
-        if self.is_at_least() {
-            f.write_str("at least ")?;
+        if self.is_unknown() {
+            f.write_str("price unknown")?;
+        } else {
+            f.write_str(if self.is_at_least() { "at least " } else { "" })?;
+            self.amount.fmt(f)?;
         }
-        self.amount.fmt(f)
+        if self.list_price.requests > 0 {
+            write!(f, " + {}", self.list_price)?;
+        }
+        Ok(())
     }
 }
 
@@ -213,9 +300,12 @@ pub struct BudgetView {
     pub scope: BudgetScope,
     /// The same in words.
     pub label: String,
+    /// The number of the task whose run it is for, where it is for one.
+    #[serde(default)]
+    pub task: Option<i64>,
     /// The limit.
     pub limit: MicroUsd,
-    /// What is spent of it; `None` for a budget of each run, which is looked at run by run.
+    /// What is spent of it, in money alone; `None` for a budget of each run, which is looked at run by run.
     #[serde(default)]
     pub spent: Option<Spent>,
     /// What requests under way may still take of it, and what those may have taken that were not counted whole.
@@ -258,12 +348,30 @@ mod tests {
             requests,
             unpriced,
             at_least,
-            tokens: TokenCounts::default(),
+            ..Spent::default()
         };
         assert_eq!(spent(3, 0, 0).to_string(), "$1.92");
         assert_eq!(spent(3, 1, 0).to_string(), "at least $1.92");
         assert_eq!(spent(3, 0, 1).to_string(), "at least $1.92");
         assert_eq!(spent(2, 2, 0).to_string(), "price unknown");
+    }
+
+    #[test]
+    fn a_list_price_is_never_taken_for_money() {
+        let listed = |requests, unpriced| ListPrice { amount: MicroUsd(400_000), requests, unpriced, at_least: 0 };
+        let spent = |requests, unpriced, list_price| Spent {
+            amount: MicroUsd(if requests > 2 { 1_920_000 } else { 0 }),
+            requests,
+            unpriced,
+            list_price,
+            ..Spent::default()
+        };
+        assert_eq!(spent(2, 0, listed(2, 0)).to_string(), "list price $0.40");
+        assert_eq!(spent(2, 0, listed(2, 1)).to_string(), "list price at least $0.40");
+        assert_eq!(spent(2, 0, listed(2, 2)).to_string(), "list price unknown");
+        assert_eq!(spent(3, 0, listed(2, 0)).to_string(), "$1.92 + list price $0.40");
+        assert_eq!(spent(3, 1, listed(2, 0)).to_string(), "price unknown + list price $0.40");
+        assert!(!spent(2, 0, listed(2, 1)).is_at_least(), "what may be more there is no money");
     }
 
     #[test]

@@ -89,6 +89,48 @@ impl SandboxView {
     }
 }
 
+/// Which policy, without its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkMode {
+    /// As [`NetworkPolicy::Closed`].
+    Closed,
+    /// As [`NetworkPolicy::Allowlist`].
+    Allowlist,
+    /// As [`NetworkPolicy::Open`].
+    Open,
+    /// As [`NetworkPolicy::Bridge`].
+    Bridge,
+}
+
+/// What is changed of a list of hosts, over the one that there is then: of two changes at once none is lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostsPatch {
+    /// What comes onto it. The same host and port may be allowed further than before, or less far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<HostGrant>,
+    /// What goes from it, however far it was allowed; all of it has to be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disallow: Vec<HostGrant>,
+}
+
+impl HostsPatch {
+    /// Whether nothing is changed.
+    pub const fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.disallow.is_empty()
+    }
+
+    /// What makes one list of another.
+    pub fn between(before: &[HostGrant], after: &[HostGrant]) -> Self {
+        let place = |grant: &HostGrant| (grant.host.clone(), grant.port);
+        let is_in = |list: &[HostGrant], grant: &HostGrant| list.iter().any(|known| place(known) == place(grant));
+        Self {
+            allow: after.iter().filter(|grant| !before.contains(grant)).cloned().collect(),
+            disallow: before.iter().filter(|grant| !is_in(after, grant)).cloned().collect(),
+        }
+    }
+}
+
 /// A host, or all below a domain, that a person allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostGrant {

@@ -106,6 +106,23 @@ impl Provider {
         }
     }
 
+    /// The variable that programs read a token of a subscription from; `None` where the provider issues none for use without a person.
+    /// <https://code.claude.com/docs/en/authentication#generate-a-long-lived-token>
+    pub const fn subscription_variable(self) -> Option<&'static str> {
+        match self {
+            Self::Anthropic => Some("CLAUDE_CODE_OAUTH_TOKEN"),
+            Self::Openai | Self::Gemini => None,
+        }
+    }
+
+    /// The variable that programs read a credential of that kind from.
+    pub const fn variable(self, credential: CredentialKind) -> &'static str {
+        match (credential, self.subscription_variable()) {
+            (CredentialKind::Subscription, Some(variable)) => variable,
+            (CredentialKind::Subscription, None) | (CredentialKind::Key, _) => self.key_variable(),
+        }
+    }
+
     /// The variables that programs read its address from.
     pub const fn base_url_variables(self) -> &'static [&'static str] {
         match self {
@@ -114,6 +131,38 @@ impl Provider {
             Self::Openai => &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
             Self::Gemini => &["GOOGLE_GEMINI_BASE_URL"],
         }
+    }
+}
+
+/// What a provider takes a secret for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A key: each request is paid for.
+    #[default]
+    Key,
+    /// A token of a subscription, issued for use without a person: its requests cost no money of their own.
+    Subscription,
+}
+
+impl CredentialKind {
+    /// How a value of a provider begins that can be nothing else.
+    const ANTHROPIC_SHAPES: [(&'static str, Self); 2] = [("sk-ant-oat", Self::Subscription), ("sk-ant-api", Self::Key)];
+
+    /// What a value of a provider is, where its shape says so.
+    pub fn of_shape(provider: Provider, value: &str) -> Option<Self> {
+        match provider {
+            Provider::Anthropic => {
+                let shape = Self::ANTHROPIC_SHAPES.into_iter().find(|(prefix, _)| value.starts_with(prefix));
+                shape.map(|(_, kind)| kind)
+            }
+            Provider::Openai | Provider::Gemini => None,
+        }
+    }
+
+    /// Whether it is a key, as most are.
+    pub const fn is_key(&self) -> bool {
+        matches!(self, Self::Key)
     }
 }
 
@@ -129,6 +178,9 @@ pub enum SecretBinding {
         /// being named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_url: Option<String>,
+        /// What it is to the provider.
+        #[serde(default, skip_serializing_if = "CredentialKind::is_key")]
+        credential: CredentialKind,
     },
     /// A host of the person's own choice, over TLS: it can be brokered, by reading what goes there.
     Host {
@@ -148,6 +200,11 @@ pub enum SecretBinding {
 pub const HTTPS_PORT: u16 = 443;
 
 impl SecretBinding {
+    /// A key of a provider at its own address.
+    pub const fn key_of(provider: Provider) -> Self {
+        Self::Provider { provider, base_url: None, credential: CredentialKind::Key }
+    }
+
     /// Whether the gateway knows which requests it belongs into.
     pub const fn can_be_brokered(&self) -> bool {
         match self {
@@ -234,6 +291,66 @@ impl SecretWay {
     }
 }
 
+/// A sign-in that a program did inside a sandbox, known by the file in which it keeps it. It stays in the home: it is in no keyring, and
+/// everything in the sandbox can read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InsideLogin {
+    /// Claude Code. <https://code.claude.com/docs/en/authentication>
+    ClaudeCode,
+    /// OpenAI Codex. <https://developers.openai.com/codex/auth>
+    Codex,
+    /// Gemini CLI. <https://github.com/google-gemini/gemini-cli/blob/main/docs/get-started/authentication.md>
+    GeminiCli,
+    /// GitHub Copilot, as its language server keeps it.
+    Copilot,
+}
+
+impl InsideLogin {
+    /// Every one that is looked for.
+    pub const ALL: [Self; 4] = [Self::ClaudeCode, Self::Codex, Self::GeminiCli, Self::Copilot];
+
+    /// What a person reads.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "Claude Code",
+            Self::Codex => "Codex",
+            Self::GeminiCli => "Gemini CLI",
+            Self::Copilot => "GitHub Copilot",
+        }
+    }
+
+    /// Where it is kept below the home: the folder, and the file.
+    pub const fn kept_in(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::ClaudeCode => (&[".claude"], ".credentials.json"),
+            Self::Codex => (&[".codex"], "auth.json"),
+            Self::GeminiCli => (&[".gemini"], "oauth_creds.json"),
+            Self::Copilot => (&[".config", "github-copilot"], "apps.json"),
+        }
+    }
+}
+
+/// That an agent's programs are signed in inside its sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its name.
+    pub agent_name: String,
+    /// To what, as its home was found when it was looked at last.
+    pub logins: Vec<InsideLogin>,
+}
+
+/// What being signed in there means, as sentences.
+pub const SIGNED_IN_MEANS: &str = "It is kept in the agent's home and not in the keyring: everything in its sandboxes can read it. What \
+                                   it costs is not metered.";
+
+/// The names of sign-ins, as a person reads them: `Claude Code, Codex`.
+pub fn logins_said(logins: &[InsideLogin]) -> String {
+    logins.iter().map(|login| login.word()).collect::<Vec<_>>().join(", ")
+}
+
 /// All secrets, and where their values are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretsView {
@@ -241,6 +358,9 @@ pub struct SecretsView {
     pub place: VaultPlace,
     /// The secrets, by name.
     pub secrets: Vec<SecretView>,
+    /// The agents whose programs are signed in inside, by the agents' names.
+    #[serde(default)]
+    pub inside: Vec<SignedIn>,
 }
 
 /// Where values are kept.
@@ -292,6 +412,19 @@ pub struct GrantView {
     pub variable: String,
 }
 
+/// A secret that an agent has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSecretView {
+    /// Its name.
+    pub name: String,
+    /// What it opens.
+    pub binding: SecretBinding,
+    /// How the agent gets it.
+    pub way: SecretWay,
+    /// The variable that has the placeholder, or the value.
+    pub variable: String,
+}
+
 /// One line of an `.env` file that is looked at before it is taken in. It has no value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvEntry {
@@ -315,6 +448,27 @@ mod tests {
     #[test]
     fn a_value_prints_as_nothing() {
         assert_eq!(format!("{:?}", SecretText::new("hunter2".to_owned())), "SecretText(…)");
+    }
+
+    #[test]
+    fn a_token_of_a_subscription_is_known_by_its_shape_alone() {
+        use CredentialKind::{Key, Subscription};
+        for (provider, value, kind) in [
+            (Provider::Anthropic, "sk-ant-oat01-abc", Some(Subscription)),
+            (Provider::Anthropic, "sk-ant-api03-abc", Some(Key)),
+            (Provider::Anthropic, "abc", None),
+            (Provider::Openai, "sk-ant-oat01-abc", None),
+        ] {
+            assert_eq!(CredentialKind::of_shape(provider, value), kind, "{provider:?} {value}");
+        }
+    }
+
+    #[test]
+    fn a_binding_of_before_there_were_subscriptions_is_one_of_a_key() {
+        let old = r#"{"type":"provider","provider":"anthropic"}"#;
+        let key = SecretBinding::key_of(Provider::Anthropic);
+        assert_eq!(serde_json::from_str::<SecretBinding>(old).unwrap(), key);
+        assert_eq!(serde_json::to_string(&key).unwrap(), old, "and an older Berth reads it");
     }
 
     #[test]

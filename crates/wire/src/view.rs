@@ -17,11 +17,12 @@ use crate::{
     network::NetworkPolicy,
     phase::{Hold, Phase},
     queue::{Priority, QueueState, Wait},
-    secret::{SecretBinding, SecretWay},
+    secret::InsideLogin,
     task::{Launch, ReviewGate},
     upkeep::{Finding, OtherInstall},
 };
 
+pub use crate::secret::AgentSecretView;
 pub use home::{
     EntryKind, FolderEntry, FolderView, HomeAction, HomeActionView, HomeSizeView, HomeTask, HomeView, HomeWorkKind,
     HomeWorkView,
@@ -419,6 +420,9 @@ pub struct AgentView {
     /// Packages on top of its image.
     #[serde(default)]
     pub tools: Tools,
+    /// To what its programs are signed in inside, as its home was found when it was looked at last.
+    #[serde(default)]
+    pub logins: Vec<InsideLogin>,
     /// What a person can do to it now, and why not the rest.
     #[serde(default)]
     pub actions: Vec<AgentActionView>,
@@ -431,19 +435,6 @@ pub struct PersonaFile {
     pub name: String,
     /// Its text, in Markdown; 64 KiB at most, and 256 KiB for all of an agent.
     pub text: String,
-}
-
-/// A secret that an agent has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentSecretView {
-    /// Its name.
-    pub name: String,
-    /// What it opens.
-    pub binding: SecretBinding,
-    /// How the agent gets it.
-    pub way: SecretWay,
-    /// The variable that has the placeholder, or the value.
-    pub variable: String,
 }
 
 /// The colour of an agent's plate, so that several of one image are told apart at a glance.

@@ -1,4 +1,5 @@
-"""A host that speaks HTTPS: it writes down each request that it gets, and says it back.
+"""A host that speaks HTTPS: it writes down each request that it gets, and says it back. Below `/git/` it has a repository with one branch,
+for who says a name and a password.
 
 Arguments: the address to listen on, the certificate, its key, and the file that each request is written to as a line of JSON. Prints
 its port once it listens.
@@ -20,10 +21,21 @@ class Host(http.server.BaseHTTPRequestHandler):
         with open(log, "a") as file:
             file.write(line + "\n")
         body = (line + "\n").encode()
+        if self.path.startswith("/git/"):
+            if not self.headers.get("authorization", "").startswith("Basic "):
+                return self.refuse()
+            # What git asks first of a host that only hands out files.
+            body = f"{'1' * 40}\trefs/heads/main\n".encode() if "/info/refs" in self.path else b"ref: refs/heads/main\n"
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def refuse(self):
+        self.send_response(401)
+        self.send_header("www-authenticate", 'Basic realm="a repository"')
+        self.send_header("content-length", "0")
+        self.end_headers()
 
     def log_message(self, *_):
         pass

@@ -55,7 +55,7 @@ pub fn Sidebar() -> Html {
             <Running />
             <div class="spring"></div>
             <div class="nav">
-                <Place to={Route::Secrets} here={matches!(route, Route::Settings | Route::Secrets)} glyph={Glyph::Settings} name="Settings">{ key(",") }</Place>
+                <Place to={Route::Secrets} here={matches!(route, Route::Settings | Route::Secrets | Route::Projects | Route::Notifications)} glyph={Glyph::Settings} name="Settings">{ key(",") }</Place>
             </div>
         </nav>
     }

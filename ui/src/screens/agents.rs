@@ -5,7 +5,7 @@ mod draft;
 mod facts;
 mod form;
 mod grants;
-mod network;
+pub mod network;
 mod persona;
 mod tools;
 
@@ -241,7 +241,7 @@ fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
             is_busy.set(true);
             wasm_bindgen_futures::spawn_local(async move {
                 let done = match ask {
-                    Ask::Update(call) => backend::call(call).await.map(drop),
+                    Ask::Update(call) => backend::call(*call).await.map(drop),
                     Ask::Duplicate(call) => backend::call(call).await.map(drop),
                     Ask::Delete(call) => backend::call(call).await.map(drop),
                 };
@@ -259,7 +259,7 @@ fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
 
 /// What the dialogs ask for.
 enum Ask {
-    Update(UpdateAgent),
+    Update(Box<UpdateAgent>),
     Duplicate(DuplicateAgent),
     Delete(DeleteAgent),
 }
@@ -291,7 +291,7 @@ fn NameAgent(props: &NameProps) -> Html {
             match (can, is_rename) {
                 (false, _) => {}
                 (true, true) => {
-                    ask.emit(Ask::Update(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }));
+                    ask.emit(Ask::Update(Box::new(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() })));
                 }
                 (true, false) => ask.emit(Ask::Duplicate(DuplicateAgent { agent, name })),
             }

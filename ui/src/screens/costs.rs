@@ -5,12 +5,14 @@ mod budget;
 mod compute;
 mod csv;
 mod price;
+mod rates;
 mod runs;
 
 use std::rc::Rc;
 
 use wire::{
-    call::{ListPrices, ShowCosts},
+    call::{ListPrices, ShowCompute, ShowCosts},
+    compute::ComputeRates,
     cost::{BudgetView, CostKey, CostLine, CostsView, PriceView, Spent},
 };
 use yew::prelude::*;
@@ -20,6 +22,7 @@ use self::{
     budget::BudgetDialog,
     compute::ComputePanel,
     price::PriceDialog,
+    rates::RatesDialog,
     runs::RunsPanel,
 };
 use crate::{
@@ -37,6 +40,8 @@ use crate::{
 
 /// How often at most the sums are asked for again while agents spend.
 const LOOK_MS: u32 = 2_000;
+/// How often at most compute time is asked for again while tasks begin and end.
+const COMPUTE_LOOK_MS: u32 = 5_000;
 
 /// A dialog over the page.
 #[derive(Clone, PartialEq)]
@@ -44,6 +49,7 @@ enum Open {
     Nothing,
     Budget(Option<Rc<BudgetView>>),
     Price(Option<Rc<PriceView>>),
+    Rates(Option<ComputeRates>),
 }
 
 /// The screen.
@@ -58,12 +64,17 @@ pub fn Costs() -> Html {
     let revision = feed.budgets() + use_calm(feed.spending(), LOOK_MS);
     let costs = use_call(call.as_ref().ok().cloned(), revision);
     let prices = use_call(Some(ListPrices {}), feed.budgets());
+    let asked_compute =
+        call.as_ref().ok().map(|asked| ShowCompute { from: asked.from, until: asked.until, by: asked.by });
+    let compute_revision = feed.budgets() + use_calm(feed.tasks(), COMPUTE_LOOK_MS);
+    let compute = use_call(asked_compute, compute_revision).data;
+    let rates = compute.as_ref().and_then(|compute| compute.rates);
     let data = costs.data.clone();
     let export = {
-        let data = data.clone();
+        let (data, compute) = (data.clone(), compute.clone());
         Callback::from(move |()| {
             let Some(costs) = &data else { return };
-            let text = csv::of(costs);
+            let text = csv::of(costs, compute.as_deref());
             if is_desktop() {
                 copy(&text);
             } else {
@@ -81,6 +92,8 @@ pub fn Costs() -> Html {
                 open.set(Open::Budget(None));
             } else if pressed("P") {
                 open.set(Open::Price(None));
+            } else if pressed("R") {
+                open.set(Open::Rates(rates));
             } else {
                 return Taken::No;
             }
@@ -139,8 +152,8 @@ pub fn Costs() -> Html {
                             { figures(view, asked.span, &on_runs) }
                             { sums(view, &on_of) }
                             if let (Ok(call), Some(of)) = (call, &asked.of) { <RunsPanel of={of.clone()} asked={call.clone()} /> }
-                            if let Ok(asked) = call { <ComputePanel asked={asked.clone()} /> }
-                            { budgets(&view.budgets, &open.setter(), &on_budget) }
+                            if let Some(compute) = &compute { <ComputePanel view={compute.clone()} on_rates={opened(Open::Rates(rates))} /> }
+                            { budgets(&view.budgets, &open.setter(), &on_budget, &on_runs) }
                             { own_prices(prices.data.as_deref().map(Vec::as_slice), &view.prices_from, &open.setter()) }
                         </div>
                     </div>
@@ -153,6 +166,7 @@ pub fn Costs() -> Html {
                 Open::Nothing => Html::default(),
                 Open::Budget(budget) => html! { <BudgetDialog {budget} on_close={close} /> },
                 Open::Price(price) => html! { <PriceDialog {price} on_close={close} /> },
+                Open::Rates(rates) => html! { <RatesDialog {rates} on_close={close} /> },
             } }
         </main>
     }
@@ -190,14 +204,19 @@ fn figures(view: &CostsView, span: Span, on_runs: &Callback<Span>) -> Html {
         }
     };
     let total = &view.total;
+    // Its name stands over it.
+    let listed = total.list_price.to_string().trim_start_matches("list price ").to_owned();
     let cached = cached_percent(&total.tokens);
     let input = tokens_in(&total.tokens);
     html! {
-        <div class="figures">
-            { figure("Today", "figure-today", runs(Span::Today, "runs-today", view.today.to_string()), format!("{}, days are those of UTC", say::count(view.today.requests, "request", "requests"))) }
-            { figure(span.figure(), "figure-total", runs(span, "runs-total", total.to_string()), say::count(total.requests, "request", "requests")) }
-            { figure("Tokens in", "figure-in", html! { { say::tokens(input) } }, cached.map_or_else(|| "none were asked for".to_owned(), |percent| format!("{percent} % of them came from the cache"))) }
-            { figure("Price unknown", "figure-unknown", html! { { say::count(total.unpriced, "request", "requests") } }, if total.unpriced > 0 { "not counted, not zero".to_owned() } else { "every price is known".to_owned() }) }
+        <div class="figures" data-listed={(total.list_price.requests > 0).then_some("")}>
+            { figure("Today", "figure-today", runs(Span::Today, "runs-today", view.today.in_money().to_string()), format!("{}, days are those of UTC", say::count(view.today.paid_requests(), "request", "requests"))) }
+            { figure(span.figure(), "figure-total", runs(span, "runs-total", total.in_money().to_string()), say::count(total.paid_requests(), "request", "requests")) }
+            if total.list_price.requests > 0 {
+                { figure("List price", "figure-listed", runs(span, "runs-listed", listed), format!("{} by subscription", say::count(total.list_price.requests, "request", "requests"))) }
+            }
+            { figure("Tokens in", "figure-in", runs(span, "runs-tokens", say::tokens(input)), cached.map_or_else(|| "none were asked for".to_owned(), |percent| format!("{percent} % of them came from the cache"))) }
+            { figure("Price unknown", "figure-unknown", runs(span, "runs-unknown", say::count(total.unpriced, "request", "requests")), if total.unpriced > 0 { "not counted, not zero".to_owned() } else { "every price is known".to_owned() }) }
         </div>
     }
 }
@@ -275,14 +294,19 @@ fn spent_cells(spent: &Spent, dearest: i64) -> Html {
 
 /// A sum as a share of the dearest; hatched as far as it is unknown.
 fn bar(spent: &Spent, dearest: i64) -> Html {
-    let is_unknown = spent.requests > 0 && spent.unpriced == spent.requests;
+    let is_unknown = spent.is_unknown();
     let part = if is_unknown { 0 } else { percent_of(spent.amount.0, dearest) };
     html! {
         <span class="meter" aria-hidden="true" data-unknown={is_unknown.then_some("")} data-more={spent.is_at_least().then_some("")} style={format!("--part: {part}%")}></span>
     }
 }
 
-fn budgets(budgets: &[BudgetView], open: &UseStateSetter<Open>, on_of: &Callback<Of>) -> Html {
+fn budgets(
+    budgets: &[BudgetView],
+    open: &UseStateSetter<Open>,
+    on_of: &Callback<Of>,
+    on_runs: &Callback<Span>,
+) -> Html {
     let add = {
         let open = open.clone();
         Callback::from(move |_: MouseEvent| open.set(Open::Budget(None)))
@@ -301,9 +325,11 @@ fn budgets(budgets: &[BudgetView], open: &UseStateSetter<Open>, on_of: &Callback
                         html! {
                             <div class="budget" key={budget.label.clone()} data-test="budget" data-tone={tone}>
                                 <span class="name">
-                                    { match Of::budget(budget) {
-                                        Some(of) => html! { <button class="link" title="Show its runs" onclick={on_of.reform(move |_: MouseEvent| of.clone())}>{ &label }</button> },
-                                        None => html! { { &label } },
+                                    { match (Of::budget(budget), budget.task) {
+                                        (Some(of), _) => html! { <button class="link" title="Show its runs" onclick={on_of.reform(move |_: MouseEvent| of.clone())}>{ &label }</button> },
+                                        (None, Some(number)) => html! { <Go class="link" test="budget-run" to={Route::task(number)}>{ &label }</Go> },
+                                        // One for each run: it is the runs that it holds for.
+                                        (None, None) => html! { <button class="link" data-test="budget-runs" title="Show the runs" onclick={on_runs.reform(|_: MouseEvent| Span::All)}>{ &label }</button> },
                                     } }
                                 </span>
                                 { match percent {

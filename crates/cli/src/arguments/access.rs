@@ -79,6 +79,9 @@ pub(crate) struct SetSecret {
     /// Whose models it opens: anthropic, openai or gemini; guessed from the name where it is not given
     #[arg(long, value_parser = provider)]
     pub(crate) provider: Option<Provider>,
+    /// The value is a token of a subscription, as `claude setup-token` prints it; known by its shape where it is not given
+    #[arg(long, requires = "provider")]
+    pub(crate) subscription: bool,
     /// Where the provider's API is, if not at its own address
     #[arg(long, value_name = "URL", requires = "provider")]
     pub(crate) base_url: Option<String>,

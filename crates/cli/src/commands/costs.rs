@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
 use wire::{
     ErrorCode, ErrorView,
     call::{ListCostRuns, ListPrices, SetBudget, SetComputeRates, SetPrice, ShowCompute, ShowCosts},
-    compute::ComputeRates,
-    cost::{BudgetScope, CostKey, Rates},
+    compute::{ComputeCosts, ComputeRates},
+    cost::{BudgetScope, CostKey, CostsView, Rates},
 };
 
 use crate::{
@@ -30,8 +31,13 @@ pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printe
                 if let Some(more) = costs::left_out(&view) {
                     warn(&more);
                 }
-            } else {
+            } else if printer.format == Format::Words {
                 printer.reply(&view, |ink| costs::costs(&view, ink))?;
+            } else {
+                // Money is not all that was used; what sandboxes took of the machine stands beside it.
+                let compute = connection.call(ShowCompute { from, until, by }).await?;
+                let both = CostsAndCompute { costs: &view, compute: &compute };
+                printer.reply(&both, |ink| costs::costs(&view, ink))?;
             }
         }
         Some(CostsCommand::Budget(budget)) => {
@@ -57,6 +63,14 @@ pub(super) async fn costs(connection: &Connection, costs: Costs, printer: Printe
         }
     }
     Ok(Exit::Done)
+}
+
+/// What models cost, with what sandboxes used.
+#[derive(Serialize)]
+struct CostsAndCompute<'a> {
+    #[serde(flatten)]
+    costs: &'a CostsView,
+    compute: &'a ComputeCosts,
 }
 
 /// `berth costs compute [--by KEY] [--today|--month|--from DATE --until DATE] [--csv]`

@@ -34,7 +34,7 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
         }
         Some(AgentsCommand::Edit(edit)) => {
-            let agent = connection.call(changed_agent(connection, edit).await?).await?;
+            let agent = connection.call(changed_agent(edit)).await?;
             printer.reply(&agent, |ink| gallery::agent(&agent, ink))?;
         }
         Some(AgentsCommand::Rename { agent, name }) => {
@@ -60,7 +60,7 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
 }
 
 async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> anyhow::Result<UpdateAgent> {
-    let network = network::changed(connection, &edit).await?;
+    let (mode, hosts) = network::changed(&edit);
     let brought = kit::changed(connection, &edit).await?;
     let arguments::EditAgent { agent, image, entrypoint, usual, time, memory, review, colour, program, .. } = edit;
     Ok(UpdateAgent {
@@ -79,7 +79,9 @@ async fn changed_agent(connection: &Connection, edit: arguments::EditAgent) -> a
             arguments::Review::Skip => ReviewGate::Skip,
         }),
         colour,
-        network,
+        network: None,
+        mode,
+        hosts,
         ..brought
     })
 }

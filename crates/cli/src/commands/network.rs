@@ -3,12 +3,12 @@
 use wire::{
     ErrorCode, ErrorView,
     call::{ListAgents, ListRequests, ShowRun},
-    network::{GrantReach, HostGrant, NetworkPolicy, RequestOutcome, RequestView},
+    network::{GrantReach, HostGrant, HostsPatch, NetworkMode, RequestOutcome, RequestView},
     view::AgentView,
 };
 
 use crate::{
-    arguments::{CreateAgent, EditAgent, HostName, NetworkMode, Requests},
+    arguments::{self, CreateAgent, EditAgent, HostName, Requests},
     connection::Connection,
     exit::Exit,
     show::{Printer, network, words},
@@ -55,93 +55,44 @@ pub(super) async fn agent(connection: &Connection, name: &str) -> anyhow::Result
     })
 }
 
-/// The policy that was asked for, over the one that the agent has; `None` where it stays as it is.
-pub(super) async fn changed(connection: &Connection, edit: &EditAgent) -> anyhow::Result<Option<NetworkPolicy>> {
-    let EditAgent { agent: name, network, allow, disallow, private, .. } = edit;
-    if network.is_none() && allow.is_empty() && disallow.is_empty() {
-        return Ok(None);
-    }
-    let before = agent(connection, name).await?.network;
-    let reach = if *private { GrantReach::Private } else { GrantReach::Public };
-    let mode = network.unwrap_or(match before {
-        NetworkPolicy::Closed => NetworkMode::Closed,
-        NetworkPolicy::Allowlist { .. } => NetworkMode::Allowlist,
-        NetworkPolicy::Open { .. } => NetworkMode::Open,
-        NetworkPolicy::Bridge => NetworkMode::Bridge,
+/// What is asked to be changed of a policy.
+pub(super) fn changed(edit: &EditAgent) -> (Option<NetworkMode>, HostsPatch) {
+    let EditAgent { network, allow, disallow, private, .. } = edit;
+    let mode = network.map(|mode| match mode {
+        arguments::NetworkMode::Closed => NetworkMode::Closed,
+        arguments::NetworkMode::Allowlist => NetworkMode::Allowlist,
+        arguments::NetworkMode::Open => NetworkMode::Open,
+        arguments::NetworkMode::Bridge => NetworkMode::Bridge,
     });
-    let listless = match mode {
-        NetworkMode::Closed => Some(NetworkPolicy::Closed),
-        NetworkMode::Bridge => Some(NetworkPolicy::Bridge),
-        NetworkMode::Allowlist | NetworkMode::Open => None,
+    (mode, patch(allow, disallow, *private))
+}
+
+/// What is asked to be changed of a list of hosts.
+pub(super) fn patch(allow: &[HostName], disallow: &[HostName], is_private: bool) -> HostsPatch {
+    let grants = |typed: &[HostName], reach| {
+        let grant = |typed: &HostName| HostGrant { host: typed.host.clone(), port: typed.port, reach };
+        typed.iter().map(grant).collect()
     };
-    if let Some(listless) = listless {
-        if allow.is_empty() && disallow.is_empty() {
-            return Ok(Some(listless));
-        }
-        let word = listless.word().to_lowercase();
-        let message = format!("An agent whose network is `{word}`, as that of `{name}`, has no list of hosts.");
-        let hint = "Give --network allowlist too; that holds from its next attempt on.";
-        return Err(ErrorView::new(ErrorCode::InvalidArgument, message).hint(hint).into());
-    }
-    let hosts = edited(before.hosts().to_vec(), allow, disallow, reach, "the agent's")?;
-    Ok(Some(match mode {
-        NetworkMode::Open => NetworkPolicy::Open { hosts },
-        NetworkMode::Allowlist | NetworkMode::Closed | NetworkMode::Bridge => NetworkPolicy::Allowlist { hosts },
-    }))
+    HostsPatch { allow: grants(allow, reach(is_private)), disallow: grants(disallow, GrantReach::Public) }
+}
+
+/// How far a host is allowed.
+pub(super) const fn reach(is_private: bool) -> GrantReach {
+    if is_private { GrantReach::Private } else { GrantReach::Public }
 }
 
 /// The policy of a new agent.
 pub(super) fn of_new(create: &CreateAgent) -> Result<NetworkPolicy, ErrorView> {
-    let reach = if create.private { GrantReach::Private } else { GrantReach::Public };
-    let hosts = edited(Vec::new(), &create.allow, &[], reach, "the agent's")?;
-    match create.network.unwrap_or(NetworkMode::Allowlist) {
-        NetworkMode::Allowlist => Ok(NetworkPolicy::Allowlist { hosts }),
-        NetworkMode::Open => Ok(NetworkPolicy::Open { hosts }),
-        NetworkMode::Closed if hosts.is_empty() => Ok(NetworkPolicy::Closed),
-        NetworkMode::Bridge if hosts.is_empty() => Ok(NetworkPolicy::Bridge),
-        NetworkMode::Closed | NetworkMode::Bridge => {
+    let hosts = patch(&create.allow, &[], create.private).allow;
+    match create.network.unwrap_or(arguments::NetworkMode::Allowlist) {
+        arguments::NetworkMode::Allowlist => Ok(NetworkPolicy::Allowlist { hosts }),
+        arguments::NetworkMode::Open => Ok(NetworkPolicy::Open { hosts }),
+        arguments::NetworkMode::Closed if hosts.is_empty() => Ok(NetworkPolicy::Closed),
+        arguments::NetworkMode::Bridge if hosts.is_empty() => Ok(NetworkPolicy::Bridge),
+        arguments::NetworkMode::Closed | arguments::NetworkMode::Bridge => {
             let message = "An agent whose network is `closed` or `bridge` has no list of hosts.";
             Err(ErrorView::new(ErrorCode::InvalidArgument, message)
                 .hint("Leave --allow away, or give --network allowlist."))
         }
     }
-}
-
-/// A list without some hosts and with others. `whose` says in an error whose list it is.
-pub(super) fn edited(
-    mut hosts: Vec<HostGrant>,
-    allow: &[HostName],
-    disallow: &[HostName],
-    reach: GrantReach,
-    whose: &str,
-) -> Result<Vec<HostGrant>, ErrorView> {
-    for gone in disallow {
-        let count = hosts.len();
-        hosts.retain(|grant| !is_same(grant, gone));
-        if hosts.len() == count {
-            return Err(not_listed(gone, &hosts, whose));
-        }
-    }
-    for new in allow {
-        // The same host and port may be allowed further than before, or less far.
-        hosts.retain(|grant| !is_same(grant, new));
-        hosts.push(HostGrant { host: new.host.clone(), port: new.port, reach });
-    }
-    Ok(hosts)
-}
-
-/// Whether it is the same host and port, as far as that can be seen from here.
-fn is_same(grant: &HostGrant, typed: &HostName) -> bool {
-    let plain = |host: &str| host.trim_matches(['[', ']']).trim_end_matches('.').to_lowercase();
-    grant.port == typed.port && plain(&grant.host) == plain(&typed.host)
-}
-
-fn not_listed(gone: &HostName, hosts: &[HostGrant], whose: &str) -> ErrorView {
-    let typed = HostGrant { host: gone.host.clone(), port: gone.port, reach: GrantReach::Public };
-    let message = format!("`{}` is not on {whose} list, so nothing was changed.", words::line(&network::host(&typed)));
-    let hint = match hosts {
-        [] => "The list is empty.".to_owned(),
-        hosts => format!("On it: {}.", hosts.iter().map(network::host).collect::<Vec<_>>().join(", ")),
-    };
-    ErrorView::new(ErrorCode::NotFound, message).hint(hint)
 }

@@ -3,7 +3,7 @@
 use wire::{
     ErrorCode, ErrorView,
     call::{AllowHost, CreateProject, DeleteProject, ListProjects, ShowReach, UpdateProject},
-    network::{GrantReach, GrantScope, HostGrant},
+    network::{GrantScope, HostGrant},
     project::ProjectView,
 };
 
@@ -25,31 +25,20 @@ pub(super) async fn projects(connection: &Connection, typed: Projects, printer: 
         }
         Some(ProjectsCommand::Create { name }) => one(connection.call(CreateProject { name }).await?)?,
         Some(ProjectsCommand::Rename { project, name }) => {
-            one(connection.call(UpdateProject { project, name: Some(name), hosts: None }).await?)?;
+            let change = UpdateProject { project, name: Some(name), ..UpdateProject::default() };
+            one(connection.call(change).await?)?;
         }
-        Some(ProjectsCommand::Edit(edit)) => one(connection.call(changed(connection, edit).await?).await?)?,
+        Some(ProjectsCommand::Edit(EditProject { project, allow, disallow, private })) => {
+            let patch = network::patch(&allow, &disallow, private);
+            let change = UpdateProject { project, patch, ..UpdateProject::default() };
+            one(connection.call(change).await?)?;
+        }
         Some(ProjectsCommand::Delete { project, confirm }) => {
             let deleted = connection.call(DeleteProject { project: project.clone(), confirm }).await?;
             printer.reply(&deleted, |_| format!("Deleted the project {}.\n", words::line(&project)))?;
         }
     }
     Ok(Exit::Done)
-}
-
-/// The list that was asked for, over the one that the project has.
-async fn changed(connection: &Connection, edit: EditProject) -> anyhow::Result<UpdateProject> {
-    let EditProject { project, allow, disallow, private } = edit;
-    let all = connection.call(ListProjects {}).await?;
-    let before = all.into_iter().find(|known| known.name == project).ok_or_else(|| {
-        let message = format!("There is no project named `{}`.", words::line(&project));
-        ErrorView::new(ErrorCode::NotFound, message).hint("`berth projects` lists those there are.")
-    })?;
-    let hosts = network::edited(before.hosts, &allow, &disallow, reach(private), "the project's")?;
-    Ok(UpdateProject { project, name: None, hosts: Some(hosts) })
-}
-
-const fn reach(is_private: bool) -> GrantReach {
-    if is_private { GrantReach::Private } else { GrantReach::Public }
 }
 
 /// `berth allow RUN [HOST[:PORT] --once|--project|--agent [--private]]`
@@ -61,7 +50,7 @@ pub(super) async fn allow(connection: &Connection, allow: Allow, printer: Printe
         printer.reply(&before, |ink| projects::reach(&before, ink))?;
         return Ok(Exit::Done);
     };
-    let grant = HostGrant { host: host.host, port: host.port, reach: reach(private) };
+    let grant = HostGrant { host: host.host, port: host.port, reach: network::reach(private) };
     let AllowScope { once, project: for_project, agent: _ } = scope;
     let scope = match (once, for_project, before.project) {
         (true, ..) => GrantScope::Run { run: run.clone() },

@@ -13,7 +13,9 @@ use wire::{
     call::{
         DeleteSecret, GrantSecret, ImportEnvFile, ListSecrets, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret,
     },
-    secret::{EnvEntry, SecretBinding, SecretPlace, SecretText, SecretView, SecretWay, VaultPlace, host_said},
+    secret::{
+        CredentialKind, EnvEntry, SecretBinding, SecretPlace, SecretText, SecretView, SecretWay, VaultPlace, host_said,
+    },
 };
 
 use crate::{
@@ -74,7 +76,7 @@ fn show(view: &SecretView, printer: Printer) -> io::Result<()> {
 }
 
 async fn keep(connection: &Connection, set: arguments::SetSecret, printer: Printer) -> anyhow::Result<Exit> {
-    let arguments::SetSecret { name, provider, base_url, host, header, format, query, misplaced } = set;
+    let arguments::SetSecret { name, provider, subscription, base_url, host, header, format, query, misplaced } = set;
     if !misplaced.is_empty() || name.contains('=') {
         // Not quoted: it may be a value.
         let message = "A value is never an argument: other programs can read those. Nothing was kept.";
@@ -89,7 +91,10 @@ async fn keep(connection: &Connection, set: arguments::SetSecret, printer: Print
         (None, name) => name.map(|name| SecretPlace::Query { name }),
     };
     let binding = match (provider, host, place) {
-        (Some(provider), ..) => Some(SecretBinding::Provider { provider, base_url }),
+        (Some(provider), ..) => {
+            let credential = if subscription { CredentialKind::Subscription } else { CredentialKind::Key };
+            Some(SecretBinding::Provider { provider, base_url, credential })
+        }
         (None, Some((host, port)), Some(place)) => Some(SecretBinding::Host { host, port, place }),
         (None, ..) => None,
     };

@@ -66,7 +66,7 @@ pub(crate) fn costs(view: &ComputeCosts, ink: Ink) -> String {
 pub(crate) fn csv(view: &ComputeCosts) -> String {
     let head =
         [view.by.name(), "run", "task", "cost_usd", "container_s", "cpu_s", "memory_mib_s", "attempts", "at_least"];
-    let record = |ComputeLine { label, run, task, compute }: &ComputeLine| {
+    let record = |ComputeLine { label, key: _, run, task, compute }: &ComputeLine| {
         let used = compute.used;
         let seconds = |ms: u64| format!("{}.{:03}", ms / 1_000, ms % 1_000);
         [

@@ -110,6 +110,13 @@ fn unknown(total: &Spent, ink: Ink) -> String {
     if total.at_least > 0 {
         put!(text, "{} counted from what was seen alone.", requests(total.at_least));
     }
+    if total.list_price.requests > 0 {
+        put!(
+            text,
+            "{} under a subscription: a list price is what they would have cost, and no money. No budget counts it.",
+            requests(total.list_price.requests)
+        );
+    }
     text
 }
 
@@ -197,15 +204,17 @@ pub(crate) fn csv(view: &CostsView) -> String {
         "cache_write_tokens",
         "output_tokens",
         "reasoning_tokens",
+        "list_price_usd",
+        "list_price_requests",
     ];
     let record = |CostLine { label, run, task, spent, key: _ }: &CostLine| {
-        let Spent { amount, requests, unpriced, at_least, tokens } = *spent;
-        let is_unknown = requests > 0 && unpriced == requests;
+        let Spent { amount, requests, unpriced, at_least, tokens, list_price } = *spent;
+        let is_listed = list_price.requests > 0 && list_price.unpriced < list_price.requests;
         [
             guarded(&line(label)),
             run.map(|run| run.to_string()).unwrap_or_default(),
             task.map(|task| task.to_string()).unwrap_or_default(),
-            if is_unknown { String::new() } else { to_the_micro_dollar(amount) },
+            if spent.is_unknown() { String::new() } else { to_the_micro_dollar(amount) },
             requests.to_string(),
             unpriced.to_string(),
             at_least.to_string(),
@@ -214,6 +223,8 @@ pub(crate) fn csv(view: &CostsView) -> String {
             tokens.cache_write.to_string(),
             tokens.output.to_string(),
             tokens.reasoning.to_string(),
+            if is_listed { to_the_micro_dollar(list_price.amount) } else { String::new() },
+            list_price.requests.to_string(),
         ]
     };
     csv_of(head, view.lines.iter().map(record))

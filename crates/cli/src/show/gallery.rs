@@ -2,6 +2,7 @@
 
 use wire::{
     network::{BRIDGE_GIVES_UP, NetworkPolicy},
+    secret::{SIGNED_IN_MEANS, logins_said},
     task::ReviewGate,
     view::{AgentView, DoctorReport, Verdict},
 };
@@ -60,6 +61,10 @@ pub(crate) fn agent(agent: &AgentView, ink: Ink) -> String {
             line(&opens(&secret.binding)),
             line(&secret.variable)
         );
+    }
+    if !agent.logins.is_empty() {
+        let logins = logins_said(&agent.logins);
+        put!(text, "  {} {logins}. {SIGNED_IN_MEANS}", ink.paint(Tone::Attention, "signed in inside:"));
     }
     text
 }

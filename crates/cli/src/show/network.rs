@@ -87,10 +87,12 @@ pub(crate) fn requests(requests: &[RequestView], ink: Ink) -> String {
 }
 
 fn cost(usage: &UsageView) -> String {
+    let list = if usage.is_list_price { "list price " } else { "" };
     match usage.cost {
+        None if usage.is_list_price => "list price unknown".to_owned(),
         None => "price unknown".to_owned(),
-        Some(cost) if usage.is_at_least => format!("at least {}", to_four_decimals(cost)),
-        Some(cost) => to_four_decimals(cost),
+        Some(cost) if usage.is_at_least => format!("{list}at least {}", to_four_decimals(cost)),
+        Some(cost) => format!("{list}{}", to_four_decimals(cost)),
     }
 }
 

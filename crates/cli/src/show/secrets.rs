@@ -1,7 +1,9 @@
 //! Secrets by name. Nothing here has a value to show.
 
 use jiff::Timestamp;
-use wire::secret::{EnvEntry, SecretBinding, SecretView, SecretsView, VaultPlace, host_said};
+use wire::secret::{
+    EnvEntry, SIGNED_IN_MEANS, SecretBinding, SecretView, SecretsView, VaultPlace, host_said, logins_said,
+};
 
 use super::{
     ink::{Ink, Tone},
@@ -16,6 +18,10 @@ pub(crate) fn list(view: &SecretsView, now: Timestamp, ink: Ink) -> String {
     } else {
         secrets(&view.secrets, now, ink)
     };
+    for inside in &view.inside {
+        let words = format!("{} is signed in inside the sandbox: {}.", inside.agent_name, logins_said(&inside.logins));
+        put!(text, "{} {} {SIGNED_IN_MEANS}", ink.paint(Tone::Attention, "note:"), line(&words));
+    }
     if let Some(words) = place(&view.place) {
         put!(text, "{} {}", ink.paint(Tone::Attention, "note:"), line(&words));
     }
@@ -58,8 +64,11 @@ pub(crate) fn secrets(secrets: &[SecretView], now: Timestamp, ink: Ink) -> Strin
 /// What a secret opens.
 pub(crate) fn opens(binding: &SecretBinding) -> String {
     match binding {
-        SecretBinding::Provider { provider, base_url: None } => provider.word().to_owned(),
-        SecretBinding::Provider { provider, base_url: Some(base_url) } => format!("{} at {base_url}", provider.word()),
+        SecretBinding::Provider { provider, base_url, credential } => {
+            let at = base_url.as_ref().map(|base_url| format!(" at {base_url}")).unwrap_or_default();
+            let kind = if credential.is_key() { "" } else { ", by subscription" };
+            format!("{}{at}{kind}", provider.word())
+        }
         SecretBinding::Host { host, port, place } => format!("{} ({})", host_said(host, *port), place.said()),
         SecretBinding::Unbound => "no provider".to_owned(),
     }

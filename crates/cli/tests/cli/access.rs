@@ -6,9 +6,12 @@ use wire::{
     call::{Deleted, ListRequests},
     compute::{ComputeCosts, ComputeLine, ComputeRates, ComputeUse, ComputeView},
     cost::{BudgetScope, BudgetView, CostKey, CostLine, CostRuns, CostsView, PriceView, Rates, Spent, TokenCounts},
-    network::{GrantReach, HostGrant, NetworkPolicy, ReachView, RequestView},
+    network::{GrantReach, HostGrant, NetworkMode, NetworkPolicy, ReachView, RequestView},
+    news::{NewsKind, NewsSettings},
     project::ProjectView,
-    secret::{EnvEntry, GrantView, Provider, SecretBinding, SecretView, SecretWay, SecretsView},
+    secret::{
+        CredentialKind, EnvEntry, GrantView, Provider, SecretBinding, SecretView, SecretWay, SecretsView, SignedIn,
+    },
     view::AgentSecretView,
 };
 
@@ -39,7 +42,15 @@ impl Script {
             Request::SetBudget(_) => to_value(costs(CostKey::Agent)),
             Request::ListPrices(_) | Request::SetPrice(_) => to_value(prices()),
             Request::UpdateAgent(update) => {
-                if let Some(network) = update.network {
+                // The list is the core's to change.
+                let hosts = self.network.lock().unwrap().hosts().to_vec();
+                let network = update.mode.map(|mode| match mode {
+                    NetworkMode::Closed => NetworkPolicy::Closed,
+                    NetworkMode::Allowlist => NetworkPolicy::Allowlist { hosts },
+                    NetworkMode::Open => NetworkPolicy::Open { hosts },
+                    NetworkMode::Bridge => NetworkPolicy::Bridge,
+                });
+                if let Some(network) = network {
                     *self.network.lock().unwrap() = network;
                 }
                 to_value(self.agent())
@@ -54,6 +65,11 @@ impl Script {
             }
             Request::ShowCompute(show) => {
                 to_value(ComputeCosts { from: show.from, until: show.until, ..compute(show.by) })
+            }
+            Request::ShowNewsSettings(_) => to_value(NewsSettings { silent: vec![NewsKind::BudgetNearlySpent] }),
+            Request::SetNews(set) => {
+                let silent = if set.is_silent { set.kinds } else { Vec::new() };
+                to_value(NewsSettings { silent })
             }
             Request::SetComputeRates(set) => to_value(ComputeCosts { rates: set.rates, ..compute(CostKey::Agent) }),
             Request::ShowReach(_) => to_value(Self::reach()),
@@ -90,6 +106,7 @@ impl Script {
         let gateway = SecretBinding::Provider {
             provider: Provider::Openai,
             base_url: Some("http://127.0.0.1:8080/v1".to_owned()),
+            credential: CredentialKind::Key,
         };
         let grant = |agent_name: &str, way, variable: &str| GrantView {
             agent: self.agent().agent,
@@ -107,14 +124,16 @@ impl Script {
         };
         let local = SecretView { binding: gateway, ..self.secret("local") };
         let token = SecretView { binding: SecretBinding::Unbound, ..self.secret("GITHUB_TOKEN") };
-        SecretsView { place, secrets: vec![key, token, local] }
+        let agent = self.agent();
+        let inside = SignedIn { agent: agent.agent, agent_name: agent.name, logins: agent.logins };
+        SecretsView { place, secrets: vec![key, token, local], inside: vec![inside] }
     }
 
     fn secret(&self, name: &str) -> SecretView {
         SecretView {
             secret: "0195510f-5a00-7000-8000-000000000005".parse().unwrap(),
             name: name.to_owned(),
-            binding: SecretBinding::Provider { provider: Provider::Anthropic, base_url: None },
+            binding: SecretBinding::key_of(Provider::Anthropic),
             created_at: self.at,
             replaced_at: self.at,
             used_at: None,
@@ -137,7 +156,7 @@ fn host(host: &str) -> HostGrant {
 pub(super) fn secrets_of_agent() -> Vec<AgentSecretView> {
     vec![AgentSecretView {
         name: "ANTHROPIC_API_KEY".to_owned(),
-        binding: SecretBinding::Provider { provider: Provider::Anthropic, base_url: None },
+        binding: SecretBinding::key_of(Provider::Anthropic),
         way: SecretWay::Brokered,
         variable: "ANTHROPIC_API_KEY".to_owned(),
     }]
@@ -152,10 +171,7 @@ fn entries() -> Vec<EnvEntry> {
         problem: problem.map(str::to_owned),
     };
     vec![
-        EnvEntry {
-            binding: SecretBinding::Provider { provider: Provider::Openai, base_url: None },
-            ..entry(1, "OPENAI_API_KEY", false, None)
-        },
+        EnvEntry { binding: SecretBinding::key_of(Provider::Openai), ..entry(1, "OPENAI_API_KEY", false, None) },
         entry(2, "GITHUB_TOKEN", true, None),
         entry(4, "BROKEN", false, Some("It has a `$`, and Berth fills no variables in.")),
         entry(5, "", false, Some("It is no assignment of one line.")),
@@ -164,7 +180,7 @@ fn entries() -> Vec<EnvEntry> {
 
 fn spent(micros: i64, requests: u64, unpriced: u64) -> Spent {
     let tokens = TokenCounts { input: 1_200, cache_read: 30_000, cache_write: 400, output: 560, reasoning: 60 };
-    Spent { amount: MicroUsd(micros), requests, unpriced, at_least: 0, tokens }
+    Spent { amount: MicroUsd(micros), requests, unpriced, tokens, ..Spent::default() }
 }
 
 fn costs(by: CostKey) -> CostsView {
@@ -191,6 +207,7 @@ fn costs(by: CostKey) -> CostsView {
             BudgetView {
                 scope: BudgetScope::EachRun,
                 label: "Budget of each run".to_owned(),
+                task: None,
                 limit: MicroUsd(5_000_000),
                 spent: None,
                 reserved: MicroUsd(0),
@@ -198,6 +215,7 @@ fn costs(by: CostKey) -> CostsView {
             BudgetView {
                 scope: BudgetScope::Agent { agent: "coder".to_owned() },
                 label: "Month's budget of the agent coder".to_owned(),
+                task: None,
                 limit: MicroUsd(1_500_500),
                 spent: Some(spent(1_920_001, 3, 0)),
                 reserved: MicroUsd(1_250),
@@ -216,7 +234,13 @@ fn compute(by: CostKey) -> ComputeCosts {
         at_least,
     };
     let view = |used, cost| ComputeView { used, cost: Some(MicroUsd(cost)) };
-    let line = |label: &str, compute| ComputeLine { label: label.to_owned(), run: run_id(), task: 12, compute };
+    let line = |label: &str, compute| ComputeLine {
+        label: label.to_owned(),
+        key: String::new(),
+        run: run_id(),
+        task: 12,
+        compute,
+    };
     ComputeCosts {
         from: None,
         until: None,

@@ -7,8 +7,8 @@ use wire::{
     cost::{TokenCounts, UsageView},
     ids::SandboxId,
     network::{
-        BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, GrantReach, HostGrant, NetworkPolicy, RequestKind, RequestOutcome,
-        RequestView,
+        BRIDGE_GIVES_UP, BRIDGE_IN_SHORT, GrantReach, HostGrant, HostsPatch, NetworkMode, NetworkPolicy, RequestKind,
+        RequestOutcome, RequestView,
     },
     view::{AgentView, SandboxView},
 };
@@ -19,13 +19,17 @@ fn grant(host: &str, port: Option<u16>, reach: GrantReach) -> HostGrant {
     HostGrant { host: host.to_owned(), port, reach }
 }
 
-fn policies(berth: &Berth) -> Vec<NetworkPolicy> {
+/// What was asked to be changed of policies.
+fn changes(berth: &Berth) -> Vec<(Option<NetworkMode>, HostsPatch)> {
     let asked = berth.script.asked.lock().unwrap();
-    let policy = |request: &Request| match request {
-        Request::UpdateAgent(update) => update.network.clone(),
+    let change = |request: &Request| match request {
+        Request::UpdateAgent(update) => {
+            assert_eq!(update.network, None, "a whole list would undo what others change meanwhile");
+            Some((update.mode, update.hosts.clone()))
+        }
         _ => None,
     };
-    asked.iter().filter_map(policy).collect()
+    asked.iter().filter_map(change).collect()
 }
 
 fn request(berth: &Berth, seq: i64, outcome: RequestOutcome, usage: Option<UsageView>) -> RequestView {
@@ -54,7 +58,13 @@ fn request(berth: &Berth, seq: i64, outcome: RequestOutcome, usage: Option<Usage
 
 fn usage(cost: Option<i64>, is_at_least: bool) -> UsageView {
     let tokens = TokenCounts { input: 12, cache_read: 3_000, cache_write: 40, output: 560, reasoning: 60 };
-    UsageView { model: "claude-sonnet-4-5".to_owned(), tokens, is_at_least, cost: cost.map(MicroUsd) }
+    UsageView {
+        model: "claude-sonnet-4-5".to_owned(),
+        tokens,
+        is_at_least,
+        cost: cost.map(MicroUsd),
+        is_list_price: false,
+    }
 }
 
 #[tokio::test]
@@ -104,58 +114,40 @@ async fn hosts_are_put_onto_the_list_there_is_and_taken_off_it() {
     *berth.script.network.lock().unwrap() = NetworkPolicy::Allowlist {
         hosts: vec![public("example.com", None), public("old.org", Some(8443)), public("old.org", Some(80))],
     };
-    let edit = ["agents", "edit", "script", "--allow", "*.new.org", "--disallow", "Old.org:8443"];
-    let ended = berth.berth(&edit).await.well();
+    let ended = berth.berth(&["agents", "edit", "script", "--network", "allowlist"]).await.well();
     insta::assert_snapshot!("words_agent", ended.text());
-    let listed = vec![public("example.com", None), public("old.org", Some(80)), public("*.new.org", None)];
-    berth.berth(&["agents", "edit", "script", "--network", "open"]).await.well();
-    berth
-        .berth(&["agents", "edit", "script", "--allow", "example.com", "--allow", "[::1]:80", "--private"])
-        .await
-        .well();
-    berth.berth(&["agents", "edit", "script", "--network", "closed"]).await.well();
-    berth.berth(&["agents", "edit", "script", "--network", "bridge"]).await.well();
+    for arguments in [
+        ["--allow", "*.new.org", "--disallow", "Old.org:8443"].as_slice(),
+        &["--network", "open", "--allow", "example.com", "--allow", "[::1]:80", "--private"],
+        &["--network", "closed"],
+        &["--network", "bridge"],
+    ] {
+        berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await.well();
+    }
+    let patch =
+        |allow: &[HostGrant], disallow: &[HostGrant]| HostsPatch { allow: allow.to_vec(), disallow: disallow.to_vec() };
     let private = |host, port| grant(host, port, GrantReach::Private);
-    let further = vec![
-        public("old.org", Some(80)),
-        public("*.new.org", None),
-        private("example.com", None),
-        private("::1", Some(80)),
-    ];
+    let nothing = HostsPatch::default;
     assert_eq!(
-        policies(&berth),
+        changes(&berth),
         [
-            NetworkPolicy::Allowlist { hosts: listed.clone() },
-            NetworkPolicy::Open { hosts: listed },
-            NetworkPolicy::Open { hosts: further },
-            NetworkPolicy::Closed,
-            NetworkPolicy::Bridge,
+            (Some(NetworkMode::Allowlist), nothing()),
+            (None, patch(&[public("*.new.org", None)], &[public("Old.org", Some(8443))])),
+            (Some(NetworkMode::Open), patch(&[private("example.com", None), private("::1", Some(80))], &[])),
+            (Some(NetworkMode::Closed), nothing()),
+            (Some(NetworkMode::Bridge), nothing()),
         ]
     );
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_to_a_list_is_refused() {
+async fn what_is_no_host_and_no_mode_is_refused() {
     let berth = Berth::start().await;
-    for arguments in [
-        ["--disallow", "example.com"].as_slice(),
-        &["--network", "closed", "--allow", "example.com"],
-        &["--network", "bridge", "--allow", "example.com"],
-    ] {
-        let ended = berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await;
-        assert_eq!(ended.status, 1, "{arguments:?}");
-        assert!(ended.stderr.contains("hint:"), "{}", ended.stderr);
-    }
-    for listless in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
-        *berth.script.network.lock().unwrap() = listless;
-        assert_eq!(berth.berth(&["agents", "edit", "script", "--allow", "example.com"]).await.status, 1);
-    }
-    assert_eq!(berth.berth(&["agents", "edit", "nobody", "--allow", "example.com"]).await.status, 1);
     for arguments in [["--private"].as_slice(), &["--allow", "https://example.com"], &["--network", "host"]] {
         let ended = berth.berth(&[["agents", "edit", "script"].as_slice(), arguments].concat()).await;
         assert_eq!(ended.status, 2, "{arguments:?}");
     }
-    assert_eq!(policies(&berth), []);
+    assert_eq!(changes(&berth), []);
 }
 
 #[tokio::test]
@@ -184,7 +176,7 @@ async fn another_change_leaves_the_network_as_it_is() {
     berth.berth(&["agents", "edit", "script", "--time", "5m"]).await.well();
     let asked = berth.script.asked.lock().unwrap().clone();
     let [Request::UpdateAgent(update)] = asked.as_slice() else { panic!("{asked:?}") };
-    assert_eq!((update.network.as_ref(), update.limits.wall_clock_s), (None, Some(300)));
+    assert_eq!((update.mode, update.hosts.is_empty(), update.limits.wall_clock_s), (None, true, Some(300)));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use wire::{
     call::{Deleted, HelloReply, StreamTicket, TaskCreated},
     ids::{AgentId, RunId, StepId, TaskId},
     network::{NetworkPolicy, RequestView},
-    secret::VaultPlace,
+    secret::{InsideLogin, VaultPlace},
     stream::{StreamTarget, TerminalOutput, Update},
     task::{Attachment, AttachmentContent, ReviewGate, TaskDraft},
     upkeep::{Finding, Mended, Outcome, ReclaimPlan, RetentionRules, RetentionView, Seen},
@@ -454,6 +454,7 @@ impl Script {
             persona: Vec::new(),
             has_memory: true,
             tools: wire::image::Tools { apt: vec!["ripgrep".to_owned()], ..wire::image::Tools::default() },
+            logins: vec![InsideLogin::ClaudeCode, InsideLogin::Codex],
             actions: Vec::new(),
         }
     }

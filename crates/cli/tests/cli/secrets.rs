@@ -5,7 +5,9 @@ use serde_json::Value;
 use wire::{
     ErrorCode, ErrorView, Request,
     call::Deleted,
-    secret::{EnvEntry, Provider, SecretBinding, SecretPlace, SecretView, SecretWay, SecretsView, VaultPlace},
+    secret::{
+        CredentialKind, EnvEntry, Provider, SecretBinding, SecretPlace, SecretView, SecretWay, SecretsView, VaultPlace,
+    },
 };
 
 use crate::scripted::{Berth, Ended, LOCKED, berth};
@@ -100,7 +102,7 @@ async fn what_a_secret_opens_reaches_the_call() {
     let arguments = ["secrets", "set", "local", "--provider", "OpenAI", "--base-url", "http://127.0.0.1:8080/v1"];
     berth.fed(&arguments, "v\n").await.well();
     let base_url = Some("http://127.0.0.1:8080/v1".to_owned());
-    let binding = SecretBinding::Provider { provider: Provider::Openai, base_url };
+    let binding = SecretBinding::Provider { provider: Provider::Openai, base_url, credential: CredentialKind::Key };
     assert_eq!(berth.kept(), [("local".to_owned(), "v".to_owned(), Some(binding))]);
     for arguments in
         [["secrets", "set", "k", "--provider", "nobody"].as_slice(), &["secrets", "set", "k", "--base-url", "http://a"]]

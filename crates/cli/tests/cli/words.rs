@@ -2,9 +2,10 @@
 
 use wire::{
     Action, Phase, Request,
-    call::CreateAgent,
+    call::{CreateAgent, SetNews},
     image::Tools,
     network::{GrantReach, HostGrant, NetworkPolicy},
+    news::NewsKind,
     task::{Launch, ReviewGate},
     view::{AgentColour, Verdict},
 };
@@ -183,4 +184,23 @@ async fn what_an_agent_brings_reaches_the_call() {
         (&second.persona, second.has_memory, &second.tools),
         (&Some(Vec::new()), Some(true), &Some(Tools::default()))
     );
+}
+
+#[tokio::test]
+async fn notifications_are_listed_and_switched_by_kind() {
+    let berth = Berth::start().await;
+    insta::assert_snapshot!("words_notifications", berth.berth(&["notifications"]).await.well().text());
+    berth.berth(&["notifications", "off"]).await.well();
+    berth.berth(&["notifications", "on", "budget-spent", "held_for_budget"]).await.well();
+    let asked = berth.script.asked.lock().unwrap().clone();
+    let sets: Vec<_> = asked.into_iter().filter(|asked| matches!(asked, Request::SetNews(_))).collect();
+    let on = vec![NewsKind::BudgetSpent, NewsKind::HeldForBudget];
+    assert_eq!(
+        sets,
+        [
+            SetNews { kinds: NewsKind::ALL.to_vec(), is_silent: true }.into(),
+            SetNews { kinds: on, is_silent: false }.into()
+        ]
+    );
+    assert_eq!(berth.berth(&["notifications", "off", "everything"]).await.status, 2);
 }

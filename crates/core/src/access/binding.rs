@@ -3,7 +3,7 @@
 use gateway::{Slot, SlotError, policy::Host};
 use wire::{
     ErrorCode, ErrorView,
-    secret::{HTTPS_PORT, Provider, SecretBinding, SecretPlace},
+    secret::{CredentialKind, HTTPS_PORT, Provider, SecretBinding, SecretPlace},
 };
 
 use super::rules;
@@ -27,14 +27,44 @@ impl Brokered {
             SecretBinding::Unbound => None,
         }
     }
+}
 
-    /// The provider, where it is one.
-    pub(super) fn provider(&self) -> Option<Provider> {
-        match self {
-            Self::Provider(provider) => Some(*provider),
-            Self::Host(..) => None,
+/// Whether what agents do with a secret stays the same: what it is brokered as, and in which variable programs look for it.
+pub(super) fn is_used_alike(one: &SecretBinding, other: &SecretBinding) -> bool {
+    let kind = |binding: &SecretBinding| match binding {
+        SecretBinding::Provider { credential, .. } => Some(*credential),
+        SecretBinding::Host { .. } | SecretBinding::Unbound => None,
+    };
+    Brokered::of(one) == Brokered::of(other) && kind(one) == kind(other)
+}
+
+/// Whether a value can be what a person says that it is.
+pub(super) fn check_said(binding: Option<&SecretBinding>, value: &str) -> Result<(), ErrorView> {
+    match binding {
+        Some(SecretBinding::Provider { provider, credential: CredentialKind::Subscription, .. })
+            if CredentialKind::of_shape(*provider, value) == Some(CredentialKind::Key) =>
+        {
+            invalid(
+                "That value is a key, and no token of a subscription.".to_owned(),
+                "Keep it as a key, or give the token that `claude setup-token` prints.",
+            )
         }
+        Some(_) | None => Ok(()),
     }
+}
+
+/// The binding as the value has it: a token of a subscription is known by its shape, whatever a person takes it for. One whose shape says
+/// nothing is what the person says.
+pub(super) fn of_value(binding: SecretBinding, value: &str) -> Result<SecretBinding, ErrorView> {
+    let SecretBinding::Provider { provider, base_url, credential } = binding else { return Ok(binding) };
+    let credential = CredentialKind::of_shape(provider, value).unwrap_or(credential);
+    if credential == CredentialKind::Subscription && provider.subscription_variable().is_none() {
+        return invalid(
+            format!("{} issues no token of a subscription that could be brokered.", provider.word()),
+            "Keep a key of its API, or sign in inside the sandbox: that stays in the agent's home.",
+        );
+    }
+    Ok(SecretBinding::Provider { provider, base_url, credential })
 }
 
 /// Where in a request of an inspected host a secret stands.

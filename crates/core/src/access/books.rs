@@ -23,6 +23,7 @@ use wire::{
     cost::{TokenCounts, UsageView},
     ids::{SandboxId, SecretId},
     network::RequestKind,
+    secret::CredentialKind,
     stream::Update,
 };
 
@@ -160,7 +161,7 @@ impl Books {
             Err(verdict) => return Ok(Err(verdict)),
         };
         let model = call.demand.as_ref().map(|demand| escape::visible(demand.model.as_bytes()));
-        let start = RequestStart::Passed { secret, model, reserved };
+        let start = RequestStart::Passed { secret, model, reserved, credential: call.credential };
         let ticket = self.write(&self.record(asked, start)).await?;
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket.0, call.clone());
         Ok(Ok(ticket))
@@ -314,7 +315,8 @@ impl Ledger for Books {
 
 /// What goes through and costs nothing.
 fn passed(secret: Option<NamedSecret>) -> RequestStart {
-    RequestStart::Passed { secret: secret.map(|secret| secret.name), model: None, reserved: MicroUsd(0) }
+    let secret = secret.map(|secret| secret.name);
+    RequestStart::Passed { secret, model: None, reserved: MicroUsd(0), credential: CredentialKind::Key }
 }
 
 /// Nothing left, so nothing is lost but a line of a list.
@@ -373,5 +375,6 @@ async fn usage_of(house: &House, call: &ModelCall, metered: Metered) -> UsageVie
         },
         is_at_least: metered.certainty == Certainty::AtLeast,
         cost,
+        is_list_price: !call.credential.is_key(),
     }
 }

@@ -6,6 +6,8 @@
 //! its replies off gains nothing. What has no known price falls under no budget that there is: it is refused until it
 //! has one.
 //!
+//! A subscription's requests cost no money of their own: they fall under no budget, and are metered all the same.
+//!
 //! Where it is only what requests under way may cost that leaves no room, the request waits until one of them has ended. A step that
 //! is refused because money is gone is held with its cause. Its agent rests, is then told with a status after which clients try
 //! again, and so goes on by itself once there is room.
@@ -129,27 +131,18 @@ impl Verdict {
 
 /// Prices as they stand: a person's own, and the table. `None` where they cannot be read.
 pub(super) async fn prices(house: &House) -> Option<Arc<Prices>> {
-    // Held while they are read: what a person changes meanwhile is forgotten after, and so read anew.
-    let mut known = house.access.prices.lock().await;
-    if known.is_some() {
-        return known.clone();
-    }
-    let own = match house.store.prices().await {
-        Ok(own) => own,
-        Err(error) => {
-            warn!(%error, "the prices of a person's own cannot be read");
-            return None;
-        }
+    let read = async {
+        let own = house.store.prices().await;
+        let own = own.inspect_err(|error| warn!(%error, "the prices of a person's own cannot be read")).ok()?;
+        let own = own.into_iter().filter_map(|price| own_price(&price.model, &price.rates)).collect();
+        crate::blocking::off_runtime(move || Prices::new(own)).await.ok()
     };
-    let own = own.into_iter().filter_map(|price| own_price(&price.model, &price.rates)).collect();
-    let prices = Arc::new(crate::blocking::off_runtime(move || Prices::new(own)).await.ok()?);
-    *known = Some(prices.clone());
-    Some(prices)
+    house.access.prices.or_read(read).await
 }
 
 /// A person changed a price, and that is written down.
 pub(super) async fn forget_prices(house: &House) {
-    *house.access.prices.lock().await = None;
+    house.access.prices.forget().await;
 }
 
 /// The name under which the table has a provider.
@@ -191,9 +184,9 @@ pub(super) fn own_price(name: &str, rates: &Rates) -> Option<OwnPrice> {
     })
 }
 
-/// What a call may cost.
+/// What a call may cost. What a subscription pays for costs no money, so no budget is in its way, and no price has to be known.
 pub(super) async fn demand(house: &House, call: &ModelCall) -> Demand {
-    let Some(demand) = &call.demand else { return Demand::Free };
+    let Some(demand) = call.demand.as_ref().filter(|_| call.credential.is_key()) else { return Demand::Free };
     let prices = prices(house).await;
     let reserve = prices.and_then(|prices| prices.reserve(table_name_of(&call.route), demand, house.time.now()));
     match reserve {

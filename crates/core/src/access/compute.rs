@@ -25,6 +25,7 @@ pub(crate) async fn show(house: &House, call: &ShowCompute) -> Result<ComputeCos
     let span = CostSpan { from: call.from, until: call.until };
     let sums = house.store.compute_by(call.by, span, LINES_MAX).await.map_err(failed)?;
     let line = |sum: ComputeSum| ComputeLine {
+        key: costs::key(call.by, sum.label.as_deref(), sum.key),
         label: costs::label(call.by, sum.label, sum.removed_at, sum.task),
         run: sum.run,
         task: sum.task,

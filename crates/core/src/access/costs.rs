@@ -53,10 +53,17 @@ pub(super) fn check_span(from: Option<Timestamp>, until: Option<Timestamp>) -> R
 }
 
 fn line(by: CostKey, sum: CostSum) -> CostLine {
-    // A day is named by what a person reads.
-    let key = if by == CostKey::Day { sum.label.clone().unwrap_or_default() } else { sum.key };
+    let key = key(by, sum.label.as_deref(), sum.key);
     let label = label(by, sum.label, sum.removed_at, sum.task);
     CostLine { label, key, run: Some(sum.run), task: Some(sum.task), spent: sum.spent }
+}
+
+/// What a sum is found by. A day is named by what a person reads.
+pub(super) fn key(by: CostKey, label: Option<&str>, key: String) -> String {
+    match by {
+        CostKey::Day => label.unwrap_or_default().to_owned(),
+        CostKey::Agent | CostKey::Project | CostKey::Model | CostKey::Run => key,
+    }
 }
 
 /// The runs behind a sum.
@@ -147,6 +154,7 @@ async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, 
         None => None,
     };
     let label = capitalised(&budgets::label(&budget));
+    let task = budget.number;
     let scope = match budget.budget {
         BudgetKey::EachRun => BudgetScope::EachRun,
         BudgetKey::Run(run) => BudgetScope::Run { run: run.to_string() },
@@ -156,8 +164,9 @@ async fn budget_view(house: &House, budget: BudgetRecord) -> Result<BudgetView, 
     Ok(BudgetView {
         scope,
         label,
+        task,
         limit: budget.limit,
-        spent: used.map(|used| used.spent),
+        spent: used.map(|used| used.spent.in_money()),
         reserved: used.map_or(MicroUsd(0), |used| MicroUsd(used.reserved.0.saturating_add(used.withheld.0))),
     })
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::secret::{Provider, SecretBinding, SecretText};
+use wire::secret::{CredentialKind, Provider, SecretBinding, SecretText};
 
 use super::secrets::is_name;
 
@@ -69,11 +69,14 @@ fn read_line(line: &str, number: u32) -> Option<Assignment> {
 
 /// What a secret of that name opens, as far as its name says.
 pub(super) fn binding_of(name: &str) -> SecretBinding {
-    let of = |provider: Provider| name.eq_ignore_ascii_case(provider.key_variable());
-    match Provider::ALL.into_iter().find(|provider| of(*provider)) {
-        Some(provider) => SecretBinding::Provider { provider, base_url: None },
-        None => SecretBinding::Unbound,
-    }
+    let is_key = |provider: &Provider| name.eq_ignore_ascii_case(provider.key_variable());
+    let is_token = |provider: &Provider| {
+        provider.subscription_variable().is_some_and(|variable| name.eq_ignore_ascii_case(variable))
+    };
+    let of = |credential| move |provider| SecretBinding::Provider { provider, base_url: None, credential };
+    let key = Provider::ALL.into_iter().find(is_key).map(of(CredentialKind::Key));
+    let token = || Provider::ALL.into_iter().find(is_token).map(of(CredentialKind::Subscription));
+    key.or_else(token).unwrap_or(SecretBinding::Unbound)
 }
 
 #[cfg(test)]
@@ -136,10 +139,7 @@ mod tests {
 
     #[test]
     fn names_of_known_keys_are_bound() {
-        assert_eq!(
-            binding_of("ANTHROPIC_API_KEY"),
-            SecretBinding::Provider { provider: Provider::Anthropic, base_url: None }
-        );
+        assert_eq!(binding_of("ANTHROPIC_API_KEY"), SecretBinding::key_of(Provider::Anthropic));
         assert_eq!(binding_of("GITHUB_TOKEN"), SecretBinding::Unbound);
     }
 }

@@ -7,7 +7,7 @@ use store::{EventScope, RunRecord};
 use wire::{
     ErrorCode, ErrorView, EventKind,
     call::{AllowHost, ShowReach, UpdateAgent, UpdateProject},
-    network::{GrantScope, HostGrant, NetworkPolicy, ReachView},
+    network::{GrantScope, HostGrant, HostsPatch, NetworkPolicy, ReachView},
     stream::Update,
     view::AgentView,
 };
@@ -39,7 +39,7 @@ pub(crate) async fn allow(house: &Arc<House>, call: AllowHost) -> Result<AgentVi
     })?;
     let _turn = house.access.policy_turn().await;
     let agent = agents::find(house, &call.agent).await?;
-    let network = match agent.network {
+    match agent.network {
         NetworkPolicy::Closed => {
             return Err(ErrorView::new(ErrorCode::NotNow, format!("The agent `{}` has no gateway.", agent.name))
                 .hint("Change its network from closed to allowlist first; that holds from its next attempt on."));
@@ -50,22 +50,17 @@ pub(crate) async fn allow(house: &Arc<House>, call: AllowHost) -> Result<AgentVi
                 "There is nothing to allow. Change its network from bridge to allowlist for a list; that holds from its next attempt on.",
             ));
         }
-        NetworkPolicy::Allowlist { hosts } if call.scope == GrantScope::Agent => {
-            NetworkPolicy::Allowlist { hosts: with(hosts, grant.clone()) }
-        }
-        NetworkPolicy::Open { hosts } if call.scope == GrantScope::Agent => {
-            NetworkPolicy::Open { hosts: with(hosts, grant.clone()) }
-        }
-        network @ (NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. }) => network,
-    };
+        NetworkPolicy::Allowlist { .. } | NetworkPolicy::Open { .. } => {}
+    }
     match call.scope {
         GrantScope::Agent => {
-            let change = UpdateAgent { agent: agent.name, network: Some(network), ..UpdateAgent::default() };
+            let hosts = HostsPatch { allow: vec![grant], ..HostsPatch::default() };
+            let change = UpdateAgent { agent: agent.name, hosts, ..UpdateAgent::default() };
             return agents::update_in_turn(house, change).await;
         }
         GrantScope::Project { project } => {
-            let hosts = Some(with(projects::find(house, &project).await?.hosts, grant));
-            projects::update_in_turn(house, UpdateProject { project, name: None, hosts }).await?;
+            let patch = HostsPatch { allow: vec![grant], ..HostsPatch::default() };
+            projects::update_in_turn(house, UpdateProject { project, patch, ..UpdateProject::default() }).await?;
         }
         GrantScope::Run { run } => allow_once(house, &dispatch::find_run(house, &run).await?, grant).await?,
     }
@@ -81,20 +76,13 @@ async fn allow_once(house: &House, run: &RunRecord, grant: HostGrant) -> Result<
     let failed = |error| faults::of_storage("write the host down", &error);
     let known = house.store.hosts_of_run(run.run).await.map_err(failed)?.own;
     let text = format!("{} is allowed for this run", grant.host);
-    let hosts = rules::tidy(&with(known, grant)).map_err(|reason| {
-        ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Allow the host for the agent or the project.")
-    })?;
+    let patch = HostsPatch { allow: vec![grant], ..HostsPatch::default() };
+    let hosts = rules::patched(known, &patch, "the run's")
+        .map_err(|refused| refused.hint("Allow the host for the agent or the project."))?;
     let scope = EventScope { task: Some(run.task), run: Some(run.run), step: None };
     let events = vec![EventKind::Note { text }];
     house.store.set_run_hosts(run.run, &hosts, scope, house.time.now(), events).await.map_err(failed)?;
     super::rules_changed(house).await;
     house.tell(Update::Task { task: run.task });
     Ok(())
-}
-
-/// A list with a host on it. The same host and port may be allowed further than before.
-fn with(mut hosts: Vec<HostGrant>, grant: HostGrant) -> Vec<HostGrant> {
-    hosts.retain(|known| (&known.host, known.port) != (&grant.host, grant.port));
-    hosts.push(grant);
-    hosts
 }

@@ -5,8 +5,9 @@ use gateway::{Credential, Family, Inspected, Route, Rules};
 use store::GrantedSecret;
 use url::Url;
 use wire::{
-    network::{GrantReach, HOSTS_MAX, HostGrant, NetworkPolicy},
-    secret::{HTTPS_PORT, Provider, SecretBinding, SecretWay},
+    ErrorCode, ErrorView,
+    network::{GrantReach, HOSTS_MAX, HostGrant, HostsPatch, NetworkMode, NetworkPolicy},
+    secret::{CredentialKind, HTTPS_PORT, Provider, SecretBinding, SecretWay, host_said},
 };
 
 use super::binding;
@@ -35,9 +36,19 @@ pub(super) fn nothing() -> Rules {
     Rules { policy: Policy::Closed, routes: Vec::new(), inspected: Vec::new() }
 }
 
+/// Whether a gateway that goes by them lets anything through.
+pub(super) fn is_of_use(rules: &Rules) -> bool {
+    let lets_through = match &rules.policy {
+        Policy::Closed => return false,
+        Policy::Allowlist(grants) => !grants.is_empty(),
+        Policy::Open(_) => true,
+    };
+    lets_through || !rules.routes.is_empty() || !rules.inspected.is_empty()
+}
+
 /// The route that a brokered secret opens.
 fn route_of(granted: &GrantedSecret) -> Option<Route> {
-    let SecretBinding::Provider { provider, base_url } = &granted.binding else { return None };
+    let SecretBinding::Provider { provider, base_url, credential } = &granted.binding else { return None };
     if granted.way != SecretWay::Brokered {
         return None;
     }
@@ -46,7 +57,8 @@ fn route_of(granted: &GrantedSecret) -> Option<Route> {
         Some(base_url) => (base_of(base_url)?, Reach::Private),
         None => (Url::parse(provider.base_url()).ok()?, Reach::Public),
     };
-    let route = Route::new(provider.name(), family_of(*provider), &base, reach, Some(credential_of(granted)));
+    let route =
+        Route::new(provider.name(), family_of(*provider), &base, reach, Some(credential_of(granted, *credential)));
     route.inspect_err(|error| tracing::warn!(%error, secret = %granted.secret, "a secret opens no route")).ok()
 }
 
@@ -57,11 +69,11 @@ fn inspected_of(granted: &GrantedSecret) -> Option<Inspected> {
         return None;
     }
     let slot = binding::slot_of(place).ok()?;
-    Inspected::new(host, port.unwrap_or(HTTPS_PORT), slot, credential_of(granted)).ok()
+    Inspected::new(host, port.unwrap_or(HTTPS_PORT), slot, credential_of(granted, CredentialKind::Key)).ok()
 }
 
-fn credential_of(granted: &GrantedSecret) -> Credential {
-    Credential { secret: granted.secret, name: granted.name.clone(), placeholder: granted.placeholder.clone() }
+fn credential_of(granted: &GrantedSecret, kind: CredentialKind) -> Credential {
+    Credential { secret: granted.secret, name: granted.name.clone(), placeholder: granted.placeholder.clone(), kind }
 }
 
 fn family_of(provider: Provider) -> Family {
@@ -134,6 +146,71 @@ pub(crate) fn tidy(hosts: &[HostGrant]) -> Result<Vec<HostGrant>, String> {
     Ok(kept)
 }
 
+/// A policy of another mode, and with another list, over the one that there is.
+///
+/// # Errors
+/// That a host is none or is not on the list, or that there is no list.
+pub(crate) fn changed(
+    network: &NetworkPolicy,
+    mode: Option<NetworkMode>,
+    patch: &HostsPatch,
+    name: &str,
+) -> Result<NetworkPolicy, ErrorView> {
+    let mode = mode.unwrap_or(match network {
+        NetworkPolicy::Closed => NetworkMode::Closed,
+        NetworkPolicy::Allowlist { .. } => NetworkMode::Allowlist,
+        NetworkPolicy::Open { .. } => NetworkMode::Open,
+        NetworkPolicy::Bridge => NetworkMode::Bridge,
+    });
+    let hosts = || patched(network.hosts().to_vec(), patch, "the agent's");
+    let changed = match mode {
+        NetworkMode::Allowlist => return Ok(NetworkPolicy::Allowlist { hosts: hosts()? }),
+        NetworkMode::Open => return Ok(NetworkPolicy::Open { hosts: hosts()? }),
+        NetworkMode::Closed => NetworkPolicy::Closed,
+        NetworkMode::Bridge => NetworkPolicy::Bridge,
+    };
+    if patch.is_empty() {
+        return Ok(changed);
+    }
+    let word = changed.word().to_lowercase();
+    let message = format!("An agent whose network is `{word}`, as that of `{name}`, has no list of hosts.");
+    Err(ErrorView::new(ErrorCode::InvalidArgument, message)
+        .hint("Change it to allowlist (`--network allowlist`) too; that holds from its next attempt on."))
+}
+
+/// A list without some hosts and with others. `whose` says in an error whose list it is.
+///
+/// # Errors
+/// That a host is none or is not on the list.
+pub(crate) fn patched(mut hosts: Vec<HostGrant>, patch: &HostsPatch, whose: &str) -> Result<Vec<HostGrant>, ErrorView> {
+    let invalid = |reason| ErrorView::new(ErrorCode::InvalidArgument, reason).hint("Mend that host, then try again.");
+    for gone in &patch.disallow {
+        let gone = plain(gone).map_err(invalid)?;
+        let count = hosts.len();
+        hosts.retain(|known| !is_same_place(known, &gone));
+        if hosts.len() == count {
+            let list: Vec<_> = hosts.iter().map(|known| host_said(&known.host, known.port)).collect();
+            let message =
+                format!("`{}` is not on {whose} list, so nothing was changed.", host_said(&gone.host, gone.port));
+            return Err(ErrorView::new(ErrorCode::NotFound, message).hint(match list.as_slice() {
+                [] => "The list is empty.".to_owned(),
+                list => format!("On it: {}.", list.join(", ")),
+            }));
+        }
+    }
+    for new in &patch.allow {
+        let new = plain(new).map_err(invalid)?;
+        hosts.retain(|known| !is_same_place(known, &new));
+        hosts.push(new);
+    }
+    tidy(&hosts).map_err(invalid)
+}
+
+/// Whether it is the same host and port, allowed however far.
+fn is_same_place(one: &HostGrant, other: &HostGrant) -> bool {
+    (&one.host, one.port) == (&other.host, other.port)
+}
+
 /// A policy with more hosts on its list; one without a list stays as it is.
 pub(super) fn widened(network: NetworkPolicy, more: impl IntoIterator<Item = HostGrant>) -> NetworkPolicy {
     let with = |mut hosts: Vec<HostGrant>| {
@@ -167,7 +244,11 @@ mod tests {
     }
 
     fn bound(base_url: Option<&str>) -> SecretBinding {
-        SecretBinding::Provider { provider: Provider::Anthropic, base_url: base_url.map(str::to_owned) }
+        SecretBinding::Provider {
+            provider: Provider::Anthropic,
+            base_url: base_url.map(str::to_owned),
+            credential: CredentialKind::Key,
+        }
     }
 
     #[test]
@@ -209,6 +290,27 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_is_of_use_where_it_lets_anything_through() {
+        let place = SecretPlace::Query { name: "key".to_owned() };
+        let read = SecretBinding::Host { host: "api.example".to_owned(), port: None, place };
+        let brokered = |binding| vec![granted(SecretWay::Brokered, binding)];
+        let listed = NetworkPolicy::Allowlist { hosts: vec![host("example.com")] };
+        for (network, granted, is_of_use) in [
+            (NetworkPolicy::default(), Vec::new(), false),
+            (NetworkPolicy::default(), brokered(SecretBinding::Unbound), false),
+            (NetworkPolicy::default(), brokered(bound(None)), true),
+            (NetworkPolicy::default(), brokered(read), true),
+            (listed, Vec::new(), true),
+            (NetworkPolicy::Open { hosts: Vec::new() }, Vec::new(), true),
+            (NetworkPolicy::Closed, brokered(bound(None)), false),
+            (NetworkPolicy::Bridge, brokered(bound(None)), false),
+        ] {
+            let rules = rules_of(&network, &granted);
+            assert_eq!(super::is_of_use(&rules), is_of_use, "{network:?} {granted:?}");
+        }
+    }
+
+    #[test]
     fn an_agent_without_a_gateway_has_neither_hosts_nor_models() {
         for without_gateway in [NetworkPolicy::Closed, NetworkPolicy::Bridge] {
             let rules = rules_of(&without_gateway, &[granted(SecretWay::Brokered, bound(None))]);
@@ -238,6 +340,32 @@ mod tests {
             assert!(plain(&host(bad)).is_err(), "{bad:?}");
         }
         assert!(plain(&HostGrant { port: Some(0), ..host("example.com") }).is_err());
+    }
+
+    #[test]
+    fn a_list_is_changed_by_place_and_whatever_is_not_on_it_changes_nothing() {
+        let at = |name: &str, port, reach| HostGrant { port, reach, ..host(name) };
+        let before = vec![host("example.com"), at("127.0.0.1", Some(8443), GrantReach::Private)];
+        let patch = |allow: &[HostGrant], disallow: &[HostGrant]| HostsPatch {
+            allow: allow.to_vec(),
+            disallow: disallow.to_vec(),
+        };
+        let private = at("EXAMPLE.com.", None, GrantReach::Private);
+        let after = patched(before.clone(), &patch(&[private], &[at("0x7f.1", Some(8443), GrantReach::Public)]), "its");
+        assert_eq!(after.unwrap(), [at("example.com", None, GrantReach::Private)]);
+        let refused = patched(before.clone(), &patch(&[], &[host("127.0.0.1")]), "the agent's").unwrap_err();
+        assert_eq!(refused.message, "`127.0.0.1` is not on the agent's list, so nothing was changed.");
+        assert_eq!(refused.hint, "On it: example.com, 127.0.0.1:8443.");
+        let opened = changed(&NetworkPolicy::Closed, Some(NetworkMode::Open), &patch(&before, &[]), "own").unwrap();
+        assert_eq!(opened, NetworkPolicy::Open { hosts: before.clone() });
+        let closed = changed(&opened, Some(NetworkMode::Closed), &HostsPatch::default(), "own").unwrap();
+        assert_eq!(closed, NetworkPolicy::Closed);
+        assert!(changed(&closed, None, &patch(&before, &[]), "own").unwrap_err().message.contains("has no list"));
+        let to = HostsPatch::between(&before, &[host("example.com"), host("b.example")]);
+        assert_eq!(to, patch(&[host("b.example")], &before[1..]));
+        let further = at("example.com", None, GrantReach::Private);
+        let to = HostsPatch::between(&before, &[further.clone(), before[1].clone()]);
+        assert_eq!(to, patch(&[further], &[]), "allowed further, it is the same place");
     }
 
     #[test]

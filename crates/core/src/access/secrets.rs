@@ -2,6 +2,8 @@
 //!
 //! The row is written before the value is kept, and goes after it is deleted: so no value is ever without a row that leads to it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use store::{GrantRecord, GrantedSecret, ListedSecret, SecretRecord, StoreError};
 use tracing::info;
@@ -14,8 +16,8 @@ use wire::{
     call::{DeleteSecret, Deleted, GrantSecret, ImportEnvFile, PreviewEnvFile, RenameSecret, RevokeSecret, SetSecret},
     ids::SecretId,
     secret::{
-        EnvEntry, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay, SecretsView,
-        VaultPlace, host_said,
+        CredentialKind, EnvEntry, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretText, SecretView, SecretWay,
+        SecretsView, VaultPlace, host_said,
     },
     stream::Update,
 };
@@ -24,14 +26,15 @@ use super::binding::{self, Brokered};
 use super::{bridge, env_file, placeholder};
 use crate::clock::new_id;
 use crate::house::House;
-use crate::{agents, escape, faults};
+use crate::{agents, escape, faults, home};
 
 /// Longest name of a variable, in bytes.
 const VARIABLE_BYTES_MAX: usize = 128;
 
 /// All of them, and where their values are.
-pub(crate) async fn list(house: &House) -> Result<SecretsView, ErrorView> {
-    Ok(SecretsView { place: place(house).await, secrets: all(house).await?.into_iter().map(shown).collect() })
+pub(crate) async fn list(house: &Arc<House>) -> Result<SecretsView, ErrorView> {
+    let inside = home::signed_in(house).await?;
+    Ok(SecretsView { place: place(house).await, secrets: all(house).await?.into_iter().map(shown).collect(), inside })
 }
 
 /// Where values are kept.
@@ -56,12 +59,13 @@ async fn keep(
     check_name(&name)?;
     let value = SecretString::from(value.into_inner());
     vault::check(value.expose_secret()).map_err(|error| of_vault(&name, &error))?;
+    binding::check_said(binding.as_ref(), value.expose_secret())?;
     let now = house.time.now();
     let known = named(house, &name).await?;
     let binding = binding
         .or_else(|| known.as_ref().map(|known| known.binding.clone()))
         .unwrap_or_else(|| env_file::binding_of(&name));
-    let binding = binding::checked(binding)?;
+    let binding = binding::checked(binding::of_value(binding, value.expose_secret())?)?;
     let vault = house.access.vault(house.install).await;
     let secret = match known {
         Some(known) => {
@@ -172,7 +176,10 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
     let record = find(house, &call.secret).await?;
     let agent = agents::find(house, &call.agent).await?;
     let brokered = Brokered::of(&record.binding);
-    let provider = brokered.as_ref().and_then(Brokered::provider);
+    let credential = match &record.binding {
+        SecretBinding::Provider { provider, credential, .. } => Some((*provider, *credential)),
+        SecretBinding::Host { .. } | SecretBinding::Unbound => None,
+    };
     let way = call.way.unwrap_or(if brokered.is_some() { SecretWay::Brokered } else { SecretWay::Injected });
     if way == SecretWay::Brokered && brokered.is_none() {
         return invalid(
@@ -183,7 +190,7 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
     if way == SecretWay::Brokered {
         bridge::refuse(&agent.name, &agent.network, &record.name)?;
     }
-    let variable = call.variable.clone().unwrap_or_else(|| usual_variable(&record, way, provider));
+    let variable = call.variable.clone().unwrap_or_else(|| usual_variable(&record, way, credential));
     check_variable(&variable)?;
     let has = house.store.secrets_of(agent.agent).await.map_err(|error| of_store("read the secrets", &error))?;
     let others = || has.iter().filter(|other| other.secret != record.secret);
@@ -202,12 +209,12 @@ pub(crate) async fn grant(house: &House, call: &GrantSecret) -> Result<SecretVie
                 "The agent `{}` has `{}` brokered for the same {} already.",
                 agent.name,
                 other.name,
-                if provider.is_some() { "provider" } else { "host" }
+                if credential.is_some() { "provider" } else { "host" }
             ),
             "A sandbox has one secret for each. Take that one from it first.",
         );
     }
-    let placeholder = placeholder::make(provider).ok_or_else(|| {
+    let placeholder = placeholder::make(credential).ok_or_else(|| {
         ErrorView::new(ErrorCode::Internal, "This machine has no randomness now, so no placeholder can be made.")
             .hint("Try again in a moment.")
     })?;
@@ -269,7 +276,7 @@ pub(crate) async fn preview(house: &House, call: &PreviewEnvFile) -> Result<Vec<
 }
 
 /// Keeps some of an `.env` file. What was kept before one fails stays.
-pub(crate) async fn import(house: &House, call: ImportEnvFile) -> Result<SecretsView, ErrorView> {
+pub(crate) async fn import(house: &Arc<House>, call: ImportEnvFile) -> Result<SecretsView, ErrorView> {
     let mut found = read_env(&call.text)?;
     let _turn = house.access.secrets_turn.lock().await;
     for name in &call.names {
@@ -300,7 +307,7 @@ fn read_env(text: &SecretText) -> Result<Vec<env_file::Assignment>, ErrorView> {
 
 /// Another binding may take from agents what they have brokered.
 async fn refuse_lost_broker(house: &House, known: &SecretRecord, binding: &SecretBinding) -> Result<(), ErrorView> {
-    if Brokered::of(binding) == Brokered::of(&known.binding) {
+    if binding::is_used_alike(binding, &known.binding) {
         return Ok(());
     }
     let grants = view(house, known.secret).await?.grants;
@@ -314,9 +321,9 @@ async fn refuse_lost_broker(house: &House, known: &SecretRecord, binding: &Secre
 }
 
 /// Where programs look for it, as far as one can know.
-fn usual_variable(record: &SecretRecord, way: SecretWay, provider: Option<Provider>) -> String {
+fn usual_variable(record: &SecretRecord, way: SecretWay, of: Option<(Provider, CredentialKind)>) -> String {
     let named = || record.name.replace(['-', '.'], "_").to_uppercase();
-    let of_value = provider.map_or_else(named, |provider| provider.key_variable().to_owned());
+    let of_value = of.map_or_else(named, |(provider, credential)| provider.variable(credential).to_owned());
     match way {
         SecretWay::Brokered | SecretWay::Injected => of_value,
         SecretWay::File => of_value + "_FILE",

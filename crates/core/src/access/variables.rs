@@ -127,6 +127,8 @@ pub(super) async fn injected(house: &House, granted: &[GrantedSecret]) -> Result
 
 #[cfg(test)]
 mod tests {
+    use wire::secret::CredentialKind;
+
     use super::*;
     use crate::clock::new_id;
 
@@ -134,7 +136,11 @@ mod tests {
         GrantedSecret {
             secret: new_id(),
             name: "KEY".to_owned(),
-            binding: SecretBinding::Provider { provider, base_url: Some("https://elsewhere.example/x".to_owned()) },
+            binding: SecretBinding::Provider {
+                provider,
+                base_url: Some("https://elsewhere.example/x".to_owned()),
+                credential: CredentialKind::Key,
+            },
             way,
             variable: provider.key_variable().to_owned(),
             placeholder: "placeholder".to_owned(),

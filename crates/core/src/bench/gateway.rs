@@ -12,7 +12,7 @@ use wire::{
     Limits,
     bench::{BenchFigures, BenchRow, BenchUnit},
     call::{GrantSecret, SetSecret},
-    secret::{Provider, SecretBinding, SecretText, SecretWay},
+    secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
 };
 
 use super::asker::{Address, Asker, Connection, PROGRAM, PROMPT_BYTES, Took};
@@ -54,7 +54,8 @@ const DIRECT: &str = "directly, from a container with this machine's network";
 /// Whatever kept it from being measured. It takes `docker` and an engine on this machine, and Python 3 in the image.
 pub async fn gateway(rig: &Rig, n: u32) -> Result<Vec<BenchRow>, BenchError> {
     let model = FarEnd::start().await?;
-    let binding = SecretBinding::Provider { provider: PROVIDER, base_url: Some(model.url()) };
+    let binding =
+        SecretBinding::Provider { provider: PROVIDER, base_url: Some(model.url()), credential: CredentialKind::Key };
     let value = SecretText::new(KEY.to_owned());
     rig.api().call(SetSecret { name: SECRET.to_owned(), value, binding: Some(binding) }).await?;
     let mut sandboxes = Vec::new();

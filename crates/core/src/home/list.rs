@@ -9,11 +9,12 @@ use store::{HomeRecord, HomeSize, HomeState, StoreError};
 use tracing::debug;
 use wire::{
     ErrorCode, ErrorView,
+    secret::SignedIn,
     stream::Update,
     view::{HomeAction, HomeActionView, HomeSizeView, HomeTask, HomeView},
 };
 
-use super::reader::{self, Readable};
+use super::reader::{self, Measured, Readable};
 use super::work::{in_work_words, live_step};
 use crate::house::House;
 use crate::{dispatch, escape, faults, gallery};
@@ -111,6 +112,7 @@ pub(crate) async fn view(house: &House, home: HomeRecord) -> HomeView {
             files: size.files,
             measured_at: size.measured_at,
         }),
+        logins: home.logins,
         task,
         work,
         actions,
@@ -133,15 +135,35 @@ async fn measure_one(house: &Arc<House>, home: &HomeRecord) -> Result<(), ErrorV
     let volume = VolumeName::parse(home.volume.as_str())
         .map_err(|error| faults::internal("understand the name of a home", &error))?;
     let began_at = house.time.now();
-    let (size_bytes, files) = reader::measure(house, &Readable { agent: home.agent, volume }).await?;
+    let Measured { size_bytes, files, logins } =
+        reader::measure(house, &Readable { agent: home.agent, volume }).await?;
     // The time at which it began: what changes meanwhile is measured again.
     let size = HomeSize { size_bytes, files, measured_at: began_at };
-    match house.store.set_home_size(&home.volume, size).await {
+    match house.store.set_home_size(&home.volume, size, &logins).await {
         Ok(()) | Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(dispatch::of_store(&error)),
     }
     house.tell(Update::Homes);
+    if logins != home.logins {
+        house.tell(Update::Agents);
+        house.tell(Update::Secrets);
+    }
     Ok(())
+}
+
+/// The agents whose programs are signed in inside, as far as it is known; what is out of date is looked at meanwhile.
+pub(crate) async fn signed_in(house: &Arc<House>) -> Result<Vec<SignedIn>, ErrorView> {
+    let homes = house.store.homes().await.map_err(|error| dispatch::of_store(&error))?;
+    let homes: Vec<_> =
+        homes.into_iter().filter(|home| is_shown(home.state) && home.agent_removed_at.is_none()).collect();
+    measure_stale(house, &homes);
+    let mut inside: Vec<_> = homes
+        .into_iter()
+        .filter(|home| !home.logins.is_empty())
+        .map(|HomeRecord { agent, agent_name, logins, .. }| SignedIn { agent, agent_name, logins })
+        .collect();
+    inside.sort_by(|one, other| one.agent_name.cmp(&other.agent_name));
+    Ok(inside)
 }
 
 /// Measures what is out of date, one home after the other, unless that is going on already.

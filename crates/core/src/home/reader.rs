@@ -20,12 +20,12 @@ use engine::{
     Ownership, Role, RootFilesystem, Seccomp, Tmpfs, VolumeName,
     spec::{Access, FirstUse, LoopbackV6},
 };
-use pipe::browse::{BrowseError, Browser, Name, Page, Piece, Renaming, Why};
+use pipe::browse::{BrowseError, Browser, EntryKind, Name, Page, Piece, Renaming, Why};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
-use wire::{ErrorCode, ErrorView, ids::AgentId};
+use wire::{ErrorCode, ErrorView, ids::AgentId, secret::InsideLogin};
 
 use super::HOME_FOLDER;
 use crate::engine_link::Up;
@@ -37,6 +37,8 @@ use crate::{escape, faults};
 const QUESTIONS_MAX: usize = 16;
 /// How long a reader stays without a question.
 const IDLE_MAX: Duration = Duration::from_secs(15);
+/// Entries that are looked at for the file of a sign-in: its own, and what an agent may have put just before it.
+const LOGIN_ENTRIES_MAX: u32 = 8;
 /// How often a question is asked at most.
 const ASKED_MAX: usize = 3;
 /// How long one question may take.
@@ -68,7 +70,7 @@ struct Handle {
 enum Question {
     List { path: Vec<Name>, after: Option<Name>, limit: u32, answer: oneshot::Sender<Result<Page, ErrorView>> },
     Read { path: Vec<Name>, offset: u64, length: u32, answer: oneshot::Sender<Result<Piece, ErrorView>> },
-    Measure { answer: oneshot::Sender<Result<(u64, u64), ErrorView>> },
+    Measure { answer: oneshot::Sender<Result<Measured, ErrorView>> },
 }
 
 /// A home to be read.
@@ -100,8 +102,16 @@ pub(crate) async fn read(
     ask(house, home, |answer| Question::Read { path: path.clone(), offset, length, answer }).await
 }
 
-/// How many bytes there are in it, and how many files.
-pub(crate) async fn measure(house: &Arc<House>, home: &Readable) -> Result<(u64, u64), ErrorView> {
+/// What there is in a home.
+pub(crate) struct Measured {
+    pub(crate) size_bytes: u64,
+    pub(crate) files: u64,
+    /// To what its programs are signed in: by the names of files alone, whose contents nobody looks at.
+    pub(crate) logins: Vec<InsideLogin>,
+}
+
+/// How much there is in it, and to what its programs are signed in.
+pub(crate) async fn measure(house: &Arc<House>, home: &Readable) -> Result<Measured, ErrorView> {
     ask(house, home, |answer| Question::Measure { answer }).await
 }
 
@@ -281,13 +291,36 @@ async fn answer(browser: &mut Browser<Duplex>, question: Question) -> Result<(),
     }
 }
 
-async fn measured(browser: &mut Browser<Duplex>) -> Result<(u64, u64), BrowseError> {
+async fn measured(browser: &mut Browser<Duplex>) -> Result<Measured, BrowseError> {
     browser.measure().await?;
-    loop {
+    let (size_bytes, files) = loop {
         let (size_bytes, files, is_done) = browser.measured().await?;
         if is_done {
-            return Ok((size_bytes, files));
+            break (size_bytes, files);
         }
+    };
+    let mut logins = Vec::new();
+    for login in InsideLogin::ALL {
+        if is_signed_in(browser, login).await? {
+            logins.push(login);
+        }
+    }
+    Ok(Measured { size_bytes, files, logins })
+}
+
+async fn is_signed_in(browser: &mut Browser<Duplex>, login: InsideLogin) -> Result<bool, BrowseError> {
+    let (folder, file) = login.kept_in();
+    let named = |name: &str| Name::new(name).expect("invariant: the names of sign-ins are names");
+    let folder = folder.iter().map(|name| named(name)).collect();
+    // A page of the folder that begins just before it.
+    let before = named(&file[..file.len() - 1]);
+    match browser.list(folder, Some(before), LOGIN_ENTRIES_MAX).await {
+        Ok(page) => Ok(page
+            .entries
+            .iter()
+            .any(|entry| entry.name.as_bytes() == file.as_bytes() && entry.kind == EntryKind::File)),
+        Err(BrowseError::Refused(_)) => Ok(false),
+        Err(error @ BrowseError::Broken(_)) => Err(error),
     }
 }
 

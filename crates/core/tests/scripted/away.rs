@@ -8,8 +8,9 @@ use testkit::{Op, until};
 use tokio::time::Instant;
 use wire::{
     Action, ErrorCode, EventKind, Hold, Phase,
-    call::{GrantSecret, SetSecret, Status, TaskCreated},
-    secret::{Provider, SecretBinding, SecretText},
+    call::{GrantSecret, SetSecret, Status, TaskCreated, UpdateAgent},
+    network::{GrantReach, HostGrant, HostsPatch},
+    secret::{Provider, SecretBinding, SecretPlace, SecretText},
     task::ReviewGate,
     view::EngineView,
 };
@@ -111,15 +112,49 @@ async fn a_sandbox_that_ended_while_the_engine_was_away_names_the_engine_and_no_
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_with_a_model_to_ask_rests_while_the_app_is_away() {
-    let mut scene = Scene::start().await;
-    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: None };
+/// Gives the agent a brokered secret.
+async fn broker(scene: &Scene, binding: SecretBinding) {
     let value = SecretText::new("sk-of-a-test".to_owned());
     scene.api().call(SetSecret { name: "key".to_owned(), value, binding: Some(binding) }).await.unwrap();
     let grant = GrantSecret { secret: "key".to_owned(), agent: "own".to_owned(), way: None, variable: None };
     scene.api().call(grant).await.unwrap();
-    for round in 0..5 {
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_a_model_to_ask_rests_while_the_app_is_away() {
+    let mut scene = Scene::start().await;
+    broker(&scene, SecretBinding::key_of(Provider::Anthropic)).await;
+    rests_while_the_app_is_away(&mut scene, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_a_host_that_is_read_rests_while_the_app_is_away() {
+    let mut scene = Scene::start().await;
+    let place = SecretPlace::Header { name: "Authorization".to_owned(), format: "token {}".to_owned() };
+    broker(&scene, SecretBinding::Host { host: "api.example.com".to_owned(), port: None, place }).await;
+    rests_while_the_app_is_away(&mut scene, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_a_host_on_its_list_rests_while_the_app_is_away_and_one_without_works_on() {
+    let mut scene = Scene::start().await;
+    let task = scene.task("Work on").await;
+    let guest = scene.at_work(&task).await;
+    scene.stop().await;
+    assert_eq!(guest.agent().unwrap().signals, [], "nothing that it needs is away");
+    scene.start_again().await;
+    until("it is taken over", BOUND, async || scene.step(&task).await.sandbox.is_some_and(|sandbox| sandbox.connected))
+        .await;
+    guest.exit_with(0);
+    scene.until_phase(&task, Phase::Completed).await;
+    let allow = HostGrant { host: "example.com".to_owned(), port: None, reach: GrantReach::Public };
+    let hosts = HostsPatch { allow: vec![allow], ..HostsPatch::default() };
+    scene.api().call(UpdateAgent { agent: "own".to_owned(), hosts, ..UpdateAgent::default() }).await.unwrap();
+    rests_while_the_app_is_away(&mut scene, 1).await;
+}
+
+async fn rests_while_the_app_is_away(scene: &mut Scene, rounds: u32) {
+    for round in 0..rounds {
         let task = scene.task("Ask").await;
         let guest = scene.at_work(&task).await;
         guest.misbehave(Misdeed::SlowSignals(Duration::from_millis(200)));

@@ -141,7 +141,7 @@ async fn a_sandbox_that_is_not_there_yet_is_made_by_what_holds_then() {
 }
 
 async fn keep(scene: &Scene) {
-    let binding = SecretBinding::Provider { provider: Provider::Anthropic, base_url: None };
+    let binding = SecretBinding::key_of(Provider::Anthropic);
     let value = SecretText::new("sk-ant-api03-of-a-test".to_owned());
     let set = SetSecret { name: "KEY".to_owned(), value, binding: Some(binding) };
     scene.api().call(set).await.unwrap();

@@ -4,11 +4,11 @@ use futures::future::join_all;
 use wire::{
     Action, ErrorCode, ErrorView, EventKind, MicroUsd, Phase,
     call::{
-        AllowHost, CreateProject, CreateTask, DeleteProject, ListProjects, ListTasks, SetBudget, ShowReach, ShowTask,
-        TaskCreated, UpdateAgent, UpdateProject,
+        AllowHost, CreateProject, CreateTask, DeleteProject, ListAgents, ListProjects, ListTasks, SetBudget, ShowReach,
+        ShowTask, TaskCreated, UpdateAgent, UpdateProject,
     },
     cost::BudgetScope,
-    network::{GrantReach, GrantScope, HostGrant, NetworkPolicy},
+    network::{GrantReach, GrantScope, HostGrant, HostsPatch, NetworkPolicy},
     task::NewTask,
 };
 
@@ -64,7 +64,8 @@ async fn a_task_is_put_into_a_project_that_is_there_and_into_no_other() {
     }
 
     let delete = |confirm: &str| DeleteProject { project: "library".to_owned(), confirm: confirm.to_owned() };
-    let rename = UpdateProject { project: "books".to_owned(), name: Some("library".to_owned()), hosts: None };
+    let rename =
+        UpdateProject { project: "books".to_owned(), name: Some("library".to_owned()), ..UpdateProject::default() };
     let renamed = scene.api().call(rename).await.unwrap();
     assert_eq!((renamed.name.as_str(), renamed.tasks, renamed.tasks_open), ("library", 1, 1));
     assert!(renamed.delete_denied.is_some());
@@ -89,7 +90,8 @@ async fn a_budget_of_a_project_is_set_shown_and_stays_with_it_under_another_name
     assert!(refused.hint.contains("berth projects create site"), "{}", refused.hint);
     create(&scene, "site").await;
     scene.api().call(budget("site")).await.unwrap();
-    let rename = UpdateProject { project: "site".to_owned(), name: Some("harbour".to_owned()), hosts: None };
+    let rename =
+        UpdateProject { project: "site".to_owned(), name: Some("harbour".to_owned()), ..UpdateProject::default() };
     scene.api().call(rename).await.unwrap();
     let costs = scene.api().call(wire::call::ShowCosts::default()).await.unwrap();
     assert_eq!(costs.budgets.len(), 1);
@@ -127,6 +129,41 @@ async fn of_hosts_that_are_allowed_at_once_none_is_lost() {
     assert_eq!((reach.project_hosts.len(), reach.run_hosts.len()), (AT_ONCE, AT_ONCE));
     guest.exit_with(0);
     scene.until_phase(&task, Phase::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_are_put_onto_a_list_and_taken_off_it_at_once_lose_each_other_nowhere() {
+    const AT_ONCE: usize = 12;
+    let scene = Scene::start().await;
+    create(&scene, "site").await;
+    let named = |letter: char| (0..AT_ONCE).map(move |number| host(&format!("{letter}{number}.example")));
+    let of_agent = |hosts| UpdateAgent { agent: "own".to_owned(), hosts, ..UpdateAgent::default() };
+    let of_project = |patch| UpdateProject { project: "site".to_owned(), patch, ..UpdateProject::default() };
+    let all = HostsPatch { allow: named('a').collect(), ..HostsPatch::default() };
+    scene.api().call(of_agent(all.clone())).await.unwrap();
+    scene.api().call(of_project(all)).await.unwrap();
+    let patches = named('a').zip(named('b')).map(|(gone, new)| HostsPatch { allow: vec![new], disallow: vec![gone] });
+    let changed = join_all(patches.map(|patch| {
+        let scene = &scene;
+        async move {
+            let (agent, project) = (of_agent(patch.clone()), of_project(patch));
+            futures::future::join(scene.api().call(agent), scene.api().call(project)).await
+        }
+    }));
+    for (agent, project) in changed.await {
+        agent.unwrap();
+        project.unwrap();
+    }
+    let projects = scene.api().call(ListProjects {}).await.unwrap();
+    let reach = scene.api().call(ListAgents {}).await.unwrap();
+    let agent = reach.iter().find(|agent| agent.name == "own").unwrap();
+    let mut expected: Vec<_> = named('b').map(|grant| grant.host).collect();
+    expected.sort_unstable();
+    assert_eq!(names(agent.network.hosts()), expected);
+    assert_eq!(names(&projects[0].hosts), expected);
+    let gone = HostsPatch { disallow: vec![host("a0.example")], ..HostsPatch::default() };
+    let refused = scene.api().call(of_project(gone)).await.unwrap_err();
+    assert_eq!((refused.code, refused.message.contains("is not on the project's list")), (ErrorCode::NotFound, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,8 +122,9 @@ impl Authority {
         let mut params = lasting(HOST_LIFETIME);
         params.subject_alt_names = names;
         params.distinguished_name = DistinguishedName::new();
-        // No name of a host: some programs would compare it with the constraints.
-        params.distinguished_name.push(DnType::CommonName, "inspected by Berth");
+        // No common name: GnuTLS, which git speaks with on Debian, compares one with the constraints on names of hosts, whatever it is, where
+        // the host is an address.
+        params.distinguished_name.push(DnType::OrganizationName, "inspected by Berth");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;

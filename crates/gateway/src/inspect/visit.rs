@@ -243,11 +243,11 @@ impl<'a> Key<'a> {
     }
 
     fn cleaner(&self) -> Cleaner {
-        Cleaner::new(&self.value, &self.inspected.credential.placeholder)
+        Cleaner::new(&self.inspected.slot, &self.value, &self.inspected.credential.placeholder)
     }
 
     fn clean(&self, headers: &mut hyper::HeaderMap) {
-        Cleaner::clean_head(&self.value, &self.inspected.credential.placeholder, headers);
+        Cleaner::clean_head(&self.inspected.slot, &self.value, &self.inspected.credential.placeholder, headers);
     }
 }
 

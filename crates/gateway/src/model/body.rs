@@ -60,7 +60,9 @@ pub(super) struct Sent {
 
 impl Sent {
     pub(super) async fn prepare(route: &Route, call: &Call, body: Bytes) -> Result<Self, Denied> {
-        let called = |demand| ModelCall { route: route.name().to_owned(), operation: call.operation, demand };
+        let credential = route.credential().map(|credential| credential.kind).unwrap_or_default();
+        let called =
+            |demand| ModelCall { route: route.name().to_owned(), operation: call.operation, demand, credential };
         match call.operation {
             Operation::Inference(api) => {
                 let path = call.path().to_owned();

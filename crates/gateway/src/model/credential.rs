@@ -4,6 +4,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
+use wire::secret::CredentialKind;
 
 use super::redact::Redactor;
 use crate::denied::Denied;
@@ -37,11 +38,11 @@ impl<'a> Presented<'a> {
         let Some(credential) = route.credential() else { return Ok(Self { credential: None }) };
         let expected = credential.placeholder.as_bytes();
         let is_it = |presented: &[u8]| bool::from(presented.ct_eq(expected));
-        let slots: &[Slot] = match route.family() {
-            // Keys of the console, and tokens of a subscription.
-            Family::Anthropic => &[Slot::XApiKey, Slot::Bearer],
-            Family::OpenAi => &[Slot::Bearer],
-            Family::Gemini => &[Slot::XGoogApiKey],
+        let slots: &[Slot] = match (route.family(), credential.kind) {
+            // Of a key's two, the second is that of programs that speak with a proxy.
+            (Family::Anthropic, CredentialKind::Key) => &[Slot::XApiKey, Slot::Bearer],
+            (Family::Anthropic, CredentialKind::Subscription) | (Family::OpenAi, _) => &[Slot::Bearer],
+            (Family::Gemini, _) => &[Slot::XGoogApiKey],
         };
         let by_header = slots.iter().copied().find(|slot| slot.presented(headers).is_some_and(is_it));
         let by_query = || in_query.is_some_and(|key| is_it(key.as_bytes())).then_some(Slot::XGoogApiKey);

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::ids::{SandboxId, SecretId};
+use wire::secret::CredentialKind;
 
 /// How long anything may take that a test waits for.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
@@ -118,7 +119,7 @@ pub(crate) fn only(host: &str, port: u16) -> Rules {
 
 pub(crate) fn credential() -> Credential {
     let secret = SecretId::max();
-    Credential { secret, name: "my key".to_owned(), placeholder: PLACEHOLDER.to_owned() }
+    Credential { secret, name: "my key".to_owned(), placeholder: PLACEHOLDER.to_owned(), kind: CredentialKind::Key }
 }
 
 pub(crate) fn route(name: &str, family: Family, base: &str, credential: Option<Credential>) -> Route {

@@ -69,6 +69,7 @@ async fn what_was_used_is_summed_by_each_key_in_the_span_in_which_it_began() {
     )
     .await;
     let line = |label: Option<&str>, run, task, used| ComputeSum {
+        key: String::new(),
         label: label.map(str::to_owned),
         removed_at: None,
         run,
@@ -103,7 +104,15 @@ async fn what_was_used_is_summed_by_each_key_in_the_span_in_which_it_began() {
     ] {
         let sums = fixture.store.compute_by(by, CostSpan::default(), 10).await.unwrap();
         assert_eq!((sums.total, sums.lines_total), (all, lines.len() as u64), "{by:?}");
-        assert_eq!(sums.lines, lines, "{by:?}");
+        let keys: Vec<_> = sums.lines.iter().map(|line| line.key.clone()).collect();
+        match by {
+            CostKey::Run => assert_eq!(keys, [his_run.to_string(), hers_run.to_string()]),
+            CostKey::Agent => assert_eq!(keys, [fixture.agent.to_string()]),
+            CostKey::Project => assert!(keys[0].is_empty() && !keys[1].is_empty(), "{keys:?}"),
+            CostKey::Day | CostKey::Model => {}
+        }
+        let keyless: Vec<_> = sums.lines.into_iter().map(|line| ComputeSum { key: String::new(), ..line }).collect();
+        assert_eq!(keyless, lines, "{by:?}");
     }
     let first = CostSpan { from: None, until: Some(at(DAY)) };
     let sums = fixture.store.compute_by(CostKey::Run, first, 1).await.unwrap();

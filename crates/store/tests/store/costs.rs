@@ -1,9 +1,10 @@
 use jiff::{Timestamp, ToSpan};
-use store::{CostOf, CostScope, CostSpan, CostSum, HomeFate, NewRequest, Used};
+use store::{CostOf, CostScope, CostSpan, CostSum, HomeFate, NewRequest, RequestStart, Used};
 use wire::{
-    cost::{CostKey, Spent, TokenCounts, UsageView},
+    cost::{CostKey, ListPrice, Spent, TokenCounts, UsageView},
     ids::ProjectId,
     money::MicroUsd,
+    secret::CredentialKind,
 };
 
 use crate::fixture::{Fixture, agent, at, fixture, id, usage};
@@ -27,7 +28,7 @@ fn spent(amount: i64, requests: u64, unpriced: u64) -> Spent {
         output: 5 * requests,
         reasoning: 3 * requests,
     };
-    Spent { amount: MicroUsd(amount), requests, unpriced, at_least: 0, tokens }
+    Spent { amount: MicroUsd(amount), requests, unpriced, tokens, ..Spent::default() }
 }
 
 async fn spend(fixture: &Fixture, new: &NewRequest, at: Timestamp, model: &str, cost: Option<i64>) {
@@ -84,6 +85,66 @@ async fn what_was_spent_is_summed_up_by_scope_and_time() {
     }
 }
 
+/// A request of his that a subscription pays for.
+fn by_subscription(his: &NewRequest, at: Timestamp) -> NewRequest {
+    let (secret, model) = (Some("token".to_owned()), Some("asked-1".to_owned()));
+    let start = RequestStart::Passed { secret, model, reserved: MicroUsd(0), credential: CredentialKind::Subscription };
+    NewRequest { at, start, ..his.clone() }
+}
+
+#[tokio::test]
+async fn a_list_price_is_in_no_sum_of_money_and_in_every_other() {
+    let Spending { fixture, hers, his, site, .. } = spending().await;
+    fixture.spend(&by_subscription(&his, hours(2, 1)), usage("large", 10, Some(7_000))).await;
+    fixture.spend(&by_subscription(&his, hours(2, 2)), usage("nobody-sells-this", 10, None)).await;
+    let listed =
+        |amount, requests, unpriced, at_least| ListPrice { amount: MicroUsd(amount), requests, unpriced, at_least };
+    let with = |spent: Spent, list_price| Spent { list_price, ..spent };
+    let (two, all) = (listed(7_000, 2, 1, 0), CostSpan::default());
+    for (scope, expected) in [
+        (CostScope::Run(his.run), with(spent(30, 4, 1), two)),
+        // A part of a day, whole days, and both.
+        (CostScope::Agent { agent: his.agent, since: hours(2, 1) }, with(spent(0, 3, 1), two)),
+        (CostScope::Agent { agent: his.agent, since: day(2) }, with(spent(0, 3, 1), two)),
+        (CostScope::Project { project: site, since: hours(1, 1) }, with(spent(30, 4, 1), two)),
+        (CostScope::All { since: day(0) }, with(spent(1_130, 6, 1), two)),
+        (CostScope::Run(hers.run), spent(1_100, 2, 0)),
+    ] {
+        assert_eq!(fixture.store.spent(&scope).await.unwrap(), expected, "{scope:?}");
+    }
+    let models = fixture.store.spent_by(CostKey::Model, all, 9).await.unwrap();
+    let of: Vec<_> =
+        models.lines.iter().map(|line| (line.key.as_str(), line.spent.amount.0, line.spent.list_price)).collect();
+    let none = ListPrice::default();
+    assert_eq!(
+        of,
+        [
+            ("large", 1_000, listed(7_000, 1, 0, 0)),
+            ("small", 130, none),
+            ("free", 0, none),
+            ("nobody-sells-this", 0, listed(0, 1, 1, 0))
+        ]
+    );
+    let runs = fixture.store.spent_in_runs(&CostOf::Agent(his.agent), all, 9).await.unwrap();
+    assert_eq!((runs.total, runs.lines.len()), (with(spent(30, 4, 1), two), 1));
+    // What was under way when Berth ended is not known, and is no money either.
+    fixture.store.begin_request(&by_subscription(&his, hours(2, 3))).await.unwrap();
+    fixture.store.cut_open_requests(hours(2, 4), "ended").await.unwrap();
+    let total = fixture.store.spent(&CostScope::Run(his.run)).await.unwrap();
+    assert_eq!((total.amount, total.unpriced, total.at_least), (MicroUsd(30), 1, 0));
+    assert_eq!(total.list_price, listed(7_000, 3, 2, 1));
+    let used = fixture.store.used(&CostScope::Run(his.run)).await.unwrap();
+    assert_eq!(
+        (used.reserved, used.withheld),
+        (MicroUsd(0), MicroUsd(5_000)),
+        "but for the one without a price before"
+    );
+    let seen = fixture.store.requests(&store::RequestFilter { limit: 9, ..Default::default() }).await.unwrap();
+    let listed: Vec<_> =
+        seen.iter().filter_map(|request| request.usage.as_ref()).map(|usage| usage.is_list_price).collect();
+    assert_eq!(listed, [true, true, true, false, false, false, false]);
+}
+
 /// Whatever a request of his counts towards.
 fn scopes_of(his: &NewRequest, site: ProjectId) -> [CostScope; 4] {
     [
@@ -135,6 +196,7 @@ async fn what_was_set_aside_for_a_reply_that_was_not_counted_whole_stays_set_asi
         tokens: TokenCounts::default(),
         is_at_least: true,
         cost: Some(MicroUsd(1_500)),
+        is_list_price: false,
     };
     fixture.store.end_request(seq, &crate::fixture::ended(Some(usage))).await.unwrap();
     for (scope, before) in scopes.iter().zip(before) {
@@ -151,7 +213,7 @@ async fn what_was_set_aside_stays_set_aside_where_the_price_turns_out_to_be_unkn
     let Spending { fixture, his, site, .. } = spending().await;
     let seq = fixture.store.begin_request(&his).await.unwrap().seq;
     let tokens = TokenCounts { input: 9, output: 9, ..TokenCounts::default() };
-    let usage = UsageView { model: "m".to_owned(), tokens, is_at_least: false, cost: None };
+    let usage = UsageView { model: "m".to_owned(), tokens, is_at_least: false, cost: None, is_list_price: false };
     fixture.store.end_request(seq, &crate::fixture::ended(Some(usage))).await.unwrap();
     for scope in scopes_of(&his, site) {
         // His other one without a price, of another day, is in the sum of his run.

@@ -17,6 +17,7 @@ use wire::{
     ids::{AgentId, ProjectId, StepId, TaskId},
     money::MicroUsd,
     network::{NetworkPolicy, RequestKind},
+    secret::CredentialKind,
     task::{Launch, ReviewGate},
     view::AgentColour,
 };
@@ -162,6 +163,7 @@ impl Fixture {
                 secret: Some("ANTHROPIC_API_KEY".to_owned()),
                 model: Some("asked-1".to_owned()),
                 reserved: MicroUsd(5_000),
+                credential: CredentialKind::Key,
             },
         }
     }
@@ -214,6 +216,7 @@ pub(crate) fn usage(model: &str, input: u64, cost: Option<i64>) -> UsageView {
         tokens: TokenCounts { input, cache_read: 1, cache_write: 2, output: input / 2, reasoning: 3 },
         is_at_least: false,
         cost: cost.map(MicroUsd),
+        is_list_price: false,
     }
 }
 

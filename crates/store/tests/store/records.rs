@@ -7,6 +7,7 @@ use wire::{
     ids::{InstallId, SandboxId},
     image::Tools,
     network::{GrantReach, HostGrant, NetworkPolicy},
+    secret::InsideLogin,
     task::{Launch, ReviewGate},
     view::{AgentColour, PersonaFile, ResultChange},
 };
@@ -210,10 +211,11 @@ async fn a_home_is_replaced_at_once_and_the_old_one_goes() {
     fixture.store.set_home_ready(&first.volume, &seed("script")).await.unwrap();
     fixture.store.use_home(ada, at(3)).await.unwrap();
     let size = HomeSize { size_bytes: 12, files: 3, measured_at: at(4) };
-    fixture.store.set_home_size(&first.volume, size).await.unwrap();
+    fixture.store.set_home_size(&first.volume, size, &[InsideLogin::Codex]).await.unwrap();
     let ready = fixture.store.home_of(ada).await.unwrap();
     assert_eq!((ready.state, ready.image.as_deref()), (HomeState::Ready, Some("script")));
     assert_eq!((ready.used_at, ready.size), (Some(at(3)), Some(size)));
+    assert_eq!(ready.logins, [InsideLogin::Codex]);
 
     let change = HomeChange {
         agent: ada,
@@ -226,6 +228,7 @@ async fn a_home_is_replaced_at_once_and_the_old_one_goes() {
     fixture.store.replace_home(change.clone()).await.unwrap();
     let second = fixture.store.home_of(ada).await.unwrap();
     assert_eq!((second.volume.as_str(), second.state, second.size), ("berth-home-second", HomeState::New, None));
+    assert_eq!(second.logins, [], "nobody is signed in to it");
     assert_eq!(fixture.store.home(&first.volume).await.unwrap().state, HomeState::Going);
     let again = fixture.store.replace_home(change).await.unwrap_err();
     assert!(matches!(again, StoreError::NotFound { what: "home", .. }), "what is no home any more is not replaced");

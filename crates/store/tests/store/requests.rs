@@ -7,6 +7,7 @@ use wire::{
     cost::{TokenCounts, UsageView},
     money::MicroUsd,
     network::{RequestKind, RequestOutcome, RequestView},
+    secret::CredentialKind,
 };
 
 use crate::fixture::{Fixture, at, ended, fixture, id, usage};
@@ -157,7 +158,12 @@ async fn after_a_restart_what_was_under_way_broke_off_and_its_cost_is_unknown() 
     fixture.store.begin_request(&new).await.unwrap();
     let tunnel = NewRequest {
         kind: RequestKind::Tunnel,
-        start: RequestStart::Passed { secret: None, model: None, reserved: MicroUsd(0) },
+        start: RequestStart::Passed {
+            secret: None,
+            model: None,
+            reserved: MicroUsd(0),
+            credential: CredentialKind::Key,
+        },
         ..new.clone()
     };
     fixture.store.begin_request(&tunnel).await.unwrap();
@@ -168,8 +174,13 @@ async fn after_a_restart_what_was_under_way_broke_off_and_its_cost_is_unknown() 
     let shown = all(&fixture).await;
     let cut = RequestOutcome::Cut { reason: "Berth ended".to_owned() };
     assert_eq!((&shown[1].outcome, &shown[1].usage), (&cut, &None), "a tunnel costs nothing");
-    let unknown =
-        UsageView { model: "asked-1".to_owned(), tokens: TokenCounts::default(), is_at_least: true, cost: None };
+    let unknown = UsageView {
+        model: "asked-1".to_owned(),
+        tokens: TokenCounts::default(),
+        is_at_least: true,
+        cost: None,
+        is_list_price: false,
+    };
     assert_eq!((&shown[2].outcome, shown[2].usage.as_ref()), (&cut, Some(&unknown)));
     assert_eq!(shown[2].duration_ms, Some(40_000));
 

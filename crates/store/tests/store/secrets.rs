@@ -1,7 +1,7 @@
 use store::{EventFilter, GrantRecord, GrantedSecret, HomeFate, SecretRecord, StoreError};
 use wire::{
     EventKind,
-    secret::{Provider, SecretBinding, SecretWay},
+    secret::{CredentialKind, Provider, SecretBinding, SecretWay},
 };
 
 use crate::fixture::{Fixture, agent, at, fixture, id};
@@ -13,6 +13,7 @@ fn secret(name: &str) -> SecretRecord {
         binding: SecretBinding::Provider {
             provider: Provider::Openai,
             base_url: Some("http://127.0.0.1:1".to_owned()),
+            credential: CredentialKind::Key,
         },
         created_at: at(2),
         replaced_at: at(2),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use super::Request;
-use crate::network::HostGrant;
+use crate::network::{HostGrant, HostsPatch};
 
 /// Arguments of [`Request::ListProjects`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct UpdateProject {
     /// are at work too.
     #[serde(default)]
     pub hosts: Option<Vec<HostGrant>>,
+    /// What is changed of that list, where no other is given.
+    #[serde(default)]
+    pub patch: HostsPatch,
 }
 
 /// Arguments of [`Request::DeleteProject`].

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::AgentColour;
-use crate::ids::{AgentId, TaskId};
+use crate::{
+    ids::{AgentId, TaskId},
+    secret::InsideLogin,
+};
 
 /// A home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,9 @@ pub struct HomeView {
     /// How large it was found to be; `None` where nobody looked yet.
     #[serde(default)]
     pub size: Option<HomeSizeView>,
+    /// What was found then that its programs are signed in to.
+    #[serde(default)]
+    pub logins: Vec<InsideLogin>,
     /// The task that uses it now.
     #[serde(default)]
     pub task: Option<HomeTask>,

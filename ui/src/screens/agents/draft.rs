@@ -6,7 +6,7 @@ use wire::{
     Limits, LimitsPatch,
     call::{CreateAgent, UpdateAgent},
     image::Tools,
-    network::HostGrant,
+    network::{HostGrant, HostsPatch},
     task::{Launch, ReviewGate},
     view::{AgentColour, AgentView, PersonaFile},
 };
@@ -219,7 +219,6 @@ impl Draft {
     pub fn change(&self, agent: &AgentView) -> Result<UpdateAgent, Problem> {
         let before = Self::of(agent);
         let (image, launch, model, tools) = self.checked()?;
-        let network = self.mode.with((*self.hosts).clone());
         Ok(UpdateAgent {
             agent: agent.name.clone(),
             name: None,
@@ -228,7 +227,13 @@ impl Draft {
             limits: self.limits.patch(&before.limits)?,
             review: (self.review != agent.review).then_some(self.review),
             colour: (self.colour != agent.colour).then_some(self.colour),
-            network: (network != agent.network).then_some(network),
+            network: None,
+            mode: (self.mode != before.mode).then(|| self.mode.asked()),
+            hosts: if self.mode.has_list() {
+                HostsPatch::between(&before.hosts, &self.hosts)
+            } else {
+                HostsPatch::default()
+            },
             // An empty one is the image's own choice.
             model: (model != agent.model).then(|| model.unwrap_or_default()),
             persona: (*self.persona != agent.persona).then(|| (*self.persona).clone()),
@@ -310,7 +315,7 @@ pub fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::network::{GrantReach, NetworkPolicy};
+    use wire::network::{GrantReach, NetworkMode};
 
     fn agent() -> AgentView {
         serde_json::from_value(serde_json::json!({
@@ -336,16 +341,17 @@ mod tests {
     fn a_policy_is_asked_for_once_it_is_another() {
         let agent = agent();
         let open = Draft { mode: Mode::Open, ..Draft::of(&agent) }.change(&agent).unwrap();
-        assert_eq!(open.network, Some(NetworkPolicy::Open { hosts: Vec::new() }));
+        assert_eq!((open.mode, open.network, open.hosts.is_empty()), (Some(NetworkMode::Open), None, true));
         let host = HostGrant { host: "example.com".to_owned(), port: None, reach: GrantReach::Public };
         let listed = Draft { hosts: Rc::new(vec![host.clone()]), ..Draft::of(&agent) };
-        assert_eq!(listed.change(&agent).unwrap().network, Some(NetworkPolicy::Allowlist { hosts: vec![host] }));
+        let change = listed.change(&agent).unwrap();
+        assert_eq!((change.mode, change.hosts.allow, change.hosts.disallow), (None, vec![host], Vec::new()));
         // A host that was written and not added would be lost without a word.
         let written = Draft { has_line: true, ..listed };
         assert_eq!(written.change(&agent), Err(Problem::Line));
-        for (mode, policy) in [(Mode::Closed, NetworkPolicy::Closed), (Mode::Bridge, NetworkPolicy::Bridge)] {
+        for (mode, asked) in [(Mode::Closed, NetworkMode::Closed), (Mode::Bridge, NetworkMode::Bridge)] {
             let listless = Draft { mode, ..written.clone() }.change(&agent).unwrap();
-            assert_eq!(listless.network, Some(policy));
+            assert_eq!((listless.mode, listless.hosts.is_empty()), (Some(asked), true));
         }
     }
 

@@ -1,6 +1,9 @@
 //! The facts of the selected agent: its instructions, what it brings, what it may reach, which secrets it has.
 
-use wire::view::{AgentView, PersonaFile};
+use wire::{
+    secret::{SIGNED_IN_MEANS, logins_said},
+    view::{AgentView, PersonaFile},
+};
 use yew::prelude::*;
 
 use super::tools::Kind;
@@ -42,7 +45,11 @@ pub fn facts(agent: &AgentView) -> Html {
                     { for agent.secrets.iter().map(|secret| html! {
                         <li key={secret.name.clone()} data-test="agent-secret">{ small_icon(Glyph::Key) }<span>{ say::visible(&secret.name) }</span>{ way_badge(secret.way) }<code class="weak">{ say::visible(&secret.variable) }</code></li>
                     }) }
+                    if !agent.logins.is_empty() {
+                        <li data-test="signed-in">{ small_icon(Glyph::LockOpen) }<span>{ format!("Signed in inside the sandbox: {}", logins_said(&agent.logins)) }</span></li>
+                    }
                 </ul>
+                if !agent.logins.is_empty() { <p class="weak">{ SIGNED_IN_MEANS }</p> }
             </section>
         </div>
     }

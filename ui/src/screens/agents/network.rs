@@ -24,6 +24,33 @@ pub struct NetworkProps {
 /// The policy in the edit dialog.
 #[component]
 pub fn EditNetwork(props: &NetworkProps) -> Html {
+    let options = Mode::ALL.map(|mode| {
+        let policy = mode.with(Vec::new());
+        (mode, policy.name(), policy.word().to_owned())
+    });
+    html! {
+        <div class="field" data-test="edit-network">
+            <span class="label">{ "Network policy" }</span>
+            { segmented("Network policy", options, props.mode, &props.on_mode) }
+            <span class="hint" data-test="policy-meaning">{ props.mode.meaning() }</span>
+            if props.mode.has_list() {
+                <EditHosts hosts={props.hosts.clone()} on_hosts={props.on_hosts.clone()} on_line={props.on_line.clone()} />
+            }
+        </div>
+    }
+}
+
+#[derive(PartialEq, Properties)]
+pub struct HostsProps {
+    pub hosts: Rc<Vec<HostGrant>>,
+    pub on_hosts: Callback<Vec<HostGrant>>,
+    /// Hears whether a line is written that was not added.
+    pub on_line: Callback<bool>,
+}
+
+/// A list of hosts, and the line that puts one more onto it.
+#[component]
+pub fn EditHosts(props: &HostsProps) -> Html {
     let line = use_state_eq(Line::default);
     let hosts = &props.hosts;
     let grant = line.grant(hosts);
@@ -73,39 +100,30 @@ pub fn EditNetwork(props: &NetworkProps) -> Html {
             set_line.emit(Line { reach, ..(*line).clone() });
         })
     };
-    let options = Mode::ALL.map(|mode| {
-        let policy = mode.with(Vec::new());
-        (mode, policy.name(), policy.word().to_owned())
-    });
     html! {
-        <div class="field" data-test="edit-network">
-            <span class="label">{ "Network policy" }</span>
-            { segmented("Network policy", options, props.mode, &props.on_mode) }
-            <span class="hint" data-test="policy-meaning">{ props.mode.meaning() }</span>
-            if props.mode.has_list() {
-                <ul class="hosts" data-test="host-list">
-                    { for hosts.iter().enumerate().map(|(at, grant)| {
-                        let (hosts, on_hosts) = (hosts.clone(), props.on_hosts.clone());
-                        let said = policy::said(grant);
-                        let on_remove = Callback::from(move |_: MouseEvent| {
-                            let mut hosts = (*hosts).clone();
-                            hosts.remove(at);
-                            on_hosts.emit(hosts);
-                        });
-                        html! {
-                            <li key={said.clone()} data-test="host"><code>{ &said }</code><span class="spring"></span>
-                                <button type="button" class="button" data-shape="icon" data-kind="quiet" data-size="s" data-test="remove-host" aria-label={format!("Remove {said}")} title="Remove" onclick={on_remove}>{ icon(Glyph::X) }</button></li>
-                        }
-                    }) }
-                </ul>
-                <span class="host-line">
-                    <span class="input"><input class="value" autocomplete="off" spellcheck="false" aria-label="Host" placeholder="Host, for example packages.example.org" data-test="host-name" value={line.host.clone()} oninput={edited(|line, host| line.host = host)} onkeydown={onkeydown.clone()} /></span>
-                    <span class="input host-port"><input class="value" inputmode="numeric" autocomplete="off" aria-label="Port" placeholder="80, 443" data-test="host-port" value={line.port.clone()} oninput={edited(|line, port| line.port = port)} {onkeydown} /></span>
-                    <button type="button" class="button" data-test="add-host" aria-disabled={(line.is_blank() || problem.is_some()).then_some("true")} onclick={add.reform(|_: MouseEvent| ())}>{ icon(Glyph::Plus) }{ "Add" }</button>
-                </span>
-                <label class="choice"><input type="checkbox" data-test="host-private" checked={line.reach == GrantReach::Private} onchange={on_reach} />{ "Private addresses too: this machine, and networks behind it" }</label>
-                if let Some(problem) = problem { <span class="hint" data-tone="fail" role="status">{ problem }</span> }
-            }
-        </div>
+        <>
+            <ul class="hosts" data-test="host-list">
+                { for hosts.iter().enumerate().map(|(at, grant)| {
+                    let (hosts, on_hosts) = (hosts.clone(), props.on_hosts.clone());
+                    let said = policy::said(grant);
+                    let on_remove = Callback::from(move |_: MouseEvent| {
+                        let mut hosts = (*hosts).clone();
+                        hosts.remove(at);
+                        on_hosts.emit(hosts);
+                    });
+                    html! {
+                        <li key={said.clone()} data-test="host"><code>{ &said }</code><span class="spring"></span>
+                            <button type="button" class="button" data-shape="icon" data-kind="quiet" data-size="s" data-test="remove-host" aria-label={format!("Remove {said}")} title="Remove" onclick={on_remove}>{ icon(Glyph::X) }</button></li>
+                    }
+                }) }
+            </ul>
+            <span class="host-line">
+                <span class="input"><input class="value" autocomplete="off" spellcheck="false" aria-label="Host" placeholder="Host, for example packages.example.org" data-test="host-name" value={line.host.clone()} oninput={edited(|line, host| line.host = host)} onkeydown={onkeydown.clone()} /></span>
+                <span class="input host-port"><input class="value" inputmode="numeric" autocomplete="off" aria-label="Port" placeholder="80, 443" data-test="host-port" value={line.port.clone()} oninput={edited(|line, port| line.port = port)} {onkeydown} /></span>
+                <button type="button" class="button" data-test="add-host" aria-disabled={(line.is_blank() || problem.is_some()).then_some("true")} onclick={add.reform(|_: MouseEvent| ())}>{ icon(Glyph::Plus) }{ "Add" }</button>
+            </span>
+            <label class="choice"><input type="checkbox" data-test="host-private" checked={line.reach == GrantReach::Private} onchange={on_reach} />{ "Private addresses too: this machine, and networks behind it" }</label>
+            if let Some(problem) = problem { <span class="hint" data-tone="fail" role="status">{ problem }</span> }
+        </>
     }
 }

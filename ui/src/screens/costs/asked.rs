@@ -253,6 +253,7 @@ mod tests {
         let budget = |micro_usd| BudgetView {
             scope: wire::cost::BudgetScope::Agent { agent: "mason".to_owned() },
             label: String::new(),
+            task: None,
             limit: MicroUsd(1_000_000),
             spent: Some(spent(micro_usd, 2, 0)),
             reserved: MicroUsd(0),

@@ -228,6 +228,7 @@ mod tests {
             let budget = BudgetView {
                 scope: scope.clone(),
                 label: String::new(),
+                task: None,
                 limit: MicroUsd(2_500_000),
                 spent: None,
                 reserved: MicroUsd(0),

@@ -1,43 +1,39 @@
 //! What sandboxes used of the machine, by whatever was chosen for the costs.
 
+use std::rc::Rc;
+
 use wire::{
-    call::{ShowCompute, ShowCosts},
     compute::{ComputeCosts, ComputeLine, ComputeRates, memory_said, time_said},
     cost::CostKey,
 };
 use yew::prelude::*;
 
 use crate::{
-    context::use_feed,
-    parts::Go,
-    query::{use_call, use_calm},
+    icon::{Glyph, icon},
+    parts::{Go, key},
     route::Route,
     say,
 };
 
-/// How often at most it is asked for again while tasks begin and end.
-const LOOK_MS: u32 = 5_000;
-
 #[derive(PartialEq, Properties)]
 pub struct ComputeProps {
-    /// The span and the key that are chosen.
-    pub asked: ShowCosts,
+    /// What was used, by the key that is chosen.
+    pub view: Rc<ComputeCosts>,
+    /// Asks for other rates.
+    pub on_rates: Callback<MouseEvent>,
 }
 
 /// The panel.
 #[component]
 pub fn ComputePanel(props: &ComputeProps) -> Html {
-    let feed = use_feed();
-    let ShowCosts { from, until, by } = props.asked;
-    let revision = feed.budgets() + use_calm(feed.tasks(), LOOK_MS);
-    let costs = use_call(Some(ShowCompute { from, until, by }), revision);
-    let Some(view) = &costs.data else { return Html::default() };
+    let view = &props.view;
     html! {
         <section class="panel" data-test="compute">
             <div class="head">{ "Compute time" }<span class="weak" data-test="compute-total">{ say::compute(&view.total) }</span><span class="spring"></span>
-                <span class="weak">{ rates(view.rates) }</span></div>
+                <span class="weak">{ rates(view.rates) }</span>
+                <button class="button" data-kind="quiet" data-size="s" data-test="set-rates" onclick={props.on_rates.clone()}>{ icon(Glyph::Pencil) }{ "Set rates" }{ key("R") }</button></div>
             { if view.lines.is_empty() {
-                let why = if by == CostKey::Model { "A sandbox is no model's: choose another key." } else { "No sandbox was started in this span." };
+                let why = if view.by == CostKey::Model { "A sandbox is no model's: choose another key." } else { "No sandbox was started in this span." };
                 html! { <p class="preview-note" data-test="no-compute">{ why }</p> }
             } else {
                 lines(view)
@@ -85,6 +81,6 @@ fn rates(rates: Option<ComputeRates>) -> String {
             say::fine_money(cpu),
             say::fine_money(memory_gib)
         ),
-        None => "no rates: berth costs rates sets them".to_owned(),
+        None => "no rates: what it costs is not known".to_owned(),
     }
 }

@@ -1,9 +1,15 @@
 //! Sums as comma-separated values (RFC 4180), safe to open in a spreadsheet. Pure.
 
-use wire::cost::CostsView;
+use wire::{
+    MicroUsd,
+    compute::{ComputeCosts, ComputeLine, ComputeView},
+    cost::CostsView,
+};
 
-/// The sums of a view, a line each below their names; the amount in dollars, with six decimals.
-pub fn of(costs: &CostsView) -> String {
+/// The sums of a view, a line each below their names, with what sandboxes used beside them; amounts in dollars, with six decimals. A line
+/// that asked no model has only used a sandbox.
+pub fn of(costs: &CostsView, compute: Option<&ComputeCosts>) -> String {
+    let used: &[ComputeLine] = compute.map_or(&[], |compute| &compute.lines);
     let mut text = String::new();
     let head = [
         costs.by.name(),
@@ -16,19 +22,26 @@ pub fn of(costs: &CostsView) -> String {
         "tokens_cache_write",
         "tokens_out",
         "task",
+        "list_price_usd",
+        "list_price_requests",
+        "compute_usd",
+        "compute_is_at_least",
+        "sandbox_s",
+        "cpu_s",
+        "memory_mib_s",
     ];
     line(&mut text, head.into_iter().map(str::to_owned));
     for sum in &costs.lines {
         let (spent, tokens) = (&sum.spent, &sum.spent.tokens);
         // What is unknown is empty: it is never zero.
-        let is_unknown = spent.requests > 0 && spent.unpriced == spent.requests;
-        let micro_usd = spent.amount.0;
-        let cost = format!("{}.{:06}", micro_usd / 1_000_000, micro_usd.unsigned_abs() % 1_000_000);
+        let known = |is_known: bool, amount: MicroUsd| if is_known { dollars(amount) } else { String::new() };
+        let listed = &spent.list_price;
+        let compute = compute_fields(used.iter().find(|used| used.key == sum.key));
         line(
             &mut text,
             [
                 sum.label.clone(),
-                if is_unknown { String::new() } else { cost },
+                known(!spent.is_unknown(), spent.amount),
                 spent.is_at_least().to_string(),
                 spent.requests.to_string(),
                 spent.unpriced.to_string(),
@@ -37,11 +50,38 @@ pub fn of(costs: &CostsView) -> String {
                 tokens.cache_write.to_string(),
                 tokens.output.to_string(),
                 sum.task.map_or_else(String::new, |number| number.to_string()),
+                known(listed.unpriced < listed.requests, listed.amount),
+                listed.requests.to_string(),
             ]
-            .into_iter(),
+            .into_iter()
+            .chain(compute),
         );
     }
+    for used in used.iter().filter(|used| costs.lines.iter().all(|sum| sum.key != used.key)) {
+        let zeros = ["0.000000", "false", "0", "0", "0", "0", "0", "0"].map(str::to_owned);
+        let named = std::iter::once(used.label.clone()).chain(zeros);
+        let rest = [used.task.to_string(), String::new(), "0".to_owned()];
+        line(&mut text, named.chain(rest).chain(compute_fields(Some(used))));
+    }
     text
+}
+
+/// What sandboxes used; nothing where there was none.
+fn compute_fields(used: Option<&ComputeLine>) -> [String; 5] {
+    let Some(ComputeLine { compute: ComputeView { used, cost }, .. }) = used else { return Default::default() };
+    let seconds = |ms: u64| format!("{}.{:03}", ms / 1_000, ms % 1_000);
+    [
+        cost.map_or_else(String::new, dollars),
+        used.is_at_least().to_string(),
+        seconds(used.container_ms),
+        seconds(used.cpu_ms),
+        used.memory_mib_s.to_string(),
+    ]
+}
+
+/// To the millionth, as a spreadsheet reads it.
+fn dollars(amount: MicroUsd) -> String {
+    format!("{}.{:06}", amount.0 / 1_000_000, amount.0.unsigned_abs() % 1_000_000)
 }
 
 fn line(text: &mut String, fields: impl Iterator<Item = String>) {
@@ -63,6 +103,7 @@ mod tests {
     use crate::fixture::spent;
     use wire::{
         MicroUsd,
+        compute::ComputeUse,
         cost::{CostKey, CostLine, Spent},
     };
 
@@ -93,7 +134,7 @@ mod tests {
     fn what_is_unknown_is_empty_and_not_zero() {
         let sum = |label: &str, spent| CostLine {
             label: label.to_owned(),
-            key: String::new(),
+            key: label.to_owned(),
             run: None,
             task: Some(12),
             spent,
@@ -109,11 +150,35 @@ mod tests {
             budgets: Vec::new(),
             prices_from: String::new(),
         };
-        let text = of(&costs);
+        let text = of(&costs, None);
         let lines: Vec<_> = text.split("\r\n").collect();
-        assert_eq!(lines[1], "m,1.500001,false,2,0,0,0,0,0,12");
-        assert_eq!(lines[2], "q,,true,2,2,0,0,0,0,12");
+        assert_eq!(lines[1], "m,1.500001,false,2,0,0,0,0,0,12,,0,,,,,");
+        assert_eq!(lines[2], "q,,true,2,2,0,0,0,0,12,,0,,,,,");
         assert_eq!((lines.len(), lines[3]), (4, ""));
+
+        let used = ComputeUse { container_ms: 90_001, cpu_ms: 1_500, memory_mib_s: 46_080, attempts: 1, at_least: 1 };
+        let line = |key: &str, cost| ComputeLine {
+            label: key.to_owned(),
+            key: key.to_owned(),
+            run: serde_json::from_value("0195510f-5a00-7000-8000-000000000001".into()).unwrap(),
+            task: 13,
+            compute: ComputeView { used, cost },
+        };
+        let compute = ComputeCosts {
+            from: None,
+            until: None,
+            total: ComputeView::default(),
+            by: CostKey::Model,
+            lines: vec![line("z", None), line("m", Some(MicroUsd(25)))],
+            lines_total: 2,
+            rates: None,
+        };
+        let text = of(&costs, Some(&compute));
+        let lines: Vec<_> = text.split("\r\n").collect();
+        assert_eq!(lines[1], "m,1.500001,false,2,0,0,0,0,0,12,,0,0.000025,true,90.001,1.500,46080");
+        assert_eq!(lines[3], "z,0.000000,false,0,0,0,0,0,0,13,,0,,true,90.001,1.500,46080");
+        let columns: Vec<_> = lines.iter().take(4).map(|line| line.matches(',').count()).collect();
+        assert_eq!(columns, [16; 4]);
         assert_eq!(MicroUsd(1_500_001).to_string(), "$1.50");
     }
 }

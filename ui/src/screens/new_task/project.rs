@@ -48,7 +48,7 @@ pub fn ProjectField(props: &NewTaskProps) -> Html {
 fn hint_of(name: Option<&str>, projects: &Query<Vec<ProjectView>>) -> (String, Option<&'static str>) {
     let Some(known) = &projects.data else { return (String::new(), None) };
     match name {
-        None if known.is_empty() => ("berth projects create makes one".to_owned(), None),
+        None if known.is_empty() => ("None yet (Settings)".to_owned(), None),
         None => ("Costs count towards no project".to_owned(), None),
         Some(name) => match known.iter().find(|project| project.name == name) {
             Some(project) => (format!("{} in it so far", say::count(project.tasks, "task", "tasks")), None),
@@ -78,7 +78,7 @@ mod tests {
     fn a_project_that_is_not_there_is_told_before_the_task_is_sent() {
         assert_eq!(hint_of(Some("site"), &known(&["books"])).1, Some("fail"));
         assert_eq!(hint_of(Some("site"), &known(&["site"])), ("1 task in it so far".to_owned(), None));
-        assert!(hint_of(None, &known(&[])).0.contains("berth projects create"));
+        assert!(hint_of(None, &known(&[])).0.contains("Settings"));
         assert_eq!(hint_of(Some("site"), &Query::default()), (String::new(), None), "nothing is known yet");
     }
 }

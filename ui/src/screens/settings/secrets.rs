@@ -10,7 +10,7 @@ use std::rc::Rc;
 use wire::{
     call::ListSecrets,
     ids::SecretId,
-    secret::{GrantView, SecretView, SecretWay, SecretsView, VaultPlace},
+    secret::{GrantView, SIGNED_IN_MEANS, SecretView, SecretWay, SecretsView, SignedIn, VaultPlace, logins_said},
 };
 use yew::prelude::*;
 
@@ -25,7 +25,9 @@ use crate::{
     keys::{Scope, Taken, presses, use_keys},
     parts::{Age, Broken, Skeletons, key, words},
     query::{Look, use_call},
+    route::Route,
     say,
+    screens::settings,
 };
 
 /// A dialog over the list.
@@ -97,8 +99,7 @@ pub fn Secrets() -> Html {
     html! {
         <main class="content" data-test="screen-secrets">
             <header class="header">
-                <span class="crumb weak">{ "Settings" }{ small_icon(Glyph::ChevronRight) }</span>
-                <h1>{ "Secrets" }</h1>
+                { settings::place(&Route::Secrets) }
                 <span class="spring"></span>
                 <button class="button" data-kind="quiet" data-test="import-secret" title={why} aria-disabled={why.is_some().then_some("true")} onclick={opened(Open::Import)}>
                     { icon(Glyph::FileText) }{ "Import an .env file" }{ key("I") }
@@ -113,6 +114,7 @@ pub fn Secrets() -> Html {
                 Look::Known(view) => html! {
                     <div class="secrets">
                         { place(&view.place) }
+                        { signed_in(&view.inside) }
                         if view.secrets.is_empty() { { no_secrets(&opened(Open::Add)) } } else { { list(view, shown.as_deref(), &selected.setter()) } }
                         if let Some(secret) = &shown { <Bar secret={secret.clone()} agents={agents.len()} on_act={act} /> }
                     </div>
@@ -161,6 +163,25 @@ fn place(place: &VaultPlace) -> Html {
                 </div>
             </div>
         },
+    }
+}
+
+/// What was signed in to inside, which is no secret of Berth's.
+fn signed_in(inside: &[SignedIn]) -> Html {
+    if inside.is_empty() {
+        return Html::default();
+    }
+    html! {
+        <div class="banner" role="status" data-tone="review" data-test="signed-in">
+            { icon(Glyph::LockOpen) }
+            <div class="text">
+                <b>{ "Signed in inside the sandbox" }</b>
+                { for inside.iter().map(|inside| html! {
+                    <span key={inside.agent.to_string()}>{ format!("{}: {}. ", say::visible(&inside.agent_name), logins_said(&inside.logins)) }</span>
+                }) }
+                { SIGNED_IN_MEANS }
+            </div>
+        </div>
     }
 }
 

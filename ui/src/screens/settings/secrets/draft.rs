@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use wire::{
     call::{GrantSecret, RenameSecret, SetSecret},
     secret::{
-        GrantView, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretPlace, SecretText, SecretView, SecretWay,
-        host_said,
+        CredentialKind, GrantView, Provider, SECRET_NAME_CHARS_MAX, SecretBinding, SecretPlace, SecretText, SecretView,
+        SecretWay, host_said,
     },
 };
 
@@ -222,7 +222,7 @@ impl Draft {
             Opens::Provider(_) if !base_url.is_empty() && !is_address(base_url) => Err(Problem::Address),
             Opens::Provider(provider) => {
                 let base_url = Some(base_url.to_owned()).filter(|url| !url.is_empty());
-                Ok(Some(SecretBinding::Provider { provider, base_url }))
+                Ok(Some(SecretBinding::Provider { provider, base_url, credential: CredentialKind::Key }))
             }
             Opens::Host => {
                 let (host, port) = host_of(self.host.trim()).ok_or(Problem::Host)?;
@@ -307,7 +307,7 @@ impl GrantDraft {
 /// The variable that a program looks for.
 pub fn usual_variable(secret: &SecretView) -> &str {
     match &secret.binding {
-        SecretBinding::Provider { provider, .. } => provider.key_variable(),
+        SecretBinding::Provider { provider, credential, .. } => provider.variable(*credential),
         SecretBinding::Host { .. } | SecretBinding::Unbound => &secret.name,
     }
 }
@@ -353,18 +353,21 @@ pub fn consequence(binding: &SecretBinding, way: SecretWay) -> String {
 }
 
 /// What a binding is called.
-pub const fn word(binding: &SecretBinding) -> &'static str {
+pub fn word(binding: &SecretBinding) -> Cow<'static, str> {
     match binding {
-        SecretBinding::Provider { provider, .. } => provider.word(),
-        SecretBinding::Host { .. } => "A host",
-        SecretBinding::Unbound => "Something else",
+        SecretBinding::Provider { provider, credential: CredentialKind::Key, .. } => Cow::Borrowed(provider.word()),
+        SecretBinding::Provider { provider, credential: CredentialKind::Subscription, .. } => {
+            Cow::Owned(format!("{}, by subscription", provider.word()))
+        }
+        SecretBinding::Host { .. } => Cow::Borrowed("A host"),
+        SecretBinding::Unbound => Cow::Borrowed("Something else"),
     }
 }
 
 /// Where it is used, and whether a person said so.
 pub fn address(binding: &SecretBinding) -> Option<Cow<'_, str>> {
     match binding {
-        SecretBinding::Provider { provider, base_url } => {
+        SecretBinding::Provider { provider, base_url, .. } => {
             Some(Cow::Borrowed(base_url.as_deref().unwrap_or(provider.base_url())))
         }
         SecretBinding::Host { host, port, .. } => Some(Cow::Owned(host_said(host, *port))),
@@ -443,7 +446,10 @@ mod tests {
         let call = draft.call(SecretText::new("v".to_owned())).unwrap();
         let base_url = Some("http://127.0.0.1:11434/v1".to_owned());
         assert_eq!(call.name, "anthropic-key");
-        assert_eq!(call.binding, Some(SecretBinding::Provider { provider: Provider::Openai, base_url }));
+        assert_eq!(
+            call.binding,
+            Some(SecretBinding::Provider { provider: Provider::Openai, base_url, credential: CredentialKind::Key })
+        );
     }
 
     #[test]

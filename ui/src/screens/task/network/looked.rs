@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use wire::{
-    MicroUsd,
     cost::{Spent, TokenCounts},
     network::{ReachView, RequestKind, RequestOutcome, RequestView},
     view::AgentView,
@@ -141,13 +140,7 @@ pub fn total(requests: &[RequestView]) -> Total {
         total.sent_bytes = total.sent_bytes.saturating_add(request.sent_bytes);
         total.received_bytes = total.received_bytes.saturating_add(request.received_bytes);
         if let Some(usage) = &request.usage {
-            let spent = &mut total.spent;
-            spent.requests += 1;
-            spent.unpriced += u64::from(usage.cost.is_none());
-            spent.at_least += u64::from(usage.is_at_least);
-            spent.amount = MicroUsd(spent.amount.0.saturating_add(usage.cost.unwrap_or_default().0));
-            // One number stands for all kinds here: which is which stands beside each request.
-            spent.tokens.input = spent.tokens.input.saturating_add(all_tokens(&usage.tokens));
+            total.spent.add(usage);
         }
         total
     })
@@ -162,8 +155,11 @@ impl Total {
         }
         said = format!("{said} · {} out · {} in", say::bytes(self.sent_bytes), say::bytes(self.received_bytes));
         if self.spent.requests > 0 {
-            said =
-                format!("{said} · {} tokens · {}", say::tokens(self.spent.tokens.input), say::fine_spent(&self.spent));
+            said = format!(
+                "{said} · {} tokens · {}",
+                say::tokens(all_tokens(&self.spent.tokens)),
+                say::fine_spent(&self.spent)
+            );
         }
         said
     }
