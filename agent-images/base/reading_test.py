@@ -42,7 +42,7 @@ class Reading(unittest.TestCase):
 
     def test_a_failure_of_the_model_says_what_to_do(self):
         told = {401: "refused the key", 402: "no money", 403: "may not", 404: "does not know", 422: "did not take"}
-        told |= {429: "too often", 529: "overloaded"}
+        told |= {429: "fewer requests", 529: "overloaded"}
         for status, said in told.items():
             with self.subTest(status):
                 title, detail = berth_reader.model_failed("Fake", status, "own\nwords")
