@@ -173,16 +173,22 @@ def failed_tools(message):
 def model_failed(title, status, said):
     """Title and detail for a call of the model that failed for good with that HTTP status, in words that say what to do."""
     said = one_line(said, 1000)
-    if status in (401, 403):
-        why, hint = "refused the key", "Look at the secret in Settings › Secrets, and at what it is bound to."
+    look = "Look at the run's requests (`berth requests RUN`)."
+    if status == 401:
+        why, hint = "the model's provider refused the key", "Look at the secret in Settings › Secrets, and at what it is bound to."
+    elif status == 402:
+        why, hint = "no money is left for the model", "Look at the budgets in Costs, and at the account with the provider."
+    elif status == 403:
+        why, hint = "the model may not be asked", f"{look} Either Berth refused it, or the provider did for this key."
     elif status == 404:
-        why, hint = "does not know the model", "Choose another model for the agent."
+        why, hint = "the model's provider does not know the model", "Choose another model for the agent."
     elif status == 429:
-        why, hint = "wants fewer requests", "Wait a while and retry the run, or raise the account's limits."
+        why, hint = "the model's provider wants fewer requests", "Wait a while and retry the run, or raise the account's limits."
     elif status in (400, 413, 422):
-        why, hint = "did not take the request", "The model's name and the length of the conversation are what it is most often about."
+        why = "the model's provider did not take the request"
+        hint = "The model's name and the length of the conversation are what it is most often about."
     elif isinstance(status, int) and status >= 500:
-        why, hint = "is out of order or overloaded", "Wait a while and retry the run."
+        why, hint = "the model's provider is out of order or overloaded", "Wait a while and retry the run."
     else:
-        return f"{title}: the model did not answer", f"{said}\nLook at the run's requests (`berth requests RUN`)."
-    return f"{title}: the model's provider {why} ({status})", f"{said}\n{hint}"
+        return f"{title}: the model did not answer", f"{said}\n{look}"
+    return f"{title}: {why} ({status})", f"{said}\n{hint}"

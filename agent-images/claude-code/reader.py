@@ -45,7 +45,7 @@ class Reader(berth_reader.Reader):
         errors = event.get("errors")
         said = event.get("result") or "; ".join(map(str, errors if isinstance(errors, list) else [])) or event.get("subtype")
         status = event.get("api_error_status")
-        if isinstance(status, int):
+        if isinstance(status, int) or str(said).startswith("API Error"):
             self.fail(*model_failed(TITLE, status, said))
         else:
             self.fail(f"{TITLE}: {said}", said)

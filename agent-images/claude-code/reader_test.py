@@ -101,6 +101,11 @@ class ClaudeCode(unittest.TestCase):
         self.assertEqual(reader.error["title"], "Claude Code: the model's provider is out of order or overloaded (529)")
         self.assertIn(OVERLOADED, reader.error["detail"])
 
+    def test_a_model_that_is_out_of_reach(self):
+        words = "API Error: Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)"
+        reader, _ = read("claude-code", [INIT, FAILED | {"api_error_status": None, "result": words}], status=1)
+        self.assertEqual(reader.error["title"], "Claude Code: the model did not answer")
+
     def test_another_try_is_no_error(self):
         self.assertIsNone(read("claude-code", [INIT, RETRY, DONE, RESULT])[0].error)
 
