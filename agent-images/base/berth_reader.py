@@ -183,7 +183,7 @@ def model_failed(title, status, said):
     elif status == 404:
         why, hint = "the model's provider does not know the model", "Choose another model for the agent."
     elif status == 429:
-        why, hint = "the model is asked too often", "Wait a while and retry the run, or raise the account's limits."
+        why, hint = "the model's provider wants fewer requests", "Wait a while and retry the run, or raise the account's limits."
     elif status in (400, 413, 422):
         why = "the model's provider did not take the request"
         hint = "The model's name and the length of the conversation are what it is most often about."

@@ -43,10 +43,12 @@ class Reading(unittest.TestCase):
         self.assertEqual(reader.usage, {"input": 7, "output": 0, "cache_read": 0, "cache_write": 0})
 
     def test_a_failure_of_the_model_says_what_to_do(self):
-        for status, said in [(401, "refused the key (401)"), (404, "know the model"), (429, "fewer"), (529, "overloaded (529)")]:
+        told = {401: "refused the key", 402: "no money", 403: "may not", 404: "does not know", 422: "did not take"}
+        told |= {429: "fewer requests", 529: "overloaded"}
+        for status, said in told.items():
             with self.subTest(status):
                 title, detail = berth_reader.model_failed("Fake", status, "own\nwords")
-                self.assertIn(said, title)
+                self.assertRegex(title, rf"^Fake: .*{said}.* \({status}\)$")
                 self.assertEqual(detail.splitlines()[0], "own words")
                 self.assertEqual(len(detail.splitlines()), 2)
         self.assertEqual(berth_reader.model_failed("Fake", None, "x")[0], "Fake: the model did not answer")

@@ -207,11 +207,20 @@ async fn carry_out(
         }
     };
     drop(work);
+    tokio::select! {
+        () = house.stop.cancelled() => return None,
+        () = end(house, up, source, job, &done) => {}
+    }
+    Some(done)
+}
+
+/// Clears away after a build that was given up, and writes down how it went.
+async fn end(house: &Arc<House>, up: &Up, source: &Source, job: &Job, done: &Done) {
     if done.as_ref().is_err_and(|error| is_cancelled(error)) {
         clear_away(house, up, source).await;
     }
     // The size is for a person to read; where the engine does not say it, it is not known.
-    let outcome = match &done {
+    let outcome = match done {
         Ok(reference) => {
             let found = up.engine.image(reference).await.ok().flatten();
             BuildOutcome::Built { size_bytes: found.map(|image| image.size_bytes).unwrap_or_default() }
@@ -223,7 +232,6 @@ async fn carry_out(
     let record = Arc::new(job.record.look(Record::clone));
     write_down(house, source.name(), &record).await;
     locked(&house.builds.over).insert(source.name().to_owned(), Some(record));
-    Some(done)
 }
 
 fn is_cancelled(error: &ImageError) -> bool {

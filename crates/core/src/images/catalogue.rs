@@ -153,8 +153,7 @@ pub(super) struct Folder {
 }
 
 fn read_all() -> Result<Vec<Arc<AgentImage>>, ManifestError> {
-    let text = FOLDERS.get_file(versions::FILE).and_then(|file| file.contents_utf8()).unwrap_or_default();
-    let pins = versions::read(text)?;
+    let pins = pinned()?;
     let mut folders = BTreeMap::new();
     for folder in FOLDERS.dirs() {
         let Some(name) = folder.path().to_str() else { continue };
@@ -162,6 +161,12 @@ fn read_all() -> Result<Vec<Arc<AgentImage>>, ManifestError> {
         folders.insert(name.to_owned(), read(name, manifest.contents_utf8().unwrap_or_default(), files_of(folder))?);
     }
     joined(folders, pins)
+}
+
+/// What is pinned, for whichever images there are.
+pub(super) fn pinned() -> Result<Versions, ManifestError> {
+    let text = FOLDERS.get_file(versions::FILE).and_then(|file| file.contents_utf8()).unwrap_or_default();
+    versions::read(text)
 }
 
 /// The files of an image, without its tests and what running them leaves behind.
@@ -202,10 +207,6 @@ pub(super) fn joined(
     mut folders: BTreeMap<String, Folder>,
     mut pins: Versions,
 ) -> Result<Vec<Arc<AgentImage>>, ManifestError> {
-    if let Some(section) = pins.keys().find(|section| !folders.contains_key(*section)) {
-        let (section, key, expected) = (section.clone(), String::new(), "must be the name of an image");
-        return Err(ManifestError::Version { section, key, expected });
-    }
     include(&mut folders)?;
     let mut images: BTreeMap<String, Arc<AgentImage>> = BTreeMap::new();
     // Each turn takes those whose base is known; where there is none left, what stays starts from itself or from nothing.

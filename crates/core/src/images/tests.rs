@@ -298,6 +298,9 @@ async fn an_extra_authority_is_trusted_in_the_script_image() {
 #[test]
 fn every_embedded_image_can_be_read_and_keeps_the_rules_of_dockerfiles() {
     assert!(find("script").is_some());
+    for section in catalogue::pinned().unwrap().keys() {
+        assert!(find(section).is_some(), "versions.toml: `{section}` is no image");
+    }
     let mut call_signs = std::collections::BTreeSet::new();
     for image in catalogue::catalogue() {
         let name = &image.name;

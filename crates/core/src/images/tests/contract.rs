@@ -190,7 +190,6 @@ fn pinned_versions_are_arguments_that_a_dockerfile_takes() {
     joined(pins, takes).unwrap();
     for (pins, dockerfile) in [
         (pins, "FROM a\nARG Z_FIRST\n"),
-        ("[other]\nA = { from = \"npm:a\", version = \"1\" }\n", takes),
         ("[trial]\nBASE = { from = \"npm:a\", version = \"1\" }\n", takes),
         ("[trial]\nZ_FIRST = { from = \"github:a\", version = \"1\" }\n", takes),
         ("[trial]\nZ_FIRST = { from = \"npm:a\", version = \"1 && rm\" }\n", takes),
