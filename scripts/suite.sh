@@ -132,7 +132,11 @@ part_unit() {
 part_interface() { cargo_tests "interface tests" --workspace --bin ui; }
 
 part_scripts() {
-    python_tests "script image" agent-images/script
+    local folder tests
+    for folder in agent-images/*/; do
+        tests=("$folder"*_test.py)
+        [[ ! -e ${tests[0]} ]] || python_tests "image $(basename "$folder")" "$folder"
+    done
     python_tests "counting" scripts
 }
 

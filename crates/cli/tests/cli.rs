@@ -11,6 +11,8 @@
 mod costs;
 #[path = "cli/finding.rs"]
 mod finding;
+#[path = "cli/images.rs"]
+mod images;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "cli/logs.rs"]

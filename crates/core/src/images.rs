@@ -334,6 +334,8 @@ impl Images {
         let labels = self.labels(recipe);
         let instructions = dockerfile::instructions(&dockerfile::labelled(&recipe.dockerfile, &labels));
         record.plan(&fetching, &instructions, &AFTERWARDS.map(str::to_owned));
+        // Those of the first layer again, and the hash.
+        record.plan_labels(labels.len() + 1);
         if let Some(base) = missing {
             record.before(0);
             fetch(engine, base, record).await.map_err(|source| ImageError::BaseMissing {

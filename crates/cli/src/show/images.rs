@@ -136,3 +136,56 @@ pub(crate) fn outcome(view: &BuildView) -> String {
         BuildOutcome::Cancelled => format!("Cancelled after {took}."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use wire::image::LayerView;
+
+    use super::*;
+
+    fn build(states: &[BuildStepState]) -> BuildView {
+        let step = |state: &BuildStepState| BuildStepView {
+            text: "RUN \u{1b}make".to_owned(),
+            state: *state,
+            began_at: None,
+            took_ms: (*state == BuildStepState::Done).then_some(61_000),
+            is_cached: false,
+        };
+        BuildView {
+            image: "script".to_owned(),
+            version: "1".to_owned(),
+            began_at: Timestamp::UNIX_EPOCH,
+            ended: None,
+            last_took_ms: None,
+            steps: states.iter().map(step).collect(),
+            layers: Vec::new(),
+            log: Vec::new(),
+            from_line: 0,
+            lines: 0,
+        }
+    }
+
+    #[test]
+    fn progress_is_one_line_that_fits() {
+        let (done, running, waiting) = (BuildStepState::Done, BuildStepState::Running, BuildStepState::Waiting);
+        let mut view = build(&[done, running, waiting, waiting]);
+        let (done_bytes, total_bytes) = (1 << 20, 4 << 20);
+        view.layers = vec![LayerView { id: "1".into(), status: "Downloading".into(), done_bytes, total_bytes }];
+        let line = progress(&view, 200);
+        assert!(line.starts_with("script [#####---------------] (1.0 MiB of 4.0 MiB) 2/4 RUN "), "{line}");
+        assert!(!line.contains('\u{1b}'), "{line}");
+        assert_eq!(progress(&view, 10), "script [##");
+        assert_eq!(progress(&build(&[]), 200), "script [--------------------] waits");
+    }
+
+    #[test]
+    fn each_step_is_said_once_it_is_over() {
+        let (done, running, failed) = (BuildStepState::Done, BuildStepState::Running, BuildStepState::Failed);
+        assert_eq!(steps_over("script", &build(&[done, running, done]), 0).len(), 1);
+        let lines = steps_over("script", &build(&[done, done, failed]), 1);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("script 2/3 RUN ") && lines[0].ends_with(", 1 min"), "{lines:?}");
+        assert!(lines[1].ends_with(", failed"), "{lines:?}");
+    }
+}

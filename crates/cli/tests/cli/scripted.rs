@@ -19,9 +19,8 @@ use tokio::{io::AsyncWriteExt, process::Command, sync::mpsc, time::timeout};
 use wire::{
     Action, ErrorCode, ErrorView, Limits, MicroUsd, Phase, Request,
     action::ActionView,
-    call::{HelloReply, StreamTicket, TaskCreated},
+    call::{Deleted, HelloReply, StreamTicket, TaskCreated},
     ids::{AgentId, RunId, StepId, TaskId},
-    image::{ImageAbilities, ImageOrigin, ImageState, ImageView},
     network::{NetworkPolicy, RequestView},
     secret::VaultPlace,
     stream::{StreamTarget, TerminalOutput, Update},
@@ -34,6 +33,7 @@ use wire::{
 };
 
 mod access;
+mod gallery;
 
 pub(crate) use access::LOCKED;
 
@@ -240,8 +240,12 @@ impl Backend for Scripted {
             Request::ListResults(_) => to_value(script.results()),
             Request::CreateAgent(_) => to_value(script.agent()),
             Request::ListAgents(_) => to_value([script.agent()]),
-            Request::ListImages(_) => to_value(images()),
-            Request::BuildImage(_) => to_value(&images()[0]),
+            Request::ListImages(_) => to_value(gallery::all()),
+            Request::BuildImage(build) => return gallery::built(&build.name).map(|image| to_value(image).unwrap()),
+            Request::ShowBuild(show) => to_value(gallery::build(show.from_line)),
+            Request::CancelBuild(_) | Request::AddImage(_) => to_value(&gallery::all()[2]),
+            Request::SmokeImage(_) => to_value(&gallery::all()[1]),
+            Request::RemoveImage(_) => to_value(Deleted {}),
             Request::Doctor(_) => to_value(script.doctor()),
             Request::MarkSeen(_) => to_value(Seen { runs: 1 }),
             Request::Mend(mend) => to_value(done(mend.keys)),
@@ -494,30 +498,4 @@ fn draft() -> TaskDraft {
         }],
         warnings: vec!["The front matter has a key that means nothing: `colour`.".to_owned()],
     }
-}
-
-fn images() -> Vec<ImageView> {
-    let image = |name: &str, state| ImageView {
-        name: name.to_owned(),
-        call_sign: "SC".to_owned(),
-        title: "Runs fenced blocks".to_owned(),
-        description: "No model, no key.".to_owned(),
-        version: "1".to_owned(),
-        origin: ImageOrigin::Gallery,
-        base: "debian:bookworm-slim".to_owned(),
-        providers: Vec::new(),
-        hosts: Vec::new(),
-        can: ImageAbilities::default(),
-        weaker: Vec::new(),
-        agents: 1,
-        state,
-        smoke: None,
-        actions: Vec::new(),
-    };
-    vec![
-        image("script", ImageState::Ready { size_bytes: 250 << 20, built_at: None }),
-        image("toolbox", ImageState::Building { line: "apt".to_owned(), number: 3, of: 7, began_at: None }),
-        image("browser", ImageState::NotBuilt),
-        image("codex", ImageState::Failed { error: ErrorView::new(ErrorCode::EngineFailed, "No space left.") }),
-    ]
 }

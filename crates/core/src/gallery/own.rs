@@ -114,7 +114,7 @@ mod tests {
         for bad in [
             reference(""),
             reference("a b"),
-            reference("UPPER/case"),
+            reference("x?y"),
             folder("relative"),
             folder("/nowhere/at/all"),
             folder("/proc/self"),

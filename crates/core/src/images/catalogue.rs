@@ -244,20 +244,19 @@ fn image_of(name: &str, folder: Folder, pins: Pins, base: Base) -> Result<AgentI
     Ok(image)
 }
 
-/// Puts the files that others bring into the folders that name them.
+/// Puts the files that others bring into the folders that name them, beside their own.
 fn include(folders: &mut BTreeMap<String, Folder>) -> Result<(), ManifestError> {
     let mut all = Vec::new();
     for (name, folder) in folders.iter() {
         for path in &folder.manifest.include {
-            let found = path.split_once('/').and_then(|(other, file)| {
-                let other = folders.get(other)?;
-                other.files.iter().find(|(path, _)| path == file)
-            });
-            let Some((_, content)) = found else {
-                let (folder, expected) = (name.clone(), "files that other folders have");
-                return Err(ManifestError::Wrong { folder, field: "include", expected });
-            };
-            all.push((name.clone(), (path.clone(), content.clone())));
+            let wrong = |expected| ManifestError::Wrong { folder: name.clone(), field: "include", expected };
+            let (other, file) = path.split_once('/').ok_or_else(|| wrong("files as `folder/file`"))?;
+            let found = folders.get(other).and_then(|other| other.files.iter().find(|(path, _)| path == file));
+            let (_, content) = found.ok_or_else(|| wrong("files that other folders have"))?;
+            if folder.files.iter().any(|(path, _)| path == file) {
+                return Err(wrong("files that the folder itself does not have"));
+            }
+            all.push((name.clone(), (file.to_owned(), content.clone())));
         }
     }
     for (name, file) in all {

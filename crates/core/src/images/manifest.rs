@@ -63,6 +63,8 @@ pub(crate) struct Manifest {
     #[serde(default)]
     usage: Option<String>,
     #[serde(default)]
+    secret: Vec<OwnSecret>,
+    #[serde(default)]
     pub(super) can: Abilities,
 }
 
@@ -120,6 +122,14 @@ struct FirstRun {
     json: Option<toml::Value>,
     #[serde(default)]
     text: Option<String>,
+}
+
+/// A key of its own, beside those of providers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnSecret {
+    variable: String,
+    hosts: Vec<String>,
 }
 
 /// What it can do beyond working on a prompt.
@@ -213,6 +223,11 @@ impl Manifest {
         self.check_commands(&rule)?;
         self.check_home(&rule)?;
         rule(self.hosts.iter().all(|host| is_host(host)), "hosts", "names of hosts")?;
+        for secret in &self.secret {
+            rule(is_variable(&secret.variable), "secret.variable", "the name of a variable")?;
+            let are_hosts = !secret.hosts.is_empty() && secret.hosts.iter().all(|host| is_host(host));
+            rule(are_hosts, "secret.hosts", "names of hosts")?;
+        }
         rule(self.usage.as_deref().is_none_or(is_text), "usage", "words")?;
         rule(!self.can.ports.contains(&0), "can.ports", "1 to 65535")
     }
@@ -241,21 +256,24 @@ impl Manifest {
                     rule(names_prompt, "headless.command", "one that names `${prompt}`")?;
                 }
             }
-            let names_places = headless.command.iter().any(|argument| argument.contains("${"));
             rule(
-                has_entry || !names_places && headless.resume.is_empty(),
+                has_entry || is_plain(&headless.command) && headless.resume.is_empty(),
                 "headless.command",
                 "plain where there is no entry",
             )?;
         }
         if let Some(interactive) = &self.interactive {
-            rule(has_entry, "interactive", "left out where there is no entry")?;
             rule(
                 is_command(&interactive.command, &PLACES),
                 "interactive.command",
                 "a program and arguments that name nothing unknown",
             )?;
             rule(is_resume(&interactive.resume), "interactive.resume", "arguments that name `${session}`")?;
+            rule(
+                has_entry || is_plain(&interactive.command) && interactive.resume.is_empty(),
+                "interactive.command",
+                "plain where there is no entry",
+            )?;
         }
         rule(has_entry || self.provider.is_empty(), "provider", "left out where there is no entry")?;
         for ways in &self.provider {
@@ -306,7 +324,10 @@ impl Manifest {
 
     /// What is started for a person at a terminal.
     pub(super) fn interactive_launch(&self) -> Option<Vec<String>> {
-        self.interactive.as_ref()?;
+        let interactive = self.interactive.as_ref()?;
+        if self.entry.is_empty() {
+            return Some(interactive.command.clone());
+        }
         Some(self.entry.iter().cloned().chain(["interactive".to_owned()]).collect())
     }
 
@@ -356,6 +377,11 @@ fn is_host(host: &str) -> bool {
 fn is_command(command: &[String], places: &[&str]) -> bool {
     command.first().is_some_and(|program| !program.is_empty() && !program.contains('$'))
         && command.iter().all(|argument| is_value(argument, places))
+}
+
+/// Nobody is there to put something in a place.
+fn is_plain(command: &[String]) -> bool {
+    !command.iter().any(|argument| argument.contains('$'))
 }
 
 fn is_resume(arguments: &[String]) -> bool {

@@ -59,6 +59,8 @@ pub(crate) struct Record {
     planned_from: usize,
     /// Where the Dockerfile's instructions begin among the steps, and how many of them there are.
     instructions: (usize, usize),
+    /// How many labels the builder adds at the end, an instruction each; they are one step.
+    labels: usize,
     layers: Vec<LayerView>,
     log: Log,
 }
@@ -165,6 +167,7 @@ impl Record {
             current: None,
             planned_from: 0,
             instructions: (0, 0),
+            labels: 0,
             layers: Vec::new(),
             log,
         })
@@ -207,6 +210,7 @@ impl Recorder {
             current: None,
             planned_from: 0,
             instructions: (0, 0),
+            labels: 0,
             layers: Vec::new(),
             log: Log::default(),
         };
@@ -244,13 +248,7 @@ impl Recorder {
     /// Says what is to come: what is done before the Dockerfile's instructions, these, and what is done after them. What was done already
     /// stays.
     pub(crate) fn plan(&self, before: &[String], instructions: &[String], after: &[String]) {
-        let step = |text: &String| BuildStepView {
-            text: shown(text, SHOWN_BYTES_MAX),
-            state: BuildStepState::Waiting,
-            began_at: None,
-            took_ms: None,
-            is_cached: false,
-        };
+        let step = |text: &String| waiting(shown(text, SHOWN_BYTES_MAX));
         let now = self.time.now();
         let mut record = self.record();
         record.finish(now, BuildStepState::Done);
@@ -261,6 +259,15 @@ impl Recorder {
         record.current = None;
         drop(record);
         self.changed();
+    }
+
+    /// Says that the builder labels the result at the end, with so many instructions of its own: one step to a person.
+    pub(crate) fn plan_labels(&self, labels: usize) {
+        let mut record = self.record();
+        let (from, count) = record.instructions;
+        record.steps.insert(from + count, waiting("Label it as Berth's".to_owned()));
+        record.instructions = (from, count + 1);
+        record.labels = labels;
     }
 
     /// The step of that number, from 0, among those before the instructions.
@@ -303,29 +310,31 @@ impl Recorder {
     fn instruction(&self, number: u32, of: u32, text: &str) {
         let of = usize::try_from(of).unwrap_or(STEPS_MAX).min(STEPS_MAX);
         let index = usize::try_from(number).unwrap_or(STEPS_MAX).saturating_sub(1);
-        let from = {
+        if index >= of {
+            return;
+        }
+        let (is_label, index) = {
             let mut record = self.record();
             let (from, count) = record.instructions;
+            // Not every builder counts the labels.
+            let counts_labels = record.labels > 0 && of + 1 >= count + record.labels;
+            let of = if counts_labels { of + 1 - record.labels } else { of };
             if count != of {
-                let unknown = |_| BuildStepView {
-                    text: "…".to_owned(),
-                    state: BuildStepState::Waiting,
-                    began_at: None,
-                    took_ms: None,
-                    is_cached: false,
-                };
                 let kept = from + count.min(of);
-                let missing: Vec<_> = (count..of).map(unknown).collect();
+                let missing: Vec<_> = (count..of).map(|_| waiting("…".to_owned())).collect();
                 record.steps.splice(kept..from + count, missing);
                 record.instructions = (from, of);
             }
-            if index >= of {
-                return;
+            let is_label = counts_labels && index + 1 >= of;
+            let index = from + index.min(of - 1);
+            if !is_label {
+                record.steps[index].text = shown(text, SHOWN_BYTES_MAX);
             }
-            record.steps[from + index].text = shown(text, SHOWN_BYTES_MAX);
-            from
+            (is_label, index)
         };
-        self.run(from + index);
+        if !is_label || self.record().current != Some(index) {
+            self.run(index);
+        }
         self.say(&format!("Step {number}/{of} : {text}"));
     }
 
@@ -407,6 +416,10 @@ impl Record {
         }
         self.layers.clear();
     }
+}
+
+fn waiting(text: String) -> BuildStepView {
+    BuildStepView { text, state: BuildStepState::Waiting, began_at: None, took_ms: None, is_cached: false }
 }
 
 /// Made safe to show, and no longer than that.

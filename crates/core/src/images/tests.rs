@@ -180,8 +180,8 @@ async fn an_image_is_built_once_and_found_afterwards() {
     let reference = first.unwrap();
     let steps = steps(&record);
     let texts: Vec<_> = steps.iter().map(|(text, ..)| text.split(' ').next().unwrap()).collect();
-    assert_eq!(texts, ["ARG", "FROM", "LABEL", "COPY", "RUN", "Try", "Take"]);
-    assert!(steps[..6].iter().all(|(_, state, _)| *state == BuildStepState::Done), "{steps:?}");
+    assert_eq!(texts, ["ARG", "FROM", "LABEL", "COPY", "RUN", "Label", "Try", "Take"]);
+    assert!(steps[..7].iter().all(|(_, state, _)| *state == BuildStepState::Done), "{steps:?}");
     let (second, record) = bench.ensure(&image).await;
     assert_eq!(second.unwrap(), reference);
     assert_eq!(record.look(|record| record.page(0)).lines, 0);

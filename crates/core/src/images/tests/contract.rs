@@ -50,6 +50,10 @@ json = { done = true, keys = ["${key_tail}"], folders = { "${workspace}" = { tru
 path = ".config/agent/settings"
 text = "home=${home}\n"
 
+[[secret]]
+variable = "OTHER_KEY"
+hosts = ["api.example.com"]
+
 [can]
 desktop = true
 ports = [8080]
@@ -77,7 +81,7 @@ fn a_manifest_says_what_is_started_and_what_there_is() {
     assert_eq!(image.providers(), [wire::secret::Provider::Anthropic, wire::secret::Provider::Openai]);
     assert_eq!((image.seccomp(), image.shared_memory_mib()), (Some("{}"), Some(512)));
     assert_eq!((image.has_desktop(), image.ports(), image.can_resume()), (true, &[8080][..], true));
-    assert!(image.files.iter().any(|(path, content)| path == "base/tool" && content == b"#!/bin/sh\n"));
+    assert!(image.files.iter().any(|(path, content)| path == "tool" && content == b"#!/bin/sh\n"));
     assert_eq!(images[0].launch().unwrap(), ["cat"]);
     assert_eq!(images[0].interactive(), None);
 }
@@ -106,6 +110,8 @@ fn a_manifest_with_a_wrong_or_unknown_field_is_refused() {
     refused("= 512", "= 0");
     refused("= 512", "= 999999");
     refused("entry = [\"berth-agent\"]\n", "");
+    refused("\"OTHER_KEY\"", "\"OTHER KEY\"");
+    refused("[\"api.example.com\"]", "[]");
     refused("[\"berth-agent\"]", "[\"\"]");
     refused(".claude/CLAUDE.md", "/etc/passwd");
     refused(".claude/CLAUDE.md", "../CLAUDE.md");
@@ -139,7 +145,10 @@ fn without_an_entry_only_a_plain_command_can_be_started() {
     };
     read("").unwrap();
     assert!(read("resume = [\"--resume\", \"${session}\"]").is_err());
-    assert!(read("[interactive]\ncommand = [\"cat\"]").is_err());
+    let plain = read("[interactive]\ncommand = [\"bash\"]").unwrap();
+    assert_eq!(plain.interactive_launch().unwrap(), ["bash"]);
+    assert!(read("[interactive]\ncommand = [\"bash\", \"${model}\"]").is_err());
+    assert!(read("[interactive]\ncommand = [\"bash\"]\nresume = [\"${session}\"]").is_err());
     assert!(read("[[provider]]\nname = \"openai\"").is_err());
     assert!(Manifest::read("trial", &MANIFEST.replace("[\"cat\"]", "[]")).is_err());
     let no_headless = MANIFEST.split("[headless]").next().unwrap();

@@ -91,6 +91,30 @@ fn an_engine_that_counts_otherwise_is_believed_within_bounds() {
 }
 
 #[test]
+fn the_labels_that_a_builder_adds_are_one_step() {
+    let texts = |record: &Recorder| {
+        record.look(|record| record.page(0)).steps.into_iter().map(|step| step.text).collect::<Vec<_>>()
+    };
+    let planned = || {
+        let record = recorder();
+        record.plan(&[], &["FROM a".to_owned(), "RUN b".to_owned()], &["Try it".to_owned()]);
+        record.plan_labels(7);
+        record
+    };
+    let all = ["FROM a", "RUN b", "Label it as Berth's", "Try it"];
+    let record = planned();
+    for (number, text) in [(1, "FROM a"), (2, "RUN b"), (3, "LABEL one=1"), (9, "LABEL seven=7")] {
+        record.tell(&instruction(number, 9, text));
+    }
+    assert_eq!(texts(&record), all);
+    let ImageState::Building { number, of, .. } = record.state() else { panic!("it is being built") };
+    assert_eq!((number, of), (3, 4));
+    let record = planned();
+    record.tell(&instruction(2, 2, "RUN b"));
+    assert_eq!(texts(&record), ["FROM a", "RUN b", "Try it"], "a builder that does not count them");
+}
+
+#[test]
 fn a_long_log_keeps_its_beginning_and_its_end() {
     let record = recorder();
     for number in 0..50_000 {
