@@ -63,6 +63,12 @@ class Reader(berth_reader.Reader):
             self.fail("the model is away", event["why"])
         elif event["type"] == "text":
             return event["text"]
+
+    def complaint(self, line):
+        return None if line.startswith("noise") else line
+
+    def ended(self, status):
+        return self.model and f"{self.model} ended with {status}"
 """
 
 
@@ -242,12 +248,12 @@ text = "of ${home}"
 
     def test_what_is_there_stays_and_is_joined(self):
         self.image(IMAGE, self.FIRST_RUN)
-        own = {"asked": False, "approved": ["x", "an-twenty-characters"], "theme": "dark", "projects": {"/other": {"trusted": False}}}
+        own = {"asked": False, "approved": ["x"], "theme": "dark", "projects": {"/other": {"trusted": False}}}
         self.write(".fake/settings.json", json.dumps(own)).chmod(0o640)
         self.write(".fake/notes.txt", "mine")
         self.told()
-        joined = own["projects"] | {str(self.workspace): {"trusted": True}}
-        self.assertEqual(self.settings(), own | {"projects": joined})
+        joined = {"approved": ["x", "an-twenty-characters"], "projects": own["projects"] | {str(self.workspace): {"trusted": True}}}
+        self.assertEqual(self.settings(), own | joined)
         self.assertEqual((self.home / ".fake/notes.txt").read_text(), "mine")
         self.assertEqual(stat.S_IMODE((self.home / ".fake/settings.json").stat().st_mode), 0o640)
 
@@ -351,15 +357,15 @@ class Reading(BerthAgent):
             print('{"type": "other"}')
             print('{"no": "type"}')
             print('{broken')
-            print('[1]', end='')
+            print('[1]')
+            print('noise', file=sys.stderr)
             print('complaint', file=sys.stderr)
+            print('{"type": "use", "input": 1}')
         """)
         status, output = self.carry_out()
         self.assertEqual(status, 0)
-        self.assertEqual(
-            sorted(output.splitlines()[1:]),
-            sorted(["one\N{REPLACEMENT CHARACTER}[31m", "two", "plain {", '{"no": "type"}', "{broken", "[1]", "complaint"]),
-        )
+        lines = ["one\N{REPLACEMENT CHARACTER}[31m", "two", "plain {", '{"no": "type"}', "{broken", "[1]"]
+        self.assertEqual(sorted(output.splitlines()[1:]), sorted([*lines, "complaint", "m ended with 0"]))
 
     def test_output_arrives_while_the_program_runs(self):
         self.program("""
@@ -452,6 +458,25 @@ class Resuming(BerthAgent):
         self.carry_out()
         self.program(self.RESUMES)
         self.assertIn("--resume cut", self.carry_out(BERTH_ATTEMPT="2")[1])
+
+    def test_a_conversation_is_known_as_soon_as_it_has_begun(self):
+        self.program("""
+            import os, time
+            parent = os.getppid()
+            print('{"type": "session", "id": "begun"}', flush=True)
+            print('{"type": "text", "text": "ready"}', flush=True)
+            while os.getppid() == parent:
+                time.sleep(0.05)
+        """)
+        process = self.start()
+        process.stdin.write("Do it.")
+        process.stdin.close()
+        while process.stdout.readline() != "ready\n":
+            self.assertIsNone(process.poll())
+        process.kill()
+        process.wait(SECONDS_MAX)
+        self.program(self.RESUMES)
+        self.assertIn("--resume begun", self.carry_out(BERTH_ATTEMPT="2")[1])
 
     def test_a_conversation_that_is_gone_begins_anew_and_says_so(self):
         self.program(self.RESUMES)

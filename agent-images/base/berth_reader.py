@@ -1,9 +1,8 @@
 """How an agent's own output becomes text for a person, and what is learned from it.
 
 An image's `reader.py` has a class `Reader` that derives from the one here. It gets each line of the program's standard output that is
-a JSON object (`event`), each other one (`plain`), and each line of its standard error (`complaint`, which is forwarded as it came in
-any case); what `event` and `plain` return is printed. Whatever a program says is hostile: texts are cut, and their control characters
-taken out.
+a JSON object (`event`), each other one (`plain`), and each line of its standard error (`complaint`); what these return is printed, as is
+what `ended` has left to say. Whatever a program says is hostile: texts out of JSON are cut, and their control characters taken out.
 """
 
 import json
@@ -18,7 +17,10 @@ DETAIL_CHARS_MAX = 4000
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # What a tool is asked to touch, in the order in which it is looked for.
-TOUCHED = ("command", "cmd", "file_path", "filePath", "absolute_path", "path", "notebook_path", "pattern", "query", "url", "dir_path", "description", "prompt")
+TOUCHED = (
+    *("command", "cmd", "file_path", "filePath", "absolute_path", "path", "notebook_path", "dir_path"),
+    *("pattern", "query", "url", "description", "prompt"),
+)
 
 
 class Reader:
@@ -49,10 +51,11 @@ class Reader:
         return line
 
     def complaint(self, line):
-        """Looks at a line of standard error."""
+        """The text for a line of standard error."""
+        return line
 
     def ended(self, status):
-        """Called with the exit status when all was read."""
+        """Called with the exit status when all was read; the text that is still to be said."""
 
     # What `berth-agent` calls
 
@@ -77,8 +80,9 @@ class Reader:
         return None if text is None else tame(text)
 
     def err(self, line):
+        """The text for a line of standard error."""
         self._look(line)
-        self.complaint(line)
+        return self.complaint(line)
 
     def _look(self, line):
         if self.session_unknown is not None and re.search(self.session_unknown, line):
@@ -149,19 +153,42 @@ def text_of(content):
     return "\n".join(part["text"] for part in objects(content) if isinstance(part.get("text"), str))
 
 
+def said_by_model(message):
+    """The lines for a message of the model in Anthropic's form: its texts, and its calls of tools."""
+    lines = []
+    for part in objects(dig(message, "content")):
+        if part.get("type") == "text" and part.get("text"):
+            lines.append(part["text"])
+        elif part.get("type") == "tool_use":
+            lines.append(tool_call(part.get("name"), part.get("input")))
+    return "\n".join(lines) or None
+
+
+def failed_tools(message):
+    """The lines for those of the tools' answers in Anthropic's form that say that a tool failed."""
+    failed = [part for part in objects(dig(message, "content")) if part.get("is_error") is True]
+    return "\n".join(tool_error(text_of(part.get("content"))) for part in failed) or None
+
+
 def model_failed(title, status, said):
     """Title and detail for a call of the model that failed for good with that HTTP status, in words that say what to do."""
     said = one_line(said, 1000)
-    if status in (401, 403):
-        why, hint = "refused the key", "Look at the secret in Settings › Secrets, and at what it is bound to."
+    look = "Look at the run's requests (`berth requests RUN`)."
+    if status == 401:
+        why, hint = "the model's provider refused the key", "Look at the secret in Settings › Secrets, and at what it is bound to."
+    elif status == 402:
+        why, hint = "no money is left for the model", "Look at the budgets in Costs, and at the account with the provider."
+    elif status == 403:
+        why, hint = "the model may not be asked", f"{look} Either Berth refused it, or the provider did for this key."
     elif status == 404:
-        why, hint = "does not know the model", "Choose another model for the agent."
+        why, hint = "the model's provider does not know the model", "Choose another model for the agent."
     elif status == 429:
-        why, hint = "wants fewer requests", "Wait a while and retry the run, or raise the account's limits."
+        why, hint = "the model's provider wants fewer requests", "Wait a while and retry the run, or raise the account's limits."
     elif status in (400, 413, 422):
-        why, hint = "did not take the request", "The model's name and the length of the conversation are what it is most often about."
+        why = "the model's provider did not take the request"
+        hint = "The model's name and the length of the conversation are what it is most often about."
     elif isinstance(status, int) and status >= 500:
-        why, hint = "is out of order or overloaded", "Wait a while and retry the run."
+        why, hint = "the model's provider is out of order or overloaded", "Wait a while and retry the run."
     else:
-        return f"{title}: the model did not answer", f"{said}\nLook at the run's requests (`berth requests RUN`)."
-    return f"{title}: the model's provider {why} ({status})", f"{said}\n{hint}"
+        return f"{title}: the model did not answer", f"{said}\n{look}"
+    return f"{title}: {why} ({status})", f"{said}\n{hint}"

@@ -133,23 +133,20 @@ class Run:
         return bool(chunk)
 
     def _take(self, name, chunk):
-        if name == "err" or self.reader is None:
-            self._forward(chunk)
         if self.reader is None:
+            self.forward(chunk)
             return
         for line in self.lines[name].feed(chunk):
             self._line(name, line)
 
     def _line(self, name, line):
-        if name == "err":
-            self.reader.err(line)
-        else:
-            text = self.reader.out(line)
-            if text is not None:
-                self._forward(f"{text}\n".encode(errors="replace"))
+        text = self.reader.err(line) if name == "err" else self.reader.out(line)
+        if text is not None:
+            self.forward(f"{text}\n".encode(errors="replace"))
         self.learned()
 
-    def _forward(self, data):
+    def forward(self, data):
+        """To whoever watches; the last of it is kept for a report."""
         self.tail = (self.tail + data[-TAIL_BYTES_MAX:])[-TAIL_BYTES_MAX:]
         write_all(data)
 

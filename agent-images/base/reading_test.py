@@ -11,18 +11,16 @@ IMAGES = Path(__file__).parent.parent
 
 
 def read(image, output, errors=(), status=0):
-    """The reader of an image, and the text that it makes of these lines of a run that ended so."""
+    """The reader of an image, and the text that it makes of these lines of a run that ended so; standard error comes first."""
     spec = importlib.util.spec_from_file_location(f"{image}_reader", IMAGES / image / "reader.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     reader = module.Reader()
     reader.begin()
-    for line in errors:
-        reader.err(line)
-    lines = [line if isinstance(line, str) else json.dumps(line) for line in output]
-    texts = [text for text in map(reader.out, lines) if text is not None]
-    reader.ended(status)
-    return reader, "\n".join(texts)
+    texts = [reader.err(line) for line in errors]
+    texts += [reader.out(line if isinstance(line, str) else json.dumps(line)) for line in output]
+    texts.append(reader.ended(status))
+    return reader, "\n".join(text for text in texts if text is not None)
 
 
 class Reading(unittest.TestCase):
@@ -43,10 +41,12 @@ class Reading(unittest.TestCase):
         self.assertEqual(reader.usage, {"input": 7, "output": 0, "cache_read": 0, "cache_write": 0})
 
     def test_a_failure_of_the_model_says_what_to_do(self):
-        for status, said in [(401, "refused the key (401)"), (404, "know the model"), (429, "fewer"), (529, "overloaded (529)")]:
+        told = {401: "refused the key", 402: "no money", 403: "may not", 404: "does not know", 422: "did not take"}
+        told |= {429: "fewer requests", 529: "overloaded"}
+        for status, said in told.items():
             with self.subTest(status):
                 title, detail = berth_reader.model_failed("Fake", status, "own\nwords")
-                self.assertIn(said, title)
+                self.assertRegex(title, rf"^Fake: .*{said}.* \({status}\)$")
                 self.assertEqual(detail.splitlines()[0], "own words")
                 self.assertEqual(len(detail.splitlines()), 2)
         self.assertEqual(berth_reader.model_failed("Fake", None, "x")[0], "Fake: the model did not answer")
