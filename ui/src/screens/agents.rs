@@ -241,7 +241,7 @@ fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
             is_busy.set(true);
             wasm_bindgen_futures::spawn_local(async move {
                 let done = match ask {
-                    Ask::Update(call) => backend::call(call).await.map(drop),
+                    Ask::Update(call) => backend::call(*call).await.map(drop),
                     Ask::Duplicate(call) => backend::call(call).await.map(drop),
                     Ask::Delete(call) => backend::call(call).await.map(drop),
                 };
@@ -259,7 +259,7 @@ fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
 
 /// What the dialogs ask for.
 enum Ask {
-    Update(UpdateAgent),
+    Update(Box<UpdateAgent>),
     Duplicate(DuplicateAgent),
     Delete(DeleteAgent),
 }
@@ -291,7 +291,8 @@ fn NameAgent(props: &NameProps) -> Html {
             match (can, is_rename) {
                 (false, _) => {}
                 (true, true) => {
-                    ask.emit(Ask::Update(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }));
+                    let call = UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() };
+                    ask.emit(Ask::Update(Box::new(call)));
                 }
                 (true, false) => ask.emit(Ask::Duplicate(DuplicateAgent { agent, name })),
             }
