@@ -47,6 +47,7 @@ pub fn spent(micro_usd: i64, requests: u64, unpriced: u64) -> Spent {
 }
 
 /// An image from there that stands so.
+#[expect(clippy::needless_pass_by_value, reason = "tests write them in place")]
 pub fn image(name: &str, origin: Value, state: Value) -> ImageView {
     let view = json!({
         "name": name, "call_sign": "CC", "title": "", "description": "", "version": "2.0.14", "origin": origin, "state": state,

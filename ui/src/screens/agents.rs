@@ -291,7 +291,8 @@ fn NameAgent(props: &NameProps) -> Html {
             match (can, is_rename) {
                 (false, _) => {}
                 (true, true) => {
-                    ask.emit(Ask::Update(Box::new(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() })));
+                    let call = UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() };
+                    ask.emit(Ask::Update(Box::new(call)));
                 }
                 (true, false) => ask.emit(Ask::Duplicate(DuplicateAgent { agent, name })),
             }

@@ -86,7 +86,7 @@ fn fitting_name(name: &str) -> String {
         let kept: String = text.chars().map(fitting).collect();
         kept.trim_matches(['-', '.', '_']).to_owned()
     };
-    let extension = fit(extension);
+    let extension = Some(fit(extension)).filter(|extension| !extension.is_empty()).unwrap_or_else(|| "md".to_owned());
     let stem: String = fit(stem).chars().take(NAME_CHARS_MAX.saturating_sub(extension.len() + 1)).collect();
     let name = format!("{}.{extension}", if stem.is_empty() { "notes" } else { &stem });
     if is_file_name(&name) { name } else { "notes.md".to_owned() }

@@ -204,14 +204,12 @@ pub enum Way {
 pub fn step(way: Way, at: usize, cards: usize, columns: usize, rows: usize) -> usize {
     let (columns, last) = (columns.max(1), (cards + rows).saturating_sub(1));
     let to = match way {
-        Way::Left => at.saturating_sub(1),
-        Way::Right => at + 1,
         Way::Up if at < cards => at.checked_sub(columns).unwrap_or(at),
-        Way::Up => at.saturating_sub(1),
         // From the last line of cards to the first row below, from a line before it never past it.
         Way::Down if at < cards && at / columns < (cards - 1) / columns => (at + columns).min(cards - 1),
         Way::Down if at < cards => cards,
-        Way::Down => at + 1,
+        Way::Left | Way::Up => at.saturating_sub(1),
+        Way::Right | Way::Down => at + 1,
     };
     if to > last { at } else { to }
 }
