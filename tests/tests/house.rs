@@ -43,7 +43,7 @@ const SOLE_OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("bollard", &["engine"]),
     ("axum", &["server"]),
-    ("hyper", &["server", "gateway", "berth-tests", "testkit"]),
+    ("hyper", &["server", "gateway", "berth-tests", "testkit", "engine"]),
     ("tokio-rustls", &["gateway", "berth-tests"]),
     ("tauri", &["berth-desktop"]),
     ("tauri-build", &["berth-desktop"]),
