@@ -56,6 +56,8 @@ impl Route {
                 | Self::Costs
                 | Self::Settings
                 | Self::Secrets
+                | Self::Projects
+                | Self::Notifications
                 | Self::Missing,
             )
             | None => "N",

@@ -34,7 +34,7 @@ pub(super) async fn agents(connection: &Connection, agents: Agents, printer: Pri
             printer.reply(&agent, |ink| gallery::agents(std::slice::from_ref(&agent), ink))?;
         }
         Some(AgentsCommand::Edit(edit)) => {
-            let agent = connection.call(changed_agent(edit)).await?;
+            let agent = connection.call(changed_agent(connection, edit).await?).await?;
             printer.reply(&agent, |ink| gallery::agent(&agent, ink))?;
         }
         Some(AgentsCommand::Rename { agent, name }) => {

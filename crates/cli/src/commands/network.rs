@@ -3,7 +3,7 @@
 use wire::{
     ErrorCode, ErrorView,
     call::{ListAgents, ListRequests, ShowRun},
-    network::{GrantReach, HostGrant, HostsPatch, NetworkMode, RequestOutcome, RequestView},
+    network::{GrantReach, HostGrant, HostsPatch, NetworkMode, NetworkPolicy, RequestOutcome, RequestView},
     view::AgentView,
 };
 
