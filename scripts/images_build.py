@@ -73,17 +73,22 @@ def listed(berth):
 
 def built(berth, name):
     """Builds it and has it tried; how that goes, and why it failed, comes on stderr from Berth itself."""
-    done = subprocess.run([berth, "--json", "images", "build", name], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise BuildError("it was not built")
-    view = json.loads(done.stdout)
+    view = carried_out(berth, "build", name, "built")
     if view["state"]["state"] != "ready":
         raise BuildError(f"it was built and is {view['state']['state'].replace('_', ' ')}")
+    # What another Berth on the same engine built is not built again, and this one has not tried it.
     if not view["smoke"]:
-        raise BuildError("nobody has tried it")
+        view = carried_out(berth, "smoke", name, "tried")
     if not view["smoke"]["passed"]:
         raise BuildError(f"what was tried failed: {'; '.join(view['smoke']['failed'])}")
     return view
+
+
+def carried_out(berth, verb, name, participle):
+    done = subprocess.run([berth, "--json", "images", verb, name], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"it was not {participle}")
+    return json.loads(done.stdout)
 
 
 def entry(view, pins):

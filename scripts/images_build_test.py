@@ -10,12 +10,13 @@ import unittest
 from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("images.py")
-# `berth images --json` and `berth --json images build NAME` out of files; what is built is written down.
+# `berth images --json` and `berth --json images build|smoke NAME` out of files; what is built and tried is written down.
 BERTH = """#!/bin/sh
 cd "$SAID"
 case "$*" in
 "images --json") cat images ;;
 "--json images build "*) echo "$4" >>built; cat "image-$4" || { echo "Failed: $4" >&2; exit 1; } ;;
+"--json images smoke "*) echo "$4" >>tried; cat "tried-$4" || { echo "Failed: $4" >&2; exit 1; } ;;
 *) exit 2 ;;
 esac
 """
@@ -137,7 +138,7 @@ class Building(unittest.TestCase):
     def test_what_was_not_tried_or_tried_in_vain_is_not_written_down(self):
         for its_view, why in (
             (view("coder", "berth/base", smoke=False), "what was tried failed: xvnc: exit 1"),
-            (view("coder", "berth/base") | {"smoke": None}, "nobody has tried it"),
+            (view("coder", "berth/base") | {"smoke": None}, "it was not tried"),
             (view("coder", "berth/base", state="not_built"), "it was built and is not built"),
         ):
             with self.subTest(why):
@@ -146,6 +147,14 @@ class Building(unittest.TestCase):
                 self.assertEqual(done.returncode, 1)
                 self.assertIn(f"error: coder: {why}", done.stderr)
                 self.assertNotIn("coder", self.locked())
+
+    def test_what_another_berth_built_is_tried_by_this_one(self):
+        self.image(view("coder", "berth/base") | {"smoke": None}, ["coder-tool 2"])
+        self.says("tried-coder", json.dumps(view("coder", "berth/base")))
+        done = self.build()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.folder / "tried").read_text(), "coder\n")
+        self.assertIn("coder", self.locked())
 
     def test_of_several_builds_on_the_engine_the_one_of_its_size_that_is_newest_is_meant(self):
         self.says("tags-other", "".join(f"berth/other:1.0-{tag}\n" for tag in ("abc", "def", "ghi")))
