@@ -7,9 +7,8 @@
 # In this order. `part_NAME` runs one.
 PARTS=(setup build check unit interface scripts images engine crash browser window fuzz)
 
-# The images that the suite builds where BERTH_TEST_IMAGES does not say: what others start from, what works without a model, and the
-# agents that differ most. `all` are twice as many, and take longer than the suite may.
-TEST_IMAGES='base script browser claude-code gemini-cli opencode aider'
+# The images that the suite builds where BERTH_TEST_IMAGES does not say: all but those that no registry has.
+TEST_IMAGES='base script browser claude-code gemini-cli opencode aider copilot codex qwen-code'
 
 # No cargo call of a part may take longer, in seconds.
 PART_SECONDS_MAX=1500

@@ -64,6 +64,7 @@ async fn a_real_claude_works_by_a_subscription_whose_token_is_found_nowhere_and_
         launch,
         limits: wire::Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     app.call(agent).await.unwrap();
     give(&app, &server, "claude").await;

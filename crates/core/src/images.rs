@@ -48,6 +48,8 @@ use crate::fault_points::{Point, around};
 pub(crate) const HASH_LABEL: &str = "berth.image-hash";
 /// The label that says which image it is, by its short name.
 pub(crate) const NAME_LABEL: &str = "berth.image";
+/// How much of an instruction stands in an error; all of it is in the build's log.
+const STEP_CHARS_MAX: usize = 80;
 /// Longest build, and longest fetch of a base.
 const BUILD_BOUND: Duration = Duration::from_hours(1);
 /// Progress messages that may wait for whoever shows them.
@@ -183,7 +185,11 @@ pub(crate) struct BuildStep {
 }
 
 fn last_step(step: Option<&BuildStep>) -> String {
-    step.map(|step| format!(" (step {} of {}: {})", step.number, step.of, step.text)).unwrap_or_default()
+    let beginning = |text: &str| match text.char_indices().nth(STEP_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    };
+    step.map(|step| format!(" (step {} of {}: {})", step.number, step.of, beginning(&step.text))).unwrap_or_default()
 }
 
 /// All that is needed to make one image.

@@ -10,7 +10,7 @@ use wire::{
     Action, Phase,
     call::{Act as Do, CreateAgent, CreateTask, GrantSecret, ReadHome, SetSecret, TaskCreated},
     cost::TokenCounts,
-    secret::{Provider, SecretBinding, SecretText, SecretWay},
+    secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
     task::NewTask,
 };
 
@@ -49,7 +49,7 @@ pub(crate) async fn app_with(agent: &Agent, server: &ModelServer) -> TestApp {
         Provider::Openai => format!("{}/v1", server.url()),
         Provider::Anthropic | Provider::Gemini => server.url(),
     });
-    let binding = Some(SecretBinding::Provider { provider: agent.provider, base_url });
+    let binding = Some(SecretBinding::Provider { provider: agent.provider, base_url, credential: CredentialKind::Key });
     let value = SecretText::new(KEY.to_owned());
     app.call(SetSecret { name: "model-key".to_owned(), value, binding }).await.unwrap();
     let (secret, to) = ("model-key".to_owned(), "worker".to_owned());

@@ -7,6 +7,9 @@ use super::ResolveError;
 use crate::images::ImageError;
 use crate::{escape, faults};
 
+/// Longest line of what is said of a failed build, in characters.
+const LINE_CHARS_MAX: usize = 300;
+
 /// What it says of a build that failed.
 pub(super) fn of_build(error: &ImageError) -> ErrorView {
     let view = |code, hint: &str| ErrorView::new(code, sentence(error)).hint(hint).detail(detail_of(error));
@@ -77,8 +80,49 @@ pub(super) fn detail_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut lines = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
-        lines.extend(error.to_string().lines().map(|line| escape::visible(line.as_bytes())));
+        let plain = strip_ansi_escapes::strip(error.to_string());
+        lines.extend(String::from_utf8_lossy(&plain).lines().map(|line| shortened(&escape::visible(line.as_bytes()))));
         next = error.source();
     }
     lines.join("\n")
+}
+
+/// A line without its middle, where it is long: an engine repeats the whole instruction before it says what came of it.
+fn shortened(line: &str) -> String {
+    let length = line.chars().count();
+    if length <= LINE_CHARS_MAX {
+        return line.to_owned();
+    }
+    let (first, last) = (LINE_CHARS_MAX * 2 / 3, LINE_CHARS_MAX / 3);
+    let beginning: String = line.chars().take(first).collect();
+    let end: String = line.chars().skip(length - last).collect();
+    format!("{beginning} … {end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::BuildStep;
+
+    #[test]
+    fn a_failed_instruction_of_any_length_leaves_room_for_what_it_said() {
+        let text = format!("RUN {}", "step-of-many && ".repeat(200));
+        let said =
+            format!("The command '{text}' returned a non-zero code: 1\n\u{1b}[91mcould not be reached\u{1b}[0m\n");
+        let source = Box::new(EngineError::new(ErrorKind::Denied, "build image x", said));
+        let view = of_build(&ImageError::Build {
+            name: "x".to_owned(),
+            step: Some(BuildStep { number: 5, of: 9, text }),
+            source,
+        });
+        assert!(
+            view.message.chars().count() < 160 && view.message.contains("step 5 of 9: RUN step-of-many"),
+            "{}",
+            view.message
+        );
+        let lines: Vec<_> = view.detail.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= LINE_CHARS_MAX + 3), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.ends_with("returned a non-zero code: 1")), "{lines:#?}");
+        assert!(lines.contains(&"could not be reached"), "{lines:#?}");
+    }
 }

@@ -11,7 +11,7 @@ use wire::{
     call::{CreateAgent, DuplicateAgent, GrantSecret, ListAgents, SetSecret, UpdateAgent},
     image::Tools,
     network::NetworkPolicy,
-    secret::{Provider, SecretBinding, SecretText, SecretWay},
+    secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
     stream::{ShellProgram, StreamTarget},
     task::{Launch, ReviewGate},
     view::{AgentColour, AgentView, PersonaFile},
@@ -146,7 +146,8 @@ async fn open(
 async fn a_shell_has_the_agents_way_out_and_no_value_of_a_secret() {
     let scene = Scene::without_agent().await;
     scene.api().call(all_of_it("ada")).await.unwrap();
-    let brokered = SecretBinding::Provider { provider: Provider::Openai, base_url: None };
+    let brokered =
+        SecretBinding::Provider { provider: Provider::Openai, base_url: None, credential: CredentialKind::default() };
     for (name, binding, way) in [
         ("KEY", brokered, SecretWay::Brokered),
         ("TOKEN", SecretBinding::Unbound, SecretWay::Injected),

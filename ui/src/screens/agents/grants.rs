@@ -227,7 +227,11 @@ mod tests {
         let unbound = SecretBinding::Unbound;
         assert_eq!(usual_way(&unbound), SecretWay::Injected);
         assert!(ways(&unbound).all(|way| way != SecretWay::Brokered));
-        let bound = SecretBinding::Provider { provider: Provider::Gemini, base_url: None };
+        let bound = SecretBinding::Provider {
+            provider: Provider::Gemini,
+            base_url: None,
+            credential: wire::secret::CredentialKind::Key,
+        };
         assert_eq!((usual_way(&bound), ways(&bound).count()), (SecretWay::Brokered, 3));
     }
 
