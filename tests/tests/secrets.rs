@@ -284,6 +284,7 @@ async fn git_sends_a_token_as_a_password_and_the_host_gets_the_real_one() {
         launch: Launch::Command { argv: shell.map(str::to_owned).to_vec() },
         limits: wire::Limits::default(),
         review: ReviewGate::Skip,
+        ..CreateAgent::default()
     };
     app.call(agent).await.unwrap();
     let place = SecretPlace::Header { name: "Authorization".to_owned(), format: "Basic git:{}".to_owned() };

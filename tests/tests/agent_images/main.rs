@@ -13,7 +13,7 @@ macro_rules! agents {
     ($($name:ident => $agent:expr;)*) => {
         $(
             mod $name {
-                use super::{Agent, scene, terminal};
+                use super::{Agent, agent, scene, terminal};
 
                 const AGENT: Agent = $agent;
 

@@ -1,4 +1,5 @@
 //! An agent that a person speaks with in the app's terminal.
+#![allow(clippy::print_stdout, reason = "what was drawn is for whoever looks: `-- --nocapture` shows it")]
 
 use std::time::Duration;
 
@@ -38,10 +39,10 @@ impl Person {
                 self.draw().await;
             }
         };
-        match timeout(SCREEN_TIME_MAX, looking).await {
-            Ok(shown) => shown,
-            Err(_) => panic!("waited for {what}:\n{}", self.parser.screen().contents()),
+        if let Ok(shown) = timeout(SCREEN_TIME_MAX, looking).await {
+            return shown;
         }
+        panic!("waited for {what}:\n{}", self.parser.screen().contents())
     }
 
     /// Draws until nothing more comes for a while.
