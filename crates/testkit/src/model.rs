@@ -177,6 +177,8 @@ enum Turn {
 struct ToolCall {
     id: String,
     name: String,
+    /// The group that the tool belongs to, where the request groups tools.
+    namespace: Option<String>,
     input: ToolInput,
 }
 

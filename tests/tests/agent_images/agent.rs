@@ -11,6 +11,8 @@ pub(crate) struct Agent {
     pub(crate) provider: Provider,
     /// How it edits files.
     pub(crate) edits: Edits,
+    /// Whether it says what of its input came from a cache.
+    pub(crate) tells_cached: bool,
     /// What its screen shows when a person can type.
     pub(crate) greeting: &'static str,
 }
@@ -37,13 +39,14 @@ impl Edits {
 }
 
 const fn agent(image: &'static str, provider: Provider, greeting: &'static str) -> Agent {
-    Agent { image, provider, edits: Edits::Tool, greeting }
+    Agent { image, provider, edits: Edits::Tool, tells_cached: true, greeting }
 }
 
 pub(crate) const CLAUDE_CODE: Agent = agent("claude-code", Provider::Anthropic, "Claude Code");
 pub(crate) const GEMINI_CLI: Agent = agent("gemini-cli", Provider::Gemini, "Type your message");
 pub(crate) const OPENCODE: Agent = agent("opencode", Provider::Anthropic, "Ask anything");
-pub(crate) const AIDER: Agent = Agent { edits: Edits::Blocks, ..agent("aider", Provider::Openai, "Aider v") };
+pub(crate) const AIDER: Agent =
+    Agent { edits: Edits::Blocks, tells_cached: false, ..agent("aider", Provider::Openai, "Aider v") };
 pub(crate) const COPILOT: Agent = agent("copilot", Provider::Openai, "Copilot");
 pub(crate) const CODEX: Agent = agent("codex", Provider::Openai, "Codex");
 pub(crate) const QWEN_CODE: Agent = agent("qwen-code", Provider::Openai, "Type your message");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{CallUsage, Reply, ToolInput, Turn, in_pieces, named_event};
+use super::{CallUsage, Reply, ToolCall, ToolInput, Turn, in_pieces, named_event};
 
 pub(super) fn document(reply: &Reply<'_>) -> Value {
     response(reply, "completed", &json!([item(reply, "completed")]), &usage(reply.usage))
@@ -57,7 +57,7 @@ fn response(reply: &Reply<'_>, status: &str, output: &Value, usage: &Value) -> V
 
 fn item(reply: &Reply<'_>, status: &str) -> Value {
     let id = format!("item_{}", reply.number);
-    match reply.turn {
+    let mut item = match reply.turn {
         Turn::Say(text) => {
             let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
             json!({"type": "message", "id": id, "role": "assistant", "status": status, "content": content})
@@ -71,7 +71,11 @@ fn item(reply: &Reply<'_>, status: &str) -> Value {
                 "type": "custom_tool_call", "id": id, "call_id": call.id, "name": call.name, "status": status, "input": text,
             }),
         },
+    };
+    if let Turn::Call(ToolCall { namespace: Some(namespace), .. }) = reply.turn {
+        item["namespace"] = namespace.clone().into();
     }
+    item
 }
 
 fn usage(usage: CallUsage) -> Value {

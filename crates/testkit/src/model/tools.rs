@@ -7,6 +7,8 @@ use super::{Act, ToolCall, ToolInput, Turn, request::Protocol};
 /// A tool as a request offers it.
 struct Tool {
     name: String,
+    /// The group that it belongs to, where its request groups tools.
+    namespace: Option<String>,
     schema: Schema,
 }
 
@@ -38,7 +40,10 @@ pub(super) fn turn(act: &Act, protocol: Protocol, body: &Value, results: usize, 
     };
     call.map_or_else(
         || Turn::Say("Done.".to_owned()),
-        |(name, input)| Turn::Call(ToolCall { id: format!("call_{number}"), name, input }),
+        |(name, input)| {
+            let namespace = tools.iter().find(|tool| tool.name == name).and_then(|tool| tool.namespace.clone());
+            Turn::Call(ToolCall { id: format!("call_{number}"), name, namespace, input })
+        },
     )
 }
 
@@ -58,39 +63,62 @@ fn write(tools: &[Tool], path: &str, content: &str) -> Option<(String, ToolInput
     })
 }
 
+/// Runs a command by a tool that takes a program, in which the client's other tools are functions: Codex has it for newer models.
+fn run_by_program(tools: &[Tool], command: &str) -> Option<(String, ToolInput)> {
+    let tool = tools.iter().find(|tool| matches!(tool.schema, Schema::Text) && tool.name == "exec")?;
+    let arguments = json!({"cmd": command, "yield_time_ms": 250_000});
+    let text = format!("const ran = await tools.exec_command({arguments}); text(JSON.stringify(ran));");
+    Some((tool.name.clone(), ToolInput::Text(text)))
+}
+
 /// Runs a command of a shell.
 fn run(tools: &[Tool], command: &str) -> Option<(String, ToolInput)> {
-    let shells = tools.iter().filter(|tool| has_word(tool, &["bash", "shell", "exec", "run", "terminal"]));
-    shells.into_iter().find_map(|tool| {
+    let mut shells = tools.iter().filter(|tool| has_word(tool, &["bash", "shell", "exec", "run", "terminal"]));
+    let by_tool = shells.find_map(|tool| {
         let Schema::Json(schema) = &tool.schema else { return None };
         let name = property(schema, &COMMAND_NAMES)?;
         let is_list =
             schema["properties"][name]["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("array"));
         let command = if is_list { json!(["bash", "-lc", command]) } else { command.into() };
         Some((tool.name.clone(), ToolInput::Arguments(fill(schema, &[(name, command)]))))
-    })
+    });
+    by_tool.or_else(|| run_by_program(tools, command))
 }
 
 fn tools(protocol: Protocol, body: &Value) -> Vec<Tool> {
     let offered = body["tools"].as_array().into_iter().flatten();
     let json = |tool: &Value, schema: &Value| {
-        Some(Tool { name: tool["name"].as_str()?.to_owned(), schema: Schema::Json(schema.clone()) })
+        Some(Tool { name: tool["name"].as_str()?.to_owned(), namespace: None, schema: Schema::Json(schema.clone()) })
     };
     match protocol {
         Protocol::AnthropicMessages => offered.filter_map(|tool| json(tool, &tool["input_schema"])).collect(),
         Protocol::OpenAiChat => {
             offered.filter_map(|tool| json(&tool["function"], &tool["function"]["parameters"])).collect()
         }
-        Protocol::OpenAiResponses => offered
-            .filter_map(|tool| match tool["type"].as_str()? {
-                "custom" => Some(Tool { name: tool["name"].as_str()?.to_owned(), schema: Schema::Text }),
-                _ => json(tool, &tool["parameters"]),
-            })
-            .collect(),
+        Protocol::OpenAiResponses => {
+            // Codex sends what newer models call as the first of what was said.
+            let said = body["input"].as_array().into_iter().flatten().filter(|item| item["type"] == "additional_tools");
+            let more = said.flat_map(|item| item["tools"].as_array().into_iter().flatten());
+            offered.chain(more).flat_map(of_responses).collect()
+        }
         Protocol::GeminiGenerate | Protocol::GeminiStream { .. } => offered
             .flat_map(|tool| tool["functionDeclarations"].as_array().into_iter().flatten())
             .filter_map(|tool| json(tool, tool.get("parametersJsonSchema").unwrap_or(&tool["parameters"])))
             .collect(),
+    }
+}
+
+/// A tool, or all of a group of them.
+fn of_responses(tool: &Value) -> Vec<Tool> {
+    let name = tool["name"].as_str().unwrap_or_default().to_owned();
+    match tool["type"].as_str() {
+        Some("namespace") => {
+            let inner = tool["tools"].as_array().into_iter().flatten().flat_map(of_responses);
+            inner.map(|inner| Tool { namespace: Some(name.clone()), ..inner }).collect()
+        }
+        Some("custom") => vec![Tool { name, namespace: None, schema: Schema::Text }],
+        _ if name.is_empty() => Vec::new(),
+        _ => vec![Tool { name, namespace: None, schema: Schema::Json(tool["parameters"].clone()) }],
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
     fn secrets(named: &[(&str, &str)]) -> SecretsView {
         let secret =
             |(name, opens): &(&str, &str)| SecretView { name: (*name).to_owned(), ..fixture::secret(opens, &[]) };
-        SecretsView { place: VaultPlace::Keyring, secrets: named.iter().map(secret).collect() }
+        SecretsView { place: VaultPlace::Keyring, secrets: named.iter().map(secret).collect(), inside: Vec::new() }
     }
 
     fn image(providers: &[Provider]) -> ImageView {

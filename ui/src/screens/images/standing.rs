@@ -262,7 +262,7 @@ mod tests {
 
     fn secrets(opens: &[&str]) -> SecretsView {
         let secrets = opens.iter().map(|opens| fixture::secret(opens, &[])).collect();
-        SecretsView { place: wire::secret::VaultPlace::Keyring, secrets }
+        SecretsView { place: wire::secret::VaultPlace::Keyring, secrets, inside: Vec::new() }
     }
 
     fn now() -> Timestamp {
