@@ -13,6 +13,8 @@ pub(crate) struct Agent {
     pub(crate) edits: Edits,
     /// Whether it says what of its input came from a cache.
     pub(crate) tells_cached: bool,
+    /// Whether the table of prices knows its own choice of a model at that provider.
+    pub(crate) is_priced: bool,
     /// What its screen shows when a person can type.
     pub(crate) greeting: &'static str,
 }
@@ -39,7 +41,7 @@ impl Edits {
 }
 
 const fn agent(image: &'static str, provider: Provider, greeting: &'static str) -> Agent {
-    Agent { image, provider, edits: Edits::Tool, tells_cached: true, greeting }
+    Agent { image, provider, edits: Edits::Tool, tells_cached: true, is_priced: true, greeting }
 }
 
 pub(crate) const CLAUDE_CODE: Agent = agent("claude-code", Provider::Anthropic, "Claude Code");
@@ -49,4 +51,5 @@ pub(crate) const AIDER: Agent =
     Agent { edits: Edits::Blocks, tells_cached: false, ..agent("aider", Provider::Openai, "Aider v") };
 pub(crate) const COPILOT: Agent = agent("copilot", Provider::Openai, "Copilot");
 pub(crate) const CODEX: Agent = agent("codex", Provider::Openai, "Codex");
-pub(crate) const QWEN_CODE: Agent = agent("qwen-code", Provider::Openai, "Type your message");
+pub(crate) const QWEN_CODE: Agent =
+    Agent { is_priced: false, ..agent("qwen-code", Provider::Openai, "Type your message") };

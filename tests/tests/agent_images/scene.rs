@@ -11,7 +11,7 @@ use wire::{
     call::{Act as Do, CreateAgent, CreateTask, GrantSecret, ReadHome, SetSecret, TaskCreated},
     cost::TokenCounts,
     secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
-    task::NewTask,
+    task::{Launch, NewTask},
 };
 
 use super::agent::{Agent, Edits};
@@ -41,9 +41,15 @@ struct Used {
 
 /// An app with the agent's image, a key that opens a scripted server, and an agent that has it.
 pub(crate) async fn app_with(agent: &Agent, server: &ModelServer) -> TestApp {
+    app_that_starts(agent, server, Launch::Image).await
+}
+
+/// The same with an agent whose tasks start something else.
+pub(crate) async fn app_that_starts(agent: &Agent, server: &ModelServer, launch: Launch) -> TestApp {
     let app = TestApp::start_with(&[("BERTH_LOG", "trace")]).await;
     run_within(BUILD_TIME_MAX, &mut app.berth(["images", "build", agent.image]), b"").await.good();
-    let create = CreateAgent { name: "worker".to_owned(), image: agent.image.to_owned(), ..CreateAgent::default() };
+    let (name, image) = ("worker".to_owned(), agent.image.to_owned());
+    let create = CreateAgent { name, image, launch, ..CreateAgent::default() };
     app.call(create).await.unwrap();
     let base_url = Some(match agent.provider {
         Provider::Openai => format!("{}/v1", server.url()),
@@ -84,10 +90,10 @@ async fn said(app: &TestApp, created: &TaskCreated, attempt: u32) -> Said {
     serde_json::from_slice(&STANDARD.decode(&content.base64).unwrap()).unwrap()
 }
 
-async fn counted(app: &TestApp, created: &TaskCreated) -> TokenCounts {
+async fn counted(app: &TestApp, created: &TaskCreated, agent: &Agent) -> TokenCounts {
     let mut sum = TokenCounts::default();
     for usage in app.requests(created).await.iter().filter_map(|request| request.usage.as_ref()) {
-        assert!(!usage.is_at_least && usage.cost.is_some(), "{usage:?}");
+        assert!(!usage.is_at_least && usage.cost.is_some() == agent.is_priced, "{usage:?}");
         sum.input += usage.tokens.input;
         sum.output += usage.tokens.output;
         sum.cache_read += usage.tokens.cache_read;
@@ -130,7 +136,7 @@ pub(crate) async fn works_and_goes_on(agent: &Agent) {
     let printed = app.run(["logs", &created.run.to_string()]).await.good().text();
     assert_eq!(written.trim_end(), "from a model", "{printed}\n{:#?}", server.requests().first());
     let first = said(&app, &created, 1).await;
-    is_same(&first.usage, &counted(&app, &created).await, agent);
+    is_same(&first.usage, &counted(&app, &created, agent).await, agent);
     assert!(server.requests().iter().all(|request| request.had_expected_key), "the gateway put the key in");
     canary::is_nowhere(&app, &created, KEY).await;
 

@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use berth_tests::{
-    screen::{Cut, Screen},
-    until,
-};
-use testkit::{Act, ModelFault, ModelScript, ModelServer};
+use berth_tests::screen::{Cut, Screen};
+use testkit::{Act, ModelScript, ModelServer};
 use tokio::time::timeout;
-use wire::stream::{ShellProgram, StreamTarget, TerminalInput};
+use wire::{
+    Phase,
+    stream::{ShellProgram, StreamTarget, TerminalInput},
+    task::Launch,
+};
 
 use super::agent::Agent;
-use super::scene::{KEY, WORK_TIME_MAX, app_with, ask};
+use super::scene::{KEY, app_that_starts, ask};
 
 /// Longer than any of them takes to draw its first screen on a busy machine.
 const SCREEN_TIME_MAX: Duration = Duration::from_mins(2);
@@ -75,19 +76,13 @@ impl Person {
 }
 
 pub(crate) async fn speaks(agent: &Agent) {
-    // The task itself waits for its model, so that its sandbox is there for the person.
-    let slow = ModelScript::new(Act::Ask { question: "Later.".to_owned() })
-        .with_fault(ModelFault::SlowFirstByte(Duration::from_mins(30)));
-    let server = ModelServer::start(KEY, slow).await.unwrap();
-    let app = app_with(agent, &server).await;
-    let created = ask(&app, "Wait.").await;
-    until("the task to ask its model", WORK_TIME_MAX, async || {
-        let view = app.show(&created).await;
-        assert!(!view.summary.phase.is_final(), "{view:#?}");
-        (!app.requests(&created).await.is_empty()).then_some(())
-    })
-    .await;
-    server.set_script(ModelScript::new(Act::Ask { question: "You said the word marzipan.".to_owned() }));
+    let script = ModelScript::new(Act::Ask { question: "You said the word marzipan.".to_owned() });
+    let server = ModelServer::start(KEY, script).await.unwrap();
+    // The task only keeps its sandbox there for the person.
+    let rest = Launch::Command { argv: ["sleep", "1h"].map(str::to_owned).to_vec() };
+    let app = app_that_starts(agent, &server, rest).await;
+    let created = ask(&app, "Rest.").await;
+    app.reaches(&created, Phase::Executing).await;
     let step = app.show(&created).await.steps[0].step;
     let target = StreamTarget::Shell { step, columns: COLUMNS, rows: ROWS, program: ShellProgram::Agent };
     let screen = Screen::open(app.client(), target).await.unwrap();

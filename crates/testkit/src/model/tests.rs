@@ -158,10 +158,10 @@ async fn a_shell_is_used_for_what_has_no_tool_of_its_own() {
     let arguments = |item: &Value| -> Value { serde_json::from_str(item["arguments"].as_str().unwrap()).unwrap() };
     let list =
         json!({"type": "function", "name": "shell", "parameters": {"properties": {"command": {"type": "array"}}}});
-    assert_eq!(arguments(&ask(list).await), json!({"command": ["bash", "-lc", "sleep 7"]}));
+    assert_eq!(arguments(&ask(list).await), json!({"command": ["bash", "-lc", "env sleep 7"]}));
     let line =
         json!({"type": "function", "name": "exec_command", "parameters": {"properties": {"cmd": {"type": "string"}}}});
-    assert_eq!(arguments(&ask(line.clone()).await), json!({"cmd": "sleep 7"}));
+    assert_eq!(arguments(&ask(line.clone()).await), json!({"cmd": "env sleep 7"}));
     assert_eq!(ask(json!({"type": "web_search"})).await["content"][0]["text"], "Done.");
 
     server.set_script(ModelScript::new(write()));

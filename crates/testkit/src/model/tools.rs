@@ -34,7 +34,7 @@ pub(super) fn turn(act: &Act, protocol: Protocol, body: &Value, results: usize, 
         Act::Loop { turns } if results < *turns => {
             run(&tools, &format!("echo turn {results}")).or_else(|| write(&tools, "/tmp/turn", &results.to_string()))
         }
-        Act::RunLong { seconds } if results == 0 => run(&tools, &format!("sleep {seconds}")),
+        Act::RunLong { seconds } if results == 0 => run(&tools, &long(*seconds)),
         Act::Ask { question } => return Turn::Say(question.clone()),
         Act::WriteFile { .. } | Act::Loop { .. } | Act::RunLong { .. } | Act::Echo => None,
     };
@@ -45,6 +45,11 @@ pub(super) fn turn(act: &Act, protocol: Protocol, body: &Value, results: usize, 
             Turn::Call(ToolCall { id: format!("call_{number}"), name, namespace, input })
         },
     )
+}
+
+/// A command that takes so long. Not a bare `sleep`, which some clients do not run.
+fn long(seconds: u32) -> String {
+    format!("env sleep {seconds}")
 }
 
 /// Writes a file: by a tool that is for that, else by a shell, else by a patch.
