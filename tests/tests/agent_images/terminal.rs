@@ -94,8 +94,8 @@ pub(crate) async fn speaks(agent: &Agent) {
     for question in ["do you trust", "log in", "sign in", "choose a theme", "text style", "accept", "(y)es"] {
         assert!(!drawn.to_lowercase().contains(question), "{}: it asks {question:?}:\n{drawn}", agent.image);
     }
-    person.types("What did I say?").await;
-    person.sees("what was typed", |shown| shown.contains("What did I say?")).await;
+    person.types("Tell me what I said").await;
+    person.sees("what was typed", |shown| shown.contains("Tell me what I said")).await;
     person.types("\r").await;
     person.sees("the model's answer", |shown| shown.contains("marzipan")).await;
     drop(person);
