@@ -459,8 +459,7 @@ impl Matrix {
         self.environment.clear();
         let install = format!("label=berth.install={}", self.app.install().unwrap());
         let list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", &install, "berth/script"];
-        let tag = docker::docker(&list).trim().to_owned();
-        self.built.as_mut().unwrap().tag = Some(tag);
+        self.built.as_mut().unwrap().tags = docker::docker(&list).lines().map(str::to_owned).collect();
     }
 
     async fn survives_adaption(&mut self, fault: &str) {
@@ -516,14 +515,14 @@ impl Matrix {
 /// The Gallery's image for whoever trusts an authority that nobody else knows: so it is there for this test alone.
 struct Built {
     folder: Utf8TempDir,
-    /// What it is called, once it was built.
-    tag: Option<String>,
+    /// What it is called, once it was built. One that was killed between its two names has the trial's still.
+    tags: Vec<String>,
 }
 
 impl Built {
     /// The authority, and no image yet.
     fn nothing() -> Self {
-        let built = Self { folder: camino_tempfile::tempdir().unwrap(), tag: None };
+        let built = Self { folder: camino_tempfile::tempdir().unwrap(), tags: Vec::new() };
         let mut command = std::process::Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-keyout", "/dev/null"]);
         command
@@ -545,7 +544,7 @@ impl Built {
 
     /// Takes the image away, so that it has to be built again: in a moment.
     fn forget(&mut self) {
-        if let Some(tag) = self.tag.take() {
+        for tag in self.tags.drain(..) {
             docker::docker(&["image", "tag", &tag, &Self::kept()]);
             docker::docker(&["image", "rm", &tag]);
         }
@@ -554,7 +553,7 @@ impl Built {
 
 impl Drop for Built {
     fn drop(&mut self) {
-        for name in [self.tag.take(), Some(Self::kept())].into_iter().flatten() {
+        for name in self.tags.drain(..).chain([Self::kept()]) {
             let _never_made = docker::Docker::of_this_machine().try_run(&["image", "rm", "--force", &name]);
         }
     }
