@@ -155,7 +155,8 @@ pub fn inspect(kind: Kind, id: &str) -> Option<Value> {
 /// Where it has none.
 pub fn image_of(part: &str) -> String {
     let list = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-    let found = list.lines().find(|reference| reference.contains(part) && !reference.contains("<none>"));
+    let is_whole = |reference: &str| !reference.contains("<none>") && !reference.contains(":trial-");
+    let found = list.lines().find(|reference| reference.contains(part) && is_whole(reference));
     found.unwrap_or_else(|| panic!("no image is named like {part:?}:\n{list}")).to_owned()
 }
 
