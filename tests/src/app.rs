@@ -275,6 +275,20 @@ impl TestApp {
         child.kill().await.expect("it is the test's own process");
     }
 
+    /// Has it crash as a fault of its own would: by the signal with which Rust and the C library abort, and for which a system leaves a
+    /// core file where it may.
+    ///
+    /// # Panics
+    /// Where none runs, or it does not end by that.
+    pub async fn crash(&mut self) {
+        let (mut child, _, _) = self.serving.take().expect("the test has not stopped the app");
+        let pid = Pid::from_raw(i32::try_from(child.id().expect("it has not ended")).expect("a pid is small"));
+        kill(pid, Signal::SIGABRT).expect("it is the test's own process");
+        let status = child.wait().await.expect("it is the test's own process");
+        assert_eq!(status.signal(), Some(Signal::SIGABRT as i32), "it ended with {status}");
+        assert!(!status.core_dumped(), "what it had in memory is in a file now");
+    }
+
     /// Stops it in order.
     ///
     /// # Panics

@@ -313,6 +313,21 @@ async fn a_closed_agent_has_no_gateway_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crash_in_the_middle_of_a_reply_leaves_no_key_behind() {
+    let slow = says("Yes?").with_fault(ModelFault::SlowStream(Duration::from_secs(5)));
+    let server = ModelServer::start(KEY, slow).await.unwrap();
+    let mut app = app_with_key(&server, SecretWay::Brokered).await;
+    let created = ask(&app, "script", &asks_once("")).await;
+    until("the reply to begin", RUN_TIME_MAX, async || (!server.requests().is_empty()).then_some(())).await;
+    app.crash().await;
+    app.restart().await;
+    let (phase, printed) = app.ends(&created).await;
+    // The program inside is told that its reply broke off, and does not try again.
+    assert_eq!(phase, Phase::Failed, "{printed}");
+    is_nowhere(&app, &created).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spent_budget_holds_the_step_and_a_raised_one_lets_it_go_on() {
     let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
