@@ -11,7 +11,7 @@ PARTS=(setup build check unit interface scripts images engine crash browser wind
 TEST_IMAGES='base script browser claude-code gemini-cli opencode aider copilot codex qwen-code'
 
 # No cargo call of a part may take longer, in seconds.
-PART_SECONDS_MAX=1500
+PART_SECONDS_MAX=2400
 
 # No witness takes longer to begin, in seconds.
 WITNESS_SECONDS_MAX=30
