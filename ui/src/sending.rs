@@ -1,5 +1,7 @@
 //! Sending what a dialog asks for: once at a time, with the refusal kept where it was asked.
 
+use std::fmt::Display;
+
 use wire::Call;
 use yew::prelude::*;
 
@@ -22,6 +24,23 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// Why what is written cannot be sent now.
+    pub fn reason<T, E: Display>(&self, written: &Result<T, E>) -> Option<String> {
+        if self.is_busy { Some("At work".to_owned()) } else { written.as_ref().err().map(ToString::to_string) }
+    }
+
+    /// The same, and what sends it where nothing is against it.
+    pub fn offer<C: Call + Clone + 'static, E: Display>(&self, call: Result<C, E>) -> (Option<String>, Callback<()>) {
+        let reason = self.reason(&call);
+        let (sending, call) = (self.clone(), call.ok().filter(|_| reason.is_none()));
+        let send = Callback::from(move |()| {
+            if let Some(call) = &call {
+                sending.send(call.clone());
+            }
+        });
+        (reason, send)
+    }
+
     /// Asks, unless something is being asked already. Done, it tells so; refused, it keeps why.
     pub fn send<C: Call + 'static>(&self, call: C) {
         self.send_for(call, Callback::noop());

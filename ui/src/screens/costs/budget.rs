@@ -109,16 +109,7 @@ pub fn BudgetDialog(props: &BudgetProps) -> Html {
     let draft = use_state_eq(|| props.budget.as_deref().map_or_else(Draft::default, Draft::of));
     let sending = use_sending(props.on_close.clone());
     let call = draft.call();
-    let reason =
-        if sending.is_busy { Some("At work".to_owned()) } else { call.as_ref().err().map(ToString::to_string) };
-    let save = {
-        let (sending, can) = (sending.clone(), reason.is_none());
-        Callback::from(move |()| {
-            if let (true, Ok(call)) = (can, &call) {
-                sending.send(call.clone());
-            }
-        })
-    };
+    let (reason, save) = sending.offer(call);
     let on_remove = props.budget.as_ref().map(|budget| {
         let (sending, scope) = (sending.clone(), budget.scope.clone());
         Callback::from(move |_: MouseEvent| sending.send(SetBudget { scope: scope.clone(), limit: None }))

@@ -85,16 +85,8 @@ pub fn PriceDialog(props: &PriceProps) -> Html {
     let draft = use_state_eq(|| props.price.as_deref().map_or_else(Draft::default, Draft::of));
     let sending = use_sending(props.on_close.clone());
     let call = draft.call();
-    let reason =
-        if sending.is_busy { Some("At work".to_owned()) } else { call.as_ref().err().map(ToString::to_string) };
-    let on_save = {
-        let (sending, can) = (sending.clone(), reason.is_none());
-        Callback::from(move |_: MouseEvent| {
-            if let (true, Ok(call)) = (can, &call) {
-                sending.send(call.clone());
-            }
-        })
-    };
+    let (reason, save) = sending.offer(call);
+    let on_save = save.reform(|_: MouseEvent| ());
     let on_remove = props.price.as_ref().map(|price| {
         let (sending, model) = (sending.clone(), price.model.clone());
         Callback::from(move |_: MouseEvent| sending.send(SetPrice { model: model.clone(), rates: None }))

@@ -216,8 +216,7 @@ fn EditDialog(props: &EditProps) -> Html {
     let has_line = use_state_eq(|| false);
     let sending = use_sending(props.on_close.clone());
     let change = change(props.project.as_deref(), &name, &hosts, *has_line);
-    let reason =
-        if sending.is_busy { Some("At work".to_owned()) } else { change.as_ref().err().map(ToString::to_string) };
+    let reason = sending.reason(&change);
     let on_save = {
         let (sending, can) = (sending.clone(), reason.is_none());
         Callback::from(move |_: MouseEvent| match &change {

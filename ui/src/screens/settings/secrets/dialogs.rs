@@ -209,16 +209,7 @@ pub fn RenameSecretDialog(props: &SecretProps) -> Html {
     let name = use_state_eq(|| secret.name.clone());
     let sending = use_sending(props.on_close.clone());
     let call = rename(secret, &name);
-    let reason =
-        if sending.is_busy { Some("At work".to_owned()) } else { call.as_ref().err().map(ToString::to_string) };
-    let yes = {
-        let (sending, can) = (sending.clone(), reason.is_none());
-        Callback::from(move |()| {
-            if let (true, Ok(call)) = (can, &call) {
-                sending.send(call.clone());
-            }
-        })
-    };
+    let (reason, yes) = sending.offer(call);
     let onkeydown = on_enter(&yes);
     let oninput = {
         let name = name.setter();
@@ -279,17 +270,8 @@ pub fn GrantSecretDialog(props: &GrantProps) -> Html {
     });
     let sending = use_sending(props.on_close.clone());
     let call = draft.call(secret);
-    let reason =
-        if sending.is_busy { Some("At work".to_owned()) } else { call.as_ref().err().map(ToString::to_string) };
+    let (reason, yes) = sending.offer(call);
     let had = secret.grants.iter().find(|grant| grant.agent_name == draft.agent);
-    let yes = {
-        let (sending, can) = (sending.clone(), reason.is_none());
-        Callback::from(move |()| {
-            if let (true, Ok(call)) = (can, &call) {
-                sending.send(call.clone());
-            }
-        })
-    };
     let on_agent = {
         let (draft, secret) = (draft.setter(), secret.clone());
         Callback::from(move |event: Event| draft.set(GrantDraft::of(&secret, &chosen(&event))))
