@@ -317,16 +317,15 @@ impl TestApp {
     /// # Panics
     /// Where it is refused.
     pub async fn create(&self, prompt: &str) -> TaskCreated {
-        let task = NewTask {
-            title: None,
-            prompt: prompt.to_owned(),
-            agent: Some("script".to_owned()),
-            project: None,
-            limits: None,
-            review: None,
-            priority: None,
-            attachments: Vec::new(),
-        };
+        self.ask("script", prompt).await
+    }
+
+    /// Starts a task with that prompt for that agent.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn ask(&self, agent: &str, prompt: &str) -> TaskCreated {
+        let task = NewTask { prompt: prompt.to_owned(), agent: Some(agent.to_owned()), ..NewTask::default() };
         self.call(CreateTask { task }).await.unwrap_or_else(|error| panic!("the task is refused: {error:?}"))
     }
 

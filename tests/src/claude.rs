@@ -1,8 +1,11 @@
 //! The real `claude`, in an image of the test's own.
 
-use wire::task::Launch;
+use wire::{
+    call::CreateAgent,
+    task::{Launch, ReviewGate},
+};
 
-use crate::{OwnImage, binaries::repository};
+use crate::{OwnImage, TestApp, binaries::repository};
 
 /// The real `claude`, as it was installed for tests; alone in an image of the test's own.
 pub fn claude(name: &str) -> (OwnImage, Launch) {
@@ -16,6 +19,13 @@ pub fn claude(name: &str) -> (OwnImage, Launch) {
     let script = "exec claude -p \"$(cat)\" --model claude-sonnet-4-5 --output-format stream-json --verbose --dangerously-skip-permissions";
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     (image, Launch::Command { argv })
+}
+
+/// Makes the agent `claude`, which runs in that.
+pub async fn make_agent(app: &TestApp, (image, launch): &(OwnImage, Launch)) {
+    let (name, image, launch) = ("claude".to_owned(), image.tag.clone(), launch.clone());
+    let agent = CreateAgent { name, image, launch, review: ReviewGate::Skip, ..CreateAgent::default() };
+    app.call(agent).await.unwrap_or_else(|error| panic!("the agent is refused: {error:?}"));
 }
 
 /// What claude says in its last line that it used.

@@ -4,9 +4,9 @@
 use berth_tests::{OwnImage, TestApp, app::RUN_TIME_MAX, docker::docker, sample, until};
 use wire::{
     ErrorCode, Phase,
-    call::{CreateAgent, CreateTask, TaskCreated, UpdateAgent},
+    call::{CreateAgent, UpdateAgent},
     image::Tools,
-    task::{Launch, NewTask, ReviewGate},
+    task::{Launch, ReviewGate},
     view::PersonaFile,
 };
 
@@ -23,23 +23,9 @@ fn agent(name: &str) -> CreateAgent {
     }
 }
 
-async fn task(app: &TestApp, agent: &str, prompt: &str) -> TaskCreated {
-    let task = NewTask {
-        title: None,
-        prompt: prompt.to_owned(),
-        agent: Some(agent.to_owned()),
-        project: None,
-        limits: None,
-        review: None,
-        priority: None,
-        attachments: Vec::new(),
-    };
-    app.call(CreateTask { task }).await.unwrap()
-}
-
 /// What it printed, once it is completed.
 async fn completes(app: &TestApp, agent: &str, prompt: &str) -> String {
-    let created = task(app, agent, prompt).await;
+    let created = app.ask(agent, prompt).await;
     let (phase, printed) = app.ends(&created).await;
     let error = app.show(&created).await.summary.error;
     assert_eq!(phase, Phase::Completed, "{error:?}\n{printed}\n{}", app.log());
@@ -145,7 +131,7 @@ async fn tools_that_cannot_be_installed_fail_the_step_and_say_why() {
         ("bare", "This image has no apt-get"),
         ("node", "This image has no npm"),
     ] {
-        let created = task(&app, name, &sample::script(&["true"])).await;
+        let created = app.ask(name, &sample::script(&["true"])).await;
         let (phase, _) = app.ends(&created).await;
         let error = app.show(&created).await.summary.error.unwrap();
         assert_eq!((phase, error.code), (Phase::Failed, ErrorCode::ImageMissing), "{name}: {error:?}");

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use berth_tests::{
     TestApp,
+    client::CallError,
     docker::{Docker, docker},
     own_image::user,
     until,
 };
 use camino_tempfile::Utf8TempDir;
+use tokio::task::JoinSet;
 use wire::{
     ErrorCode, ErrorView,
     call::{AddImage, BuildImage, CancelBuild, Doctor, ImageSource, ListImages, ShowBuild, SmokeImage},
@@ -42,6 +44,18 @@ impl Mine {
 
     async fn build(&self) -> Result<ImageView, ErrorView> {
         self.app.call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await
+    }
+
+    /// Has somebody ask for it, once its last instruction, `RUN sleep 600`, runs; the call goes on until it is answered or dropped.
+    async fn begins(&self) -> JoinSet<Result<ImageView, CallError>> {
+        let client = self.app.client().clone();
+        let mut asked = JoinSet::new();
+        asked.spawn(async move { client.try_call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await });
+        until("the last instruction to run", BUILD_TIME_MAX, async || {
+            (self.runs("RUN sleep 600").await && !self.left(&["container", "ls"]).is_empty()).then_some(())
+        })
+        .await;
+        asked
     }
 
     async fn log(&self) -> BuildView {
@@ -161,13 +175,7 @@ async fn a_cancelled_build_leaves_nothing() {
     let mine = Mine::of("FROM debian:bookworm-slim\n").await;
     let mark = mark(&mine.app);
     mine.write("Dockerfile", &format!("FROM debian:bookworm-slim\nRUN echo {mark}\nRUN sleep 600\n"));
-    let client = mine.app.client().clone();
-    let mut asked = tokio::task::JoinSet::new();
-    asked.spawn(async move { client.try_call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await });
-    until("the last instruction to run", BUILD_TIME_MAX, async || {
-        (mine.runs("RUN sleep 600").await && !mine.left(&["container", "ls"]).is_empty()).then_some(())
-    })
-    .await;
+    let mut asked = mine.begins().await;
     assert!(matches!(mine.state().await, ImageState::Building { .. }));
     mine.app.call(CancelBuild { name: "mine".to_owned() }).await.unwrap();
     assert_eq!(mine.left(&["container", "ls", "--all"]), [""; 0]);
@@ -182,13 +190,7 @@ async fn what_a_killed_app_left_of_a_build_is_reported_and_reclaimed_by_its_labe
     let mut mine = Mine::of("FROM debian:bookworm-slim\n").await;
     let mark = mark(&mine.app);
     mine.write("Dockerfile", &format!("FROM debian:bookworm-slim\nRUN echo {mark} > /half\nRUN sleep 600\n"));
-    let client = mine.app.client().clone();
-    let mut asked = tokio::task::JoinSet::new();
-    asked.spawn(async move { client.try_call(BuildImage { name: "mine".to_owned(), is_fresh: false }).await });
-    until("the last instruction to run", BUILD_TIME_MAX, async || {
-        (mine.runs("RUN sleep 600").await && !mine.left(&["container", "ls"]).is_empty()).then_some(())
-    })
-    .await;
+    let _asked = mine.begins().await;
     mine.app.kill().await;
     until("the engine to end the build", BUILD_TIME_MAX, async || {
         mine.left(&["container", "ls"]).is_empty().then_some(())

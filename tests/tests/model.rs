@@ -7,20 +7,20 @@ use berth_tests::{
     OwnImage, TestApp,
     app::RUN_TIME_MAX,
     canary,
-    claude::{claude, reported},
+    claude::{claude, make_agent, reported},
     until,
 };
 use testkit::{Act, Bus, CallUsage, ModelFault, ModelScript, ModelServer, ModelUsage};
 use wire::{
     EventKind, Hold, MicroUsd, Phase,
     call::{
-        AllowHost, CreateAgent, CreateTask, GrantSecret, ListEvents, RevokeSecret, SetBudget, SetSecret, ShowCosts,
-        ShowRun, TaskCreated, UpdateAgent,
+        AllowHost, GrantSecret, ListEvents, RevokeSecret, SetBudget, SetSecret, ShowCosts, ShowRun, TaskCreated,
+        UpdateAgent,
     },
     cost::{BudgetScope, CostKey, TokenCounts},
     network::{GrantReach, GrantScope, HostGrant, NetworkPolicy, RequestKind, RequestOutcome},
     secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
-    task::{Launch, NewTask, ReviewGate},
+    task::Launch,
 };
 
 /// What is looked for everywhere. Nothing else on this machine has it.
@@ -50,11 +50,6 @@ async fn grant(app: &TestApp, server: &ModelServer, way: SecretWay) {
 async fn give(app: &TestApp, agent: &str, way: SecretWay) {
     let (secret, agent) = ("model-key".to_owned(), agent.to_owned());
     app.call(GrantSecret { secret, agent, way: Some(way), variable: None }).await.unwrap();
-}
-
-async fn ask(app: &TestApp, agent: &str, prompt: &str) -> TaskCreated {
-    let task = NewTask { prompt: prompt.to_owned(), agent: Some(agent.to_owned()), ..NewTask::default() };
-    app.call(CreateTask { task }).await.unwrap()
 }
 
 fn says(text: &str) -> ModelScript {
@@ -104,7 +99,7 @@ async fn a_brokered_key_reaches_the_model_and_is_found_nowhere_else() {
                 open('ready', 'w').close()\n\
                 while not os.path.exists('go'):\n    \
                     __import__('time').sleep(0.05)";
-    let created = ask(&app, "script", &asks_once(look)).await;
+    let created = app.ask("script", &asks_once(look)).await;
     let workspace = app.leaves_file(&created, "ready").await;
     for container in app.containers() {
         assert_eq!(has_it(container.to_string().as_bytes()), None, "in a container's configuration");
@@ -158,7 +153,7 @@ async fn a_route_opens_the_inference_api_alone_and_only_with_the_placeholder() {
     let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let more = "ask('/v1/files')\nask('/v1/messages/batches')\nask('/v1/organizations/api_keys')\nask('/v1/messages', 'sk-ant-of-somebody-else')";
-    let created = ask(&app, "script", &asks_once(more)).await;
+    let created = app.ask("script", &asks_once(more)).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let codes: Vec<u16> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse().ok()).collect();
@@ -185,7 +180,7 @@ async fn another_value_or_none_reaches_a_running_sandbox_at_its_next_request() {
                     while not os.path.exists('go-' + step):\n        \
                         time.sleep(0.05)\n    \
                     ask()";
-    let created = ask(&app, "script", &asks_once(more)).await;
+    let created = app.ask("script", &asks_once(more)).await;
     let workspace = app.leaves_file(&created, "asked-one").await;
     app.call(set(KEY)).await.unwrap();
     std::fs::write(workspace.join("go-one"), b"").unwrap();
@@ -219,7 +214,7 @@ async fn a_key_is_kept_by_the_keyring_over_a_restart_and_waited_for_while_it_is_
                 while not os.path.exists('go'):\n    \
                     time.sleep(0.05)\n\
                 ask()";
-    let created = ask(&app, "script", &asks_once(more)).await;
+    let created = app.ask("script", &asks_once(more)).await;
     let workspace = app.leaves_file(&created, "asked").await;
     let told = doctor(&app).await;
     assert!(told.contains("The keyring is locked"), "{told}");
@@ -245,7 +240,7 @@ async fn an_injected_value_is_the_processs_alone() {
                   test -z \"$ANTHROPIC_BASE_URL\" && echo no route\n\
                   touch ready; while [ ! -e go ]; do sleep 0.05; done\n\
                   ```\n";
-    let created = ask(&app, "script", prompt).await;
+    let created = app.ask("script", prompt).await;
     let workspace = app.leaves_file(&created, "ready").await;
     let containers = app.containers();
     assert_eq!(containers.len(), 1);
@@ -277,7 +272,7 @@ async fn a_host_is_refused_until_a_person_allows_it_which_the_next_request_has()
          ```\n",
         port = server.port()
     );
-    let created = ask(&app, "script", &prompt).await;
+    let created = app.ask("script", &prompt).await;
     let workspace = app.leaves_file(&created, "asked").await;
     let refused = until("the refusal to be listed", RUN_TIME_MAX, async || app.requests(&created).await.pop()).await;
     assert!(
@@ -305,7 +300,7 @@ async fn a_closed_agent_has_no_gateway_at_all() {
         UpdateAgent { agent: "script".to_owned(), network: Some(NetworkPolicy::Closed), ..UpdateAgent::default() };
     app.call(change).await.unwrap();
     let prompt = "```sh\nenv | grep -ic proxy || true\npython3 -c \"import socket; print(socket.socket().connect_ex(('127.0.0.1', 7817)))\"\n```\n";
-    let created = ask(&app, "script", prompt).await;
+    let created = app.ask("script", prompt).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     // ECONNREFUSED.
@@ -317,7 +312,7 @@ async fn a_crash_in_the_middle_of_a_reply_leaves_no_key_behind() {
     let slow = says("Yes?").with_fault(ModelFault::SlowStream(Duration::from_secs(5)));
     let server = ModelServer::start(KEY, slow).await.unwrap();
     let mut app = app_with_key(&server, SecretWay::Brokered).await;
-    let created = ask(&app, "script", &asks_once("")).await;
+    let created = app.ask("script", &asks_once("")).await;
     until("the reply to begin", RUN_TIME_MAX, async || (!server.requests().is_empty()).then_some(())).await;
     app.crash().await;
     app.restart().await;
@@ -343,7 +338,7 @@ async fn a_spent_budget_holds_the_step_and_a_raised_one_lets_it_go_on() {
                     except urllib.error.HTTPError as error:\n        \
                         print('told', error.code, error.read().decode(), flush=True)\n        \
                         time.sleep(0.2)";
-    let created = ask(&app, "script", &asks_once(more)).await;
+    let created = app.ask("script", &asks_once(more)).await;
     let run = created.run.to_string();
     until("the step to be held", RUN_TIME_MAX, async || {
         let view = app.call(ShowRun { run: run.clone() }).await.unwrap();
@@ -378,7 +373,7 @@ async fn a_program_that_hangs_up_before_its_reply_gets_round_no_budget() {
                  os.stat('.')\n    \
              connection.close()\n\
          ```\n";
-    let created = ask(&app, "script", hangs_up).await;
+    let created = app.ask("script", hangs_up).await;
     let workspace = app.leaves_file(&created, "asked-one").await;
     until("the request to be under way", RUN_TIME_MAX, async || {
         (app.requests(&created).await.len() == 1).then_some(())
@@ -411,7 +406,7 @@ async fn requests_at_once_wait_for_each_others_room_and_hold_nothing() {
                 threads = [threading.Thread(target=ask) for _ in range(3)]\n\
                 [thread.start() for thread in threads]\n\
                 [thread.join() for thread in threads]";
-    let created = ask(&app, "script", &asks_once(more)).await;
+    let created = app.ask("script", &asks_once(more)).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let codes: Vec<_> = printed.lines().filter_map(|line| line.split_once(' ')?.0.parse::<u16>().ok()).collect();
@@ -426,7 +421,7 @@ async fn requests_at_once_wait_for_each_others_room_and_hold_nothing() {
 async fn a_reply_that_names_a_model_without_a_price_costs_what_was_asked_for() {
     let server = ModelServer::start(KEY, says("Yes?").answering_as("nobody-sells-this")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
-    let created = ask(&app, "script", &asks_once("")).await;
+    let created = app.ask("script", &asks_once("")).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let costs = app.call(ShowCosts::default()).await.unwrap();
@@ -438,13 +433,13 @@ async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
     let server = ModelServer::start(KEY, says("Yes?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let prompt = asks_once("").replace(MODEL, "nobody-sells-this");
-    let created = ask(&app, "script", &prompt).await;
+    let created = app.ask("script", &prompt).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let costs = app.call(ShowCosts::default()).await.unwrap();
     assert_eq!((costs.total.unpriced, costs.total.to_string().as_str()), (1, "price unknown"));
     app.call(SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(100_000_000)) }).await.unwrap();
-    let created = ask(&app, "script", &prompt).await;
+    let created = app.ask("script", &prompt).await;
     until("the step to be held", RUN_TIME_MAX, async || {
         let view = app.call(ShowRun { run: created.run.to_string() }).await.unwrap();
         view.steps[0].holds.contains(&Hold::Budget).then_some(())
@@ -455,17 +450,12 @@ async fn a_model_without_a_price_is_unknown_and_blocks_a_budget() {
     assert_eq!(app.ends(&created).await.0, Phase::Cancelled);
 }
 
-async fn claude_agent(app: &TestApp, image: &OwnImage, launch: Launch) {
-    let agent = CreateAgent {
-        name: "claude".to_owned(),
-        image: image.tag.clone(),
-        launch,
-        limits: wire::Limits::default(),
-        review: ReviewGate::Skip,
-        ..CreateAgent::default()
-    };
-    app.call(agent).await.unwrap();
+/// The agent `claude` with the key. What it runs in goes with what is returned.
+async fn claude_agent(app: &TestApp, name: &str) -> (OwnImage, Launch) {
+    let program = claude(name);
+    make_agent(app, &program).await;
     give(app, "claude", SecretWay::Brokered).await;
+    program
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,9 +463,8 @@ async fn a_real_claude_works_without_a_network_and_its_own_count_is_the_gateways
     let write = || Act::WriteFile { path: "/workspace/hello.txt".to_owned(), content: "from a model".to_owned() };
     let server = ModelServer::start(KEY, ModelScript::new(write())).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
-    let (image, launch) = claude("claude-counts");
-    claude_agent(&app, &image, launch).await;
-    let created = ask(&app, "claude", "Write hello.txt.").await;
+    let _image = claude_agent(&app, "claude-counts").await;
+    let created = app.ask("claude", "Write hello.txt.").await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let workspace = app.workspace(&created).await;
@@ -507,8 +496,7 @@ async fn a_real_claude_works_without_a_network_and_its_own_count_is_the_gateways
 async fn a_real_claude_gets_over_refusals_cuts_and_slowness() {
     let server = ModelServer::start(KEY, says("Which one?")).await.unwrap();
     let app = app_with_key(&server, SecretWay::Brokered).await;
-    let (image, launch) = claude("claude-gets-over");
-    claude_agent(&app, &image, launch).await;
+    let _image = claude_agent(&app, "claude-gets-over").await;
     let status = |status| ModelFault::Status { status, times: 2, retry_after: Some(Duration::from_secs(1)) };
     for (name, fault) in [
         ("429", status(429)),
@@ -516,14 +504,14 @@ async fn a_real_claude_gets_over_refusals_cuts_and_slowness() {
         ("slow first byte", ModelFault::SlowFirstByte(Duration::from_secs(3))),
     ] {
         server.set_script(says("Which one?").with_fault(fault));
-        let created = ask(&app, "claude", "Which?").await;
+        let created = app.ask("claude", "Which?").await;
         let (phase, printed) = app.ends(&created).await;
         assert_eq!(phase, Phase::Completed, "{name}: {printed}");
         assert_eq!(reported(&printed)["result"], "Which one?", "{name}");
     }
     // A stream that breaks off: what was seen is counted as at least that much, and nobody waits for ever.
     server.set_script(says("Which one?").with_fault(ModelFault::CutAfter { bytes: 700 }));
-    let created = ask(&app, "claude", "Which?").await;
+    let created = app.ask("claude", "Which?").await;
     let cut = until("a cut reply to be listed", RUN_TIME_MAX, async || {
         let requests = app.requests(&created).await;
         requests.into_iter().find(|request| matches!(request.outcome, RequestOutcome::Cut { .. }))
@@ -541,12 +529,11 @@ async fn a_real_claude_goes_on_after_berth_was_closed_or_killed_in_the_middle_of
     let server = ModelServer::start(KEY, slow()).await.unwrap();
     let mut app = TestApp::start_with(&[("BERTH_LOG", "trace")]).await;
     grant(&app, &server, SecretWay::Brokered).await;
-    let (image, launch) = claude("claude-goes-on");
-    claude_agent(&app, &image, launch).await;
+    let _image = claude_agent(&app, "claude-goes-on").await;
     for how in ["closed", "killed"] {
         server.set_script(slow());
         let before = server.requests().len();
-        let created = ask(&app, "claude", "Which?").await;
+        let created = app.ask("claude", "Which?").await;
         until("the reply to begin", RUN_TIME_MAX, async || (server.requests().len() > before).then_some(())).await;
         if how == "closed" {
             app.stop().await;
@@ -581,7 +568,7 @@ async fn room_that_is_given_while_a_step_is_about_to_be_held_is_not_missed() {
     let app = app_with_key(&server, SecretWay::Brokered).await;
     let budget = |limit: Option<i64>| SetBudget { scope: BudgetScope::EachRun, limit: limit.map(MicroUsd) };
     let more = format!("for round in range({ROUNDS}):\n    open(f'asks-{{round}}', 'w').close()\n    ask()");
-    let created = ask(&app, "script", &asks_once(&more)).await;
+    let created = app.ask("script", &asks_once(&more)).await;
     let workspace = app.leaves_file(&created, "asks-0").await;
     // Taken away and given back for as long as it asks: however the two meet, nothing stays held.
     while !workspace.join(format!("asks-{}", ROUNDS - 1)).exists() {

@@ -5,19 +5,16 @@ use berth_tests::{
     TestApp,
     app::RUN_TIME_MAX,
     canary,
-    claude::{claude, reported},
+    claude::{claude, make_agent, reported},
     until,
 };
 use testkit::{Act, ModelScript, ModelServer};
 use wire::{
     ErrorCode, MicroUsd, Phase,
-    call::{
-        CreateAgent, CreateTask, GrantSecret, ListAgents, ListSecrets, SetBudget, SetSecret, ShowCosts, TaskCreated,
-    },
+    call::{GrantSecret, ListAgents, ListSecrets, SetBudget, SetSecret, ShowCosts},
     cost::{BudgetScope, CostsView},
     network::RequestOutcome,
     secret::{CredentialKind, InsideLogin, Provider, SecretBinding, SecretText},
-    task::{NewTask, ReviewGate},
 };
 
 /// What is looked for everywhere. Nothing else on this machine has it.
@@ -43,11 +40,6 @@ async fn give(app: &TestApp, server: &ModelServer, agent: &str) {
     assert_eq!(granted.grants[0].variable, SECRET, "where its program looks for it");
 }
 
-async fn ask(app: &TestApp, agent: &str, prompt: &str) -> TaskCreated {
-    let task = NewTask { prompt: prompt.to_owned(), agent: Some(agent.to_owned()), ..NewTask::default() };
-    app.call(CreateTask { task }).await.unwrap()
-}
-
 async fn costs(app: &TestApp) -> CostsView {
     app.call(ShowCosts::default()).await.unwrap()
 }
@@ -57,20 +49,12 @@ async fn a_real_claude_works_by_a_subscription_whose_token_is_found_nowhere_and_
     let write = Act::WriteFile { path: "/workspace/hello.txt".to_owned(), content: "from a model".to_owned() };
     let server = ModelServer::start(TOKEN, ModelScript::new(write)).await.unwrap();
     let app = TestApp::start_with(&[("BERTH_LOG", "trace")]).await;
-    let (image, launch) = claude("claude-subscription");
-    let agent = CreateAgent {
-        name: "claude".to_owned(),
-        image: image.tag.clone(),
-        launch,
-        limits: wire::Limits::default(),
-        review: ReviewGate::Skip,
-        ..CreateAgent::default()
-    };
-    app.call(agent).await.unwrap();
+    let program = claude("claude-subscription");
+    make_agent(&app, &program).await;
     give(&app, &server, "claude").await;
     // Of money, there is none.
     app.call(SetBudget { scope: BudgetScope::EachRun, limit: Some(MicroUsd(0)) }).await.unwrap();
-    let created = ask(&app, "claude", "Write hello.txt.").await;
+    let created = app.ask("claude", "Write hello.txt.").await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let workspace = app.workspace(&created).await;
@@ -127,7 +111,7 @@ async fn a_token_opens_the_inference_api_alone_and_as_a_bearer_alone() {
         for path in ['/api/oauth/usage', '/api/oauth/profile', '/v1/oauth/token', '/v1/files']:\n    \
             ask(path, bearer)\n\
         ```\n";
-    let created = ask(&app, "script", prompt).await;
+    let created = app.ask("script", prompt).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     assert!(printed.contains("shape True False"), "{printed}");
@@ -173,7 +157,7 @@ async fn a_login_done_inside_is_known_by_its_files_name_and_stays_inside() {
         printf '{\"token\": \"%s%s\"}' sk-ant-oat01-canary -9Wd4/Lq+Tm2=BzY7hKs > .claude/.credentials.json\n\
         ln -s ../.claude/.credentials.json .gemini/oauth_creds.json\n\
         ```\n";
-    let created = ask(&app, "script", prompt).await;
+    let created = app.ask("script", prompt).await;
     let (phase, printed) = app.ends(&created).await;
     assert_eq!(phase, Phase::Completed, "{printed}");
     let inside = until("the home to be looked at", RUN_TIME_MAX, async || {
@@ -190,7 +174,7 @@ async fn a_login_done_inside_is_known_by_its_files_name_and_stays_inside() {
     assert!(said.contains("signed in inside: Claude Code"), "{said}");
     canary::is_nowhere(&app, &created, TOKEN).await;
 
-    let again = ask(&app, "script", "```sh\nrm ~/.claude/.credentials.json\n```\n").await;
+    let again = app.ask("script", "```sh\nrm ~/.claude/.credentials.json\n```\n").await;
     assert_eq!(app.ends(&again).await.0, Phase::Completed);
     until("the home to be looked at again", RUN_TIME_MAX, async || {
         app.call(ListSecrets {}).await.unwrap().inside.is_empty().then_some(())

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use testkit::{Act, ModelFault, ModelScript, ModelServer};
 use wire::{
     Action, Phase,
-    call::{Act as Do, CreateAgent, CreateTask, GrantSecret, ReadHome, SetSecret, TaskCreated},
+    call::{Act as Do, CreateAgent, GrantSecret, ReadHome, SetSecret, TaskCreated},
     cost::TokenCounts,
     secret::{CredentialKind, Provider, SecretBinding, SecretText, SecretWay},
-    task::{Launch, NewTask},
+    task::Launch,
 };
 
 use super::agent::{Agent, Edits};
@@ -61,11 +61,6 @@ pub(crate) async fn app_that_starts(agent: &Agent, server: &ModelServer, launch:
     let (secret, to) = ("model-key".to_owned(), "worker".to_owned());
     app.call(GrantSecret { secret, agent: to, way: Some(SecretWay::Brokered), variable: None }).await.unwrap();
     app
-}
-
-pub(crate) async fn ask(app: &TestApp, prompt: &str) -> TaskCreated {
-    let task = NewTask { prompt: prompt.to_owned(), agent: Some("worker".to_owned()), ..NewTask::default() };
-    app.call(CreateTask { task }).await.unwrap()
 }
 
 /// The run once it is in that phase.
@@ -129,7 +124,7 @@ fn pairs(said: &Used, counted: &TokenCounts) -> Vec<(&'static str, u64, u64)> {
 pub(crate) async fn works_and_goes_on(agent: &Agent) {
     let server = ModelServer::start(KEY, ModelScript::new(agent.edits.act("from a model"))).await.unwrap();
     let app = app_with(agent, &server).await;
-    let created = ask(&app, FIRST).await;
+    let created = app.ask("worker", FIRST).await;
     comes_to(&app, &created, Phase::AwaitingReview).await;
     let file = app.workspace(&created).await.join("hello.txt");
     let written = std::fs::read_to_string(&file).unwrap_or_default();
@@ -177,7 +172,7 @@ pub(crate) async fn is_cancelled(agent: &Agent) {
     };
     let server = ModelServer::start(KEY, script).await.unwrap();
     let app = app_with(agent, &server).await;
-    let created = ask(&app, "Run something long.").await;
+    let created = app.ask("worker", "Run something long.").await;
     until("the model to be asked", WORK_TIME_MAX, async || {
         let view = app.show(&created).await;
         assert!(!view.summary.phase.is_final(), "{view:#?}");
@@ -202,7 +197,7 @@ pub(crate) async fn says_what_the_model_refused(agent: &Agent) {
     let script = ModelScript::new(agent.edits.act("never")).with_fault(refused);
     let server = ModelServer::start(KEY, script).await.unwrap();
     let app = app_with(agent, &server).await;
-    let created = ask(&app, "Write the file hello.txt.").await;
+    let created = app.ask("worker", "Write the file hello.txt.").await;
     let view = until("the run to fail", WORK_TIME_MAX, async || {
         let view = app.show(&created).await;
         view.summary.phase.is_final().then_some(view)

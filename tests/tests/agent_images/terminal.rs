@@ -13,7 +13,7 @@ use wire::{
 };
 
 use super::agent::Agent;
-use super::scene::{KEY, app_that_starts, ask};
+use super::scene::{KEY, app_that_starts};
 
 /// Longer than any of them takes to draw its first screen on a busy machine.
 const SCREEN_TIME_MAX: Duration = Duration::from_mins(2);
@@ -81,7 +81,7 @@ pub(crate) async fn speaks(agent: &Agent) {
     // The task only keeps its sandbox there for the person.
     let rest = Launch::Command { argv: ["sleep", "1h"].map(str::to_owned).to_vec() };
     let app = app_that_starts(agent, &server, rest).await;
-    let created = ask(&app, "Rest.").await;
+    let created = app.ask("worker", "Rest.").await;
     app.reaches(&created, Phase::Executing).await;
     let step = app.show(&created).await.steps[0].step;
     let target = StreamTarget::Shell { step, columns: COLUMNS, rows: ROWS, program: ShellProgram::Agent };
