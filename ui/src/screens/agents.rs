@@ -11,7 +11,6 @@ mod tools;
 
 use std::rc::Rc;
 
-use web_sys::HtmlInputElement;
 use wire::{
     call::{DeleteAgent, DuplicateAgent, HomeFate, UpdateAgent},
     task::ReviewGate,
@@ -21,15 +20,15 @@ use yew::prelude::*;
 
 pub use self::{draft::is_name, form::AgentForm};
 use crate::{
-    backend::{self, CallError},
     context::{use_desk, use_known},
     dialog::{Modal, TypedName},
     icon::{Glyph, icon},
     keys::{Scope, Taken, presses, use_keys},
-    parts::{Broken, Go, Skeletons, key, refusal},
+    parts::{Broken, Go, Skeletons, key, refusal, typed},
     query::Look,
     route::Route,
     say,
+    sending::use_sending,
 };
 
 /// The screen.
@@ -226,44 +225,6 @@ struct DialogProps {
     on_close: Callback<()>,
 }
 
-/// Makes a call and closes the dialog; a refusal stays in it.
-#[hook]
-fn use_ask(on_close: Callback<()>) -> (Option<CallError>, bool, Callback<Ask>) {
-    let desk = use_desk();
-    let refused = use_state(|| None::<CallError>);
-    let is_busy = use_state_eq(|| false);
-    let ask = {
-        let (refused, is_busy, refresh) = (refused.setter(), is_busy.setter(), desk.refresh.clone());
-        Callback::from(move |ask: Ask| {
-            let (refused, is_busy, refresh, close) =
-                (refused.clone(), is_busy.clone(), refresh.clone(), on_close.clone());
-            refused.set(None);
-            is_busy.set(true);
-            wasm_bindgen_futures::spawn_local(async move {
-                let done = match ask {
-                    Ask::Update(call) => backend::call(*call).await.map(drop),
-                    Ask::Duplicate(call) => backend::call(call).await.map(drop),
-                    Ask::Delete(call) => backend::call(call).await.map(drop),
-                };
-                is_busy.set(false);
-                match done {
-                    Ok(()) => close.emit(()),
-                    Err(error) => refused.set(Some(error)),
-                }
-                refresh.emit(());
-            });
-        })
-    };
-    ((*refused).clone(), *is_busy, ask)
-}
-
-/// What the dialogs ask for.
-enum Ask {
-    Update(Box<UpdateAgent>),
-    Duplicate(DuplicateAgent),
-    Delete(DeleteAgent),
-}
-
 #[derive(PartialEq, Properties)]
 struct NameProps {
     agent: Rc<AgentView>,
@@ -276,8 +237,8 @@ fn NameAgent(props: &NameProps) -> Html {
     let agent = &props.agent;
     let is_rename = props.action == AgentAction::Rename;
     let name = use_state_eq(|| if is_rename { agent.name.clone() } else { format!("{}-2", agent.name) });
-    let (refused, is_busy, ask) = use_ask(props.on_close.clone());
-    let reason = if is_busy {
+    let sending = use_sending(props.on_close.clone());
+    let reason = if sending.is_busy {
         Some("At work")
     } else if is_name(&name) {
         (is_rename && *name == agent.name).then_some("It is called that already")
@@ -285,26 +246,19 @@ fn NameAgent(props: &NameProps) -> Html {
         Some("Letters a to z, digits and dashes, beginning with a letter")
     };
     let yes = {
-        let (agent, name, can) = (agent.name.clone(), (*name).clone(), reason.is_none());
+        let (sending, agent, name, can) = (sending.clone(), agent.name.clone(), (*name).clone(), reason.is_none());
         Callback::from(move |()| {
             let (agent, name) = (agent.clone(), name.clone());
             match (can, is_rename) {
                 (false, _) => {}
-                (true, true) => {
-                    let call = UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() };
-                    ask.emit(Ask::Update(Box::new(call)));
-                }
-                (true, false) => ask.emit(Ask::Duplicate(DuplicateAgent { agent, name })),
+                (true, true) => sending.send(UpdateAgent { agent, name: Some(name), ..UpdateAgent::default() }),
+                (true, false) => sending.send(DuplicateAgent { agent, name }),
             }
         })
     };
     let oninput = {
         let name = name.setter();
-        Callback::from(move |event: InputEvent| {
-            if let Some(input) = event.target_dyn_into::<HtmlInputElement>() {
-                name.set(input.value());
-            }
-        })
+        Callback::from(move |event: InputEvent| name.set(typed(&event)))
     };
     let onkeydown = {
         let yes = yes.clone();
@@ -335,7 +289,7 @@ fn NameAgent(props: &NameProps) -> Html {
                 <span class="input"><input class="value" autocomplete="off" spellcheck="false" data-test="agent-name" value={(*name).clone()} {oninput} {onkeydown} /></span>
                 <span class="hint">{ hint }</span>
             </label>
-            if let Some(error) = &refused { <div data-test="dialog-error">{ refusal(error) }</div> }
+            if let Some(error) = &sending.refused { <div data-test="dialog-error">{ refusal(error) }</div> }
         </Modal>
     }
 }
@@ -344,11 +298,12 @@ fn NameAgent(props: &NameProps) -> Html {
 fn RemoveAgent(props: &DialogProps) -> Html {
     let agent = &props.agent;
     let with_home = use_state_eq(|| false);
-    let (error, is_busy, ask) = use_ask(props.on_close.clone());
+    let sending = use_sending(props.on_close.clone());
+    let (error, is_busy) = (sending.refused.clone(), sending.is_busy);
     let on_yes = {
         let (agent, home) = (agent.name.clone(), if *with_home { HomeFate::Delete } else { HomeFate::Keep });
         Callback::from(move |confirm: String| {
-            ask.emit(Ask::Delete(DeleteAgent { agent: agent.clone(), confirm, home }));
+            sending.send(DeleteAgent { agent: agent.clone(), confirm, home });
         })
     };
     let choice = |value: bool, label: &'static str, test: &'static str| {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use wire::{
     call::{ListPrices, ShowCompute, ShowCosts},
-    compute::ComputeRates,
+    compute::{ComputeCosts, ComputeRates},
     cost::{BudgetView, CostKey, CostLine, CostsView, PriceView, Spent},
 };
 use yew::prelude::*;
@@ -69,12 +69,17 @@ pub fn Costs() -> Html {
     let compute_revision = feed.budgets() + use_calm(feed.tasks(), COMPUTE_LOOK_MS);
     let compute = use_call(asked_compute, compute_revision).data;
     let rates = compute.as_ref().and_then(|compute| compute.rates);
+    // A form that opened before would be an empty one, and would take away what it has not seen.
+    let are_rates_known = compute.is_some();
     let data = costs.data.clone();
     let export = {
         let (data, compute) = (data.clone(), compute.clone());
         Callback::from(move |()| {
             let Some(costs) = &data else { return };
-            let text = csv::of(costs, compute.as_deref());
+            // Each keeps what it was answered before until the next answer comes.
+            let is_same =
+                |used: &&ComputeCosts| (used.by, used.from, used.until) == (costs.by, costs.from, costs.until);
+            let text = csv::of(costs, compute.as_deref().filter(is_same));
             if is_desktop() {
                 copy(&text);
             } else {
@@ -92,7 +97,7 @@ pub fn Costs() -> Html {
                 open.set(Open::Budget(None));
             } else if pressed("P") {
                 open.set(Open::Price(None));
-            } else if pressed("R") {
+            } else if pressed("R") && are_rates_known {
                 open.set(Open::Rates(rates));
             } else {
                 return Taken::No;

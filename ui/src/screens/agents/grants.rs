@@ -16,7 +16,10 @@ use crate::{
     policy::Mode,
     route::Route,
     say,
-    screens::images::standing::Needs,
+    screens::{
+        images::standing::Needs,
+        settings::secrets::{best_way, way_denied},
+    },
 };
 
 /// What a person chose, by the names of the secrets; `None` while they left it to the form.
@@ -25,15 +28,9 @@ pub struct Grants {
     by_hand: Option<BTreeMap<String, SecretWay>>,
 }
 
-/// How a secret is given, unless a person says otherwise.
-const fn usual_way(binding: &SecretBinding) -> SecretWay {
-    if binding.can_be_brokered() { SecretWay::Brokered } else { SecretWay::Injected }
-}
-
 /// The ways in which a secret can be given.
 fn ways(binding: &SecretBinding) -> impl Iterator<Item = SecretWay> {
-    let can_be_brokered = binding.can_be_brokered();
-    SecretWay::ALL.into_iter().filter(move |way| can_be_brokered || *way != SecretWay::Brokered)
+    SecretWay::ALL.into_iter().filter(|way| way_denied(binding, *way).is_none())
 }
 
 /// The secrets as they are offered: those that fit the image first, and how many of them do.
@@ -63,7 +60,7 @@ impl Grants {
         offered
             .first()
             .filter(|_| fitting > 0)
-            .map(|best| (best.name.clone(), usual_way(&best.binding)))
+            .map(|best| (best.name.clone(), best_way(&best.binding)))
             .into_iter()
             .collect()
     }
@@ -146,7 +143,7 @@ fn grant_row(props: &GrantsProps, secret: &SecretView, fits: bool) -> Html {
     let way = props.wanted.get(&secret.name).copied();
     let on_toggle = {
         let (wanted, on_change, name, usual) =
-            (props.wanted.clone(), props.on_change.clone(), secret.name.clone(), usual_way(&secret.binding));
+            (props.wanted.clone(), props.on_change.clone(), secret.name.clone(), best_way(&secret.binding));
         Callback::from(move |_: Event| {
             let to = if way.is_some() { None } else { Some(usual) };
             on_change.emit(Grants::with(&wanted, &name, to));
@@ -225,14 +222,14 @@ mod tests {
     #[test]
     fn what_berth_cannot_put_into_requests_is_never_brokered() {
         let unbound = SecretBinding::Unbound;
-        assert_eq!(usual_way(&unbound), SecretWay::Injected);
+        assert_eq!(best_way(&unbound), SecretWay::Injected);
         assert!(ways(&unbound).all(|way| way != SecretWay::Brokered));
         let bound = SecretBinding::Provider {
             provider: Provider::Gemini,
             base_url: None,
             credential: wire::secret::CredentialKind::Key,
         };
-        assert_eq!((usual_way(&bound), ways(&bound).count()), (SecretWay::Brokered, 3));
+        assert_eq!((best_way(&bound), ways(&bound).count()), (SecretWay::Brokered, 3));
     }
 
     #[test]

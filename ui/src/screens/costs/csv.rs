@@ -58,9 +58,14 @@ pub fn of(costs: &CostsView, compute: Option<&ComputeCosts>) -> String {
         );
     }
     for used in used.iter().filter(|used| costs.lines.iter().all(|sum| sum.key != used.key)) {
-        let zeros = ["0.000000", "false", "0", "0", "0", "0", "0", "0"].map(str::to_owned);
-        let named = std::iter::once(used.label.clone()).chain(zeros);
-        let rest = [used.task.to_string(), String::new(), "0".to_owned()];
+        // Beyond the bound of the other's lines nobody knows whether it asked a model.
+        let (asked, listed) = if costs.lines_total > costs.lines.len() as u64 {
+            ([""; 8], "")
+        } else {
+            (["0.000000", "false", "0", "0", "0", "0", "0", "0"], "0")
+        };
+        let named = std::iter::once(used.label.clone()).chain(asked.map(str::to_owned));
+        let rest = [used.task.to_string(), String::new(), listed.to_owned()];
         line(&mut text, named.chain(rest).chain(compute_fields(Some(used))));
     }
     text
@@ -177,6 +182,10 @@ mod tests {
         let lines: Vec<_> = text.split("\r\n").collect();
         assert_eq!(lines[1], "m,1.500001,false,2,0,0,0,0,0,12,,0,0.000025,true,90.001,1.500,46080");
         assert_eq!(lines[3], "z,0.000000,false,0,0,0,0,0,0,13,,0,,true,90.001,1.500,46080");
+        // Where lines were left out, one that is not there may have asked a model all the same.
+        let text = of(&CostsView { lines_total: 3, ..costs }, Some(&compute));
+        let line = text.split("\r\n").nth(3);
+        assert_eq!(line, Some("z,,,,,,,,,13,,,,true,90.001,1.500,46080"));
         let columns: Vec<_> = lines.iter().take(4).map(|line| line.matches(',').count()).collect();
         assert_eq!(columns, [16; 4]);
         assert_eq!(MicroUsd(1_500_001).to_string(), "$1.50");

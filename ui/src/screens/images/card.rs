@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use wire::image::{ImageAction, ImageState, ImageView};
+use wire::image::{ImageAction, ImageState, ImageView, SmokeView};
 use yew::prelude::*;
 
 use super::{
@@ -97,7 +97,6 @@ struct NotesProps {
 /// What was tried, what is weaker, and who runs in it; a line each, and none where there is nothing.
 #[component]
 fn Notes(props: &NotesProps) -> Html {
-    let now = use_moment().now;
     let image = &props.image;
     html! {
         <ul class="notes">
@@ -107,10 +106,7 @@ fn Notes(props: &NotesProps) -> Html {
             if let ImageState::Failed { error } = &image.state {
                 <li data-tone="fail" class="toned" data-test="image-error">{ small_icon(Glyph::Alert) }<span>{ say::visible(&error.message) }</span></li>
             }
-            { for image.smoke.iter().map(|view| {
-                let (tone, glyph) = if view.passed { (None, Glyph::CircleCheck) } else { (Some("fail"), Glyph::Alert) };
-                html! { <li data-tone={tone} class={classes!(tone.map(|_| "toned"))} data-test="image-smoke">{ small_icon(glyph) }<span>{ smoke(view, now) }</span></li> }
-            }) }
+            { for image.smoke.iter().map(|view| html! { <SmokeLine view={view.clone()} /> }) }
             { for image.weaker.iter().map(|weaker| html! {
                 <li data-tone="review" class="toned" key={weaker.clone()} data-test="image-weaker">{ small_icon(Glyph::Triangle) }<span>{ say::visible(weaker) }</span></li>
             }) }
@@ -119,6 +115,20 @@ fn Notes(props: &NotesProps) -> Html {
             }
         </ul>
     }
+}
+
+#[derive(PartialEq, Properties)]
+struct SmokeLineProps {
+    view: SmokeView,
+}
+
+/// What was tried, and how long ago: apart, as the foot is.
+#[component]
+fn SmokeLine(props: &SmokeLineProps) -> Html {
+    let now = use_moment().now;
+    let view = &props.view;
+    let (tone, glyph) = if view.passed { (None, Glyph::CircleCheck) } else { (Some("fail"), Glyph::Alert) };
+    html! { <li data-tone={tone} class={classes!(tone.map(|_| "toned"))} data-test="image-smoke">{ small_icon(glyph) }<span>{ smoke(view, now) }</span></li> }
 }
 
 /// Who runs in it: by name, as far as there is room.

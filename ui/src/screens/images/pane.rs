@@ -93,6 +93,9 @@ fn use_ending_said(watched: &Rc<Watched>) -> AttrValue {
         use_effect_with(watched.clone(), move |watched| {
             if let Some(words) = before.borrow().as_deref().and_then(|before| ending_said(before, watched)) {
                 said.set(words.into());
+            } else if watched.build.as_ref().is_none_or(|build| build.ended.is_none()) {
+                // So that the same words are heard again, and not over another image's build.
+                said.set(AttrValue::default());
             }
             before.replace(Some(watched.clone()));
         });

@@ -14,6 +14,7 @@ use wire::{
 };
 use yew::prelude::*;
 
+pub use self::draft::{best_way, way_denied};
 use self::{
     dialogs::{DeleteSecretDialog, GrantSecretDialog, RenameSecretDialog, RevokeSecretDialog, SetSecretDialog},
     draft::SecretAction,
