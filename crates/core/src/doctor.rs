@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use wire::image::ImageState;
+use wire::image::{ImageState, ImageView};
 use wire::secret::VaultPlace;
 use wire::upkeep::{Finding, OtherInstall, Remedy};
 use wire::view::{CheckView, DoctorReport, EngineView, Verdict};
@@ -52,16 +52,20 @@ pub(crate) async fn look(house: &Arc<House>) -> DoctorReport {
     checks.push(leftover_check(&findings));
     checks.extend(errors.iter().map(|error| check("Leftovers", Verdict::Warning, &error.message, &error.hint)));
     checks.extend(others_check(&others));
-    for image in gallery::list(house).await.unwrap_or_default() {
-        // One that nobody needs is no reason to do anything.
-        if image.agents > 0 || !matches!(image.state, ImageState::NotBuilt | ImageState::Unknown) {
-            checks.push(image_check(&image.name, &image.state));
-        }
+    match gallery::list(house).await {
+        Ok(images) => checks
+            .extend(images.iter().filter(|image| is_of_use(image)).map(|image| image_check(&image.name, &image.state))),
+        Err(error) => checks.push(check("Images", Verdict::Warning, &error.message, &error.hint)),
     }
     for notice in house.notices() {
         checks.push(check("Notice", Verdict::Warning, &notice, ""));
     }
     DoctorReport { checks, findings, others }
+}
+
+/// One that nobody needs is no reason to do anything.
+fn is_of_use(image: &ImageView) -> bool {
+    image.agents > 0 || !matches!(image.state, ImageState::NotBuilt | ImageState::Unknown)
 }
 
 fn check(name: &str, verdict: Verdict, message: &str, hint: &str) -> CheckView {

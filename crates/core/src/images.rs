@@ -24,7 +24,7 @@ pub(crate) mod tools;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,7 +37,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use wire::image::Tools;
 
-use self::catalogue::{AgentImage, Base};
+use self::catalogue::{AgentImage, Base, catalogue};
 use self::folder::{FolderContext, FolderError};
 use self::needs::Needs;
 use self::record::Recorder;
@@ -67,6 +67,8 @@ const TAG_VERSION_BYTES_MAX: usize = 60;
 pub(crate) struct Images {
     install: String,
     certificates: Vec<ExtraCertificate>,
+    /// Of the images that are embedded, in the catalogue's order.
+    hashes: OnceLock<Vec<String>>,
     /// Held while one is built: a machine has one set of cores, and two builds of one image would be twice the work.
     building: Mutex<()>,
 }
@@ -235,12 +237,21 @@ pub(crate) trait Trial: Send + Sync {
 impl Images {
     /// For one installation, whose images all trust `certificates` beside their own.
     pub(crate) fn new(install: impl Into<String>, certificates: Vec<ExtraCertificate>) -> Self {
-        Self { install: install.into(), certificates, building: Mutex::new(()) }
+        Self { install: install.into(), certificates, hashes: OnceLock::new(), building: Mutex::new(()) }
     }
 
     /// The reference under which `image` is found once it is built with this machine's certificates.
     pub(crate) fn reference(&self, image: &AgentImage) -> ImageRef {
-        tag_of(&image.name, &image.version, &context::hash(image, &self.certificates))
+        tag_of(&image.name, &image.version, &self.hash(image))
+    }
+
+    /// Of everything that `image` is made from. Those that are embedded are hashed once: they are asked for with each look at the Gallery.
+    fn hash(&self, image: &AgentImage) -> String {
+        let known = self
+            .hashes
+            .get_or_init(|| catalogue().iter().map(|image| context::hash(image, &self.certificates)).collect());
+        let at = catalogue().iter().position(|known| std::ptr::eq(Arc::as_ptr(known), image));
+        at.map_or_else(|| context::hash(image, &self.certificates), |at| known[at].clone())
     }
 
     /// How an image that Berth brings is made. What it starts from is made before, where Berth brings that too.
@@ -255,7 +266,7 @@ impl Images {
             name: image.name.clone(),
             version: image.version.clone(),
             reference: self.reference(image),
-            hash: context::hash(image, &self.certificates),
+            hash: self.hash(image),
             outside_base,
             dockerfile: image.dockerfile().to_owned(),
             arguments,

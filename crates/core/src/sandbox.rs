@@ -34,6 +34,8 @@ use crate::{
     owner::Owner,
 };
 
+/// Where programs are looked for in an image that does not say.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where the host folder is mounted.
 pub(crate) const WORKSPACE_FOLDER: &str = "/workspace";
 /// Size of `/tmp`.

@@ -307,8 +307,9 @@ impl Engine for DockerEngine {
         let started = bounded(doing, HEAVY_BOUND, self.docker.start_container(id.as_str(), None)).await;
         match started {
             // Engines look at a profile when it is first needed.
-            Err(error) if call::is_about_profile(&error) && create::has_profile(&self.inspected(id).await?) => {
-                Err(call::of_profile(error))
+            Err(error) if call::is_about_profile(&error) => {
+                let has_profile = self.inspected(id).await.is_ok_and(|found| create::has_profile(&found));
+                Err(if has_profile { call::of_profile(error) } else { error })
             }
             started => started,
         }

@@ -11,7 +11,6 @@
 //! An app that ends drops what it builds and tells nobody: whoever waits is about to end, too.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,7 +62,8 @@ pub(super) struct Job {
     /// A person ends it, or nobody waits for it any more.
     end: CancellationToken,
     done: watch::Receiver<Option<Done>>,
-    waiting: AtomicUsize,
+    /// How many wait for it. Held while it is looked at whether it was ended, so that nobody joins one that is just being left.
+    waiting: Mutex<usize>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,9 +105,11 @@ impl Builds {
 struct Waiting(Arc<Job>);
 
 impl Waiting {
-    fn on(job: &Arc<Job>) -> Self {
-        job.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(job.clone())
+    /// And whether the job was being ended already.
+    fn on(job: &Arc<Job>) -> (Self, bool) {
+        let mut waiting = locked(&job.waiting);
+        *waiting += 1;
+        (Self(job.clone()), job.end.is_cancelled())
     }
 
     async fn done(&self) -> Option<Done> {
@@ -119,7 +121,9 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.0.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let mut waiting = locked(&self.0.waiting);
+        *waiting -= 1;
+        if *waiting == 0 {
             self.0.end.cancel();
         }
     }
@@ -156,17 +160,17 @@ pub(super) async fn ensure(house: &Arc<House>, up: &Arc<Up>, source: &Source, fr
 fn join(house: &Arc<House>, up: &Arc<Up>, source: &Source, freshness: Freshness) -> (Waiting, bool) {
     let mut jobs = locked(&house.builds.jobs);
     if let Some(job) = jobs.get(source.name()) {
-        return (Waiting::on(job), job.end.is_cancelled());
+        return Waiting::on(job);
     }
     let (tell, done) = watch::channel(None);
     let job = Arc::new(Job {
         record: Recorder::begin(&house.time, source.name()),
         end: CancellationToken::new(),
         done,
-        waiting: AtomicUsize::new(0),
+        waiting: Mutex::new(0),
     });
     jobs.insert(source.name().to_owned(), job.clone());
-    let waiting = Waiting::on(&job);
+    let joined = Waiting::on(&job);
     let (owner, up, source) = (house.clone(), up.clone(), source.clone());
     house.tasks.spawn(async move {
         if let Some(done) = carry_out(&owner, &up, &source, freshness, &job).await {
@@ -178,7 +182,7 @@ fn join(house: &Arc<House>, up: &Arc<Up>, source: &Source, freshness: Freshness)
             locked(&owner.builds.jobs).remove(source.name());
         }
     });
-    (waiting, false)
+    joined
 }
 
 /// Builds, tells of it, and writes down how it went. `None` where the app ends meanwhile.

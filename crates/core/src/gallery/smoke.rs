@@ -31,7 +31,7 @@ use crate::images::fit::FitError;
 use crate::images::needs::Needs;
 use crate::images::record::Recorder;
 use crate::images::{ImageError, Recipe, Trial};
-use crate::sandbox::{self, Card, Plan, Rooms};
+use crate::sandbox::{self, Card, PATH, Plan, Rooms};
 use crate::{escape, faults};
 
 /// The image's own test.
@@ -176,10 +176,7 @@ async fn inside(
 /// What an agent's process in the image would have, and no agent's own.
 fn environment(image: &Image) -> Vec<(String, String)> {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut all = BTreeMap::from([
-        pair("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        pair("LANG", "C.UTF-8"),
-    ]);
+    let mut all = BTreeMap::from([pair("PATH", PATH), pair("LANG", "C.UTF-8")]);
     all.extend(image.env.iter().filter_map(|variable| variable.split_once('=')).map(|(name, value)| pair(name, value)));
     all.extend([pair("HOME", HOME_FOLDER), pair("USER", "agent"), pair("LOGNAME", "agent")]);
     all.into_iter().collect()
@@ -231,11 +228,7 @@ fn judged(text: &[u8], status: ExitStatus) -> (u32, Vec<String>) {
 }
 
 fn shown(line: &str) -> String {
-    let mut end = line.len().min(LINE_BYTES_MAX);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    escape::visible(&line.as_bytes()[..end])
+    escape::visible(&line.as_bytes()[..line.floor_char_boundary(LINE_BYTES_MAX)])
 }
 
 /// Tries what was built before it gets its name, and writes down how it went.

@@ -104,5 +104,12 @@ pub(crate) async fn reclaim_tools(house: &Arc<House>, up: &Up) -> Result<(), Eng
         }
     };
     let is_wanted = |name: &str| wanted.contains_key(name) || house.builds.is_building(name);
-    tools::reclaim(up.engine.as_ref(), &house.install.to_string(), is_wanted).await
+    for name in tools::reclaim(up.engine.as_ref(), &house.install.to_string(), is_wanted).await? {
+        // What is known of it is of no use without it.
+        if let Err(error) = house.store.remove_image(&name).await {
+            tracing::warn!(%error, image = name, "how an image was tried cannot be forgotten");
+        }
+        jobs::forget(house, &name).await;
+    }
+    Ok(())
 }

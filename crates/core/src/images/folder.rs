@@ -63,6 +63,9 @@ pub(crate) enum FolderError {
         /// The folder that has it.
         path: Utf8PathBuf,
     },
+    /// More patterns than are compared.
+    #[error("`{IGNORE}` has more than {PATTERNS_MAX} patterns or {} KiB", IGNORE_BYTES_MAX >> 10)]
+    TooManyPatterns,
     /// A pattern that is none.
     #[error("`{pattern}` in `{IGNORE}` is no pattern")]
     Pattern {
@@ -290,8 +293,11 @@ impl Ignored {
         let mut text = String::new();
         match File::open(&path) {
             Ok(file) => {
-                let read = file.take(IGNORE_BYTES_MAX).read_to_string(&mut text);
+                let read = file.take(IGNORE_BYTES_MAX + 1).read_to_string(&mut text);
                 read.map_err(|source| unreadable(&path, source))?;
+                if text.len() as u64 > IGNORE_BYTES_MAX {
+                    return Err(FolderError::TooManyPatterns);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(unreadable(&path, source)),
@@ -302,7 +308,7 @@ impl Ignored {
     fn of(text: &str) -> Result<Self, FolderError> {
         let mut patterns = GlobSetBuilder::new();
         let mut is_exception = Vec::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')).map(str::trim).take(PATTERNS_MAX) {
+        for line in text.lines().filter(|line| !line.starts_with('#')).map(str::trim) {
             let (pattern, excepts) = line.strip_prefix('!').map_or((line, false), |pattern| (pattern.trim(), true));
             let pattern = pattern.trim_start_matches("./").trim_matches('/');
             if pattern.is_empty() || pattern == "." {
@@ -310,6 +316,10 @@ impl Ignored {
             }
             for pattern in [pattern.to_owned(), format!("{pattern}/**")] {
                 let glob = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build();
+                // What is beyond a bound would be in the image, which it was to stay out of.
+                if is_exception.len() == 2 * PATTERNS_MAX {
+                    return Err(FolderError::TooManyPatterns);
+                }
                 patterns.add(glob.map_err(|_| FolderError::Pattern { pattern: line.to_owned() })?);
                 is_exception.push(excepts);
             }
@@ -364,6 +374,16 @@ mod tests {
         let expected = [".dockerignore", "Dockerfile", "data/keep/this", "logs/deep/a.log", "src/node_modules/kept.js"];
         assert_eq!(files_kept, expected);
         assert!(found.contains(&"a/b".to_owned()) && !found.contains(&"node_modules".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn what_dockerignore_says_is_never_cut_short() {
+        let lines = |count: usize| (0..count).map(|number| format!("secret-{number}\n")).collect::<Vec<_>>().concat();
+        let of = |ignored: &str| read(folder(&[("Dockerfile", "FROM scratch\n"), (".dockerignore", ignored)]).path());
+        assert!(of(&("\n".repeat(2 * PATTERNS_MAX) + &lines(PATTERNS_MAX))).is_ok(), "an empty line is no pattern");
+        assert!(matches!(of(&lines(PATTERNS_MAX + 1)), Err(FolderError::TooManyPatterns)));
+        let long = format!("#{}\nsecret\n", "x".repeat(64 << 10));
+        assert!(matches!(of(&long), Err(FolderError::TooManyPatterns)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `image.toml`, word by word, and what each word may be; `agent-images/README.md` explains them.
 //!
 //! Berth itself carries out little of it: it starts the entry, gives hosts and profile to the sandbox, and shows the rest. `berth-agent`
-//! inside reads the same file. Both refuse what they do not know, so that a typing error does not pass for a setting.
+//! inside reads the same file. Berth refuses what it does not know, so that a typing error does not pass for a setting.
 
 use std::collections::BTreeMap;
 

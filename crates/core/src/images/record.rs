@@ -424,13 +424,7 @@ fn waiting(text: String) -> BuildStepView {
 
 /// Made safe to show, and no longer than that.
 fn shown(text: &str, bytes_max: usize) -> String {
-    let cut = |text: &str| {
-        let mut end = bytes_max;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        format!("{}…", &text[..end])
-    };
+    let cut = |text: &str| format!("{}…", &text[..text.floor_char_boundary(bytes_max)]);
     let text = if text.len() > bytes_max { cut(text) } else { text.to_owned() };
     let text = text.replace('\t', "    ");
     escape::visible(text.trim_end().as_bytes())

@@ -23,6 +23,7 @@ use super::context::{self, PartsHash};
 use super::needs::Needs;
 use super::{Context, Images, NAME_LABEL, Recipe};
 use crate::certificates::ExtraCertificate;
+use crate::sandbox::PATH;
 
 /// The repository of these images.
 const REPOSITORY: &str = "berth/tools";
@@ -32,8 +33,6 @@ const NAME: &str = "tools:";
 const HASH_CHARS: usize = 24;
 /// Where an image keeps what was installed and how.
 const FOLDER: &str = "/usr/local/share/berth-tools";
-/// Where programs are looked for in an image that does not say.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Part of the hash: raise it when the same list would give another image.
 const VERSION: &[u8] = b"berth tools 1";
 /// What installs a list, in the image that is being built.
@@ -191,7 +190,7 @@ impl Images {
     /// How an image with `tools` on top of `base` is made; `image` is what the agent calls the base.
     pub(crate) fn recipe_of_tools(&self, image: &str, base: &Image, tools: &Tools) -> Recipe {
         let hash = hash(base, tools, &self.certificates);
-        let path = base.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let path = base.env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or(PATH);
         let user = if base.user.is_empty() { "0:0" } else { &base.user };
         Recipe {
             name: name_of(&hash),
@@ -283,19 +282,23 @@ pub(crate) async fn reclaim(
     engine: &dyn Engine,
     install: &str,
     wanted: impl Fn(&str) -> bool,
-) -> Result<(), EngineError> {
+) -> Result<Vec<String>, EngineError> {
+    let mut gone = Vec::new();
     for found in engine.images(&LabelFilter::install(install).role(Role::Image)).await? {
         let name = found.labels.get(NAME_LABEL).map(String::as_str).unwrap_or_default();
         if !is_name(name) || wanted(name) {
             continue;
         }
         match super::remove(engine, &found).await {
-            Ok(()) => info!(image = %found.id, "removed an image of tools that no agent names any more"),
+            Ok(()) => {
+                info!(image = %found.id, "removed an image of tools that no agent names any more");
+                gone.push(name.to_owned());
+            }
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(gone)
 }
 
 #[cfg(test)]

@@ -23,10 +23,8 @@ use wire::{
 use crate::access::{AUTHORITY_SETTINGS, AUTHORITY_VARIABLES, Given, Permit, variables};
 use crate::agents::kit;
 use crate::house::House;
+use crate::sandbox::PATH;
 use crate::{guest_volume, home};
-
-/// Where programs are looked for in an image that does not say.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Whose process it is.
 pub(crate) struct Whose<'a> {

@@ -85,11 +85,7 @@ fn step(line: &str) -> Option<Progress> {
 }
 
 fn cut(line: &str) -> String {
-    let mut end = line.len().min(LOG_BYTES_MAX);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    line[..end].to_owned()
+    line[..line.floor_char_boundary(LOG_BYTES_MAX)].to_owned()
 }
 
 fn layer(id: Option<String>, status: &str, detail: Option<models::ProgressDetail>) -> Progress {
