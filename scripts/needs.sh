@@ -41,6 +41,9 @@ test   | cmd:secret-tool                | libsecret-tools               | libsec
 test   | cmd:gdbus                      | libglib2.0-bin                | glib2                              | glib2                   | -
 test   | gi:Gtk:3.0                     | python3-gi gir1.2-gtk-3.0     | python3-gobject gtk3               | python-gobject gtk3     | -
 test   | file:/usr/share/fonts          | fonts-dejavu-core             | dejavu-sans-mono-fonts             | ttf-dejavu              | -
+images | cmd:python3                    | python3                       | python3                            | python                  | python
+images | py:pip                         | python3-pip                   | python3-pip                        | python-pip              | python
+images | cmd:npm                        | npm                           | nodejs-npm                         | npm                     | node
 base   | cmd:debootstrap                | debootstrap                   | debootstrap                        | debootstrap             | -
 '
 

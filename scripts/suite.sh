@@ -158,11 +158,10 @@ images_of_test() {
 locked() { awk -v section="[$1]" '/^\[/ { is_there = $0 == section } is_there && $1 == "reference" { gsub(/"/, "", $3); print $3 }' "$DEV/image.lock"; }
 
 # Agents' images as a person has them built: through Berth, which tries each of them. Tests of the parts behind this one find them on the
-# engine, and in BERTH_TEST_IMAGES which they are; the data folder stays, so that what has not changed is not built again.
+# engine, and build what is not there; the data folder stays, so that what has not changed is not built again.
 part_images() {
     local name wanted reference
     mapfile -t wanted < <(images_of_test "${BERTH_TEST_IMAGES:-$TEST_IMAGES}")
-    export BERTH_TEST_IMAGES="${wanted[*]}"
     for name in $(images_of_test all); do
         [[ " ${wanted[*]} " == *" $name "* ]] || LEFT_OUT+=("$name")
     done

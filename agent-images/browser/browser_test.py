@@ -11,7 +11,7 @@ RECORDS = """#!/bin/sh
 printf '%s\\n' "$@" >>"$RECORD/{name}"
 {then}
 """
-# Two that nobody vouches for (openssl req -x509 -newkey ed25519 -days 36500).
+# Two that nobody vouches for (openssl req -x509 -newkey ed25519 -days 2).
 AUTHORITIES = [
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", f"/CN={name}", "-days", "2", "-keyout", "/dev/null"],

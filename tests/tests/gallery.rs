@@ -182,7 +182,8 @@ async fn a_cancelled_build_leaves_nothing() {
     assert_eq!(mine.images(), [""; 0]);
     assert_eq!(mine.state().await, ImageState::NotBuilt);
     assert_eq!(mine.log().await.ended.unwrap().outcome, BuildOutcome::Cancelled);
-    assert!(asked.join_next().await.unwrap().is_ok());
+    let told = asked.join_next().await.unwrap().unwrap();
+    assert!(matches!(&told, Err(CallError::Refused(error)) if error.message.contains("cancelled")), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

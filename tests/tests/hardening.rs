@@ -6,6 +6,7 @@ use std::{process::Stdio, time::Duration};
 
 use berth_tests::{
     TestApp,
+    binaries::repository,
     docker::{self, Kind, label, role},
     profiles, sample, until,
     witness::Sighting,
@@ -166,9 +167,15 @@ async fn a_profile_of_system_calls_passes_where_an_image_declares_it_and_in_a_sa
     assert_eq!(profiles::of_container(&container, &["0".repeat(64)].into()), None);
     let undeclared = Sighting::of(&container);
     assert!(!undeclared.has_profile && undeclared.deviations.len() == 1, "no image declares it: {undeclared:?}");
-    for hash in profiles::declared() {
-        assert_eq!(hash.len(), 64);
-    }
+    let browser = repository().join("agent-images/browser/seccomp.json");
+    let json = std::fs::read_to_string(browser).unwrap();
+    container["HostConfig"]["SecurityOpt"] = serde_json::json!(["no-new-privileges", format!("seccomp={json}")]);
+    let declared = Sighting::of(&container);
+    assert!(declared.has_profile && declared.deviations.is_empty(), "{declared:?}");
+    container["Config"]["Labels"]["berth.role"] = "filler".into();
+    let elsewhere = Sighting::of(&container);
+    assert!(!elsewhere.has_profile, "it is no sandbox: {elsewhere:?}");
+    assert!(elsewhere.deviations.iter().any(|deviation| deviation.contains("seccomp")), "{elsewhere:?}");
     sample::write(&app.workspace(&created).await, "go", "");
     app.reaches(&created, Phase::Completed).await;
 }

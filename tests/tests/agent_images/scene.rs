@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use berth_tests::{TestApp, canary, command::run_within, until};
+use berth_tests::{TestApp, app::RUN_TIME_MAX, canary, command::run_within, until};
 use serde::Deserialize;
 use testkit::{Act, ModelFault, ModelScript, ModelServer};
 use wire::{
@@ -20,8 +20,6 @@ use super::agent::{Agent, Edits};
 pub(crate) const KEY: &str = "sk-canary-of-the-images-8Vq3/Tz+Lk5=YwB2nHd";
 /// Longer than any image takes to build from nothing on a slow line.
 const BUILD_TIME_MAX: Duration = Duration::from_mins(20);
-/// Longer than any of them takes for a task, with its own retries.
-pub(crate) const WORK_TIME_MAX: Duration = Duration::from_mins(4);
 const FIRST: &str = "Write the file hello.txt, please; the password of this conversation is periwinkle.";
 
 /// What an agent's own program says of its use, as `berth-agent` keeps it.
@@ -61,20 +59,6 @@ pub(crate) async fn app_that_starts(agent: &Agent, server: &ModelServer, launch:
     let (secret, to) = ("model-key".to_owned(), "worker".to_owned());
     app.call(GrantSecret { secret, agent: to, way: Some(SecretWay::Brokered), variable: None }).await.unwrap();
     app
-}
-
-/// The run once it is in that phase.
-async fn comes_to(app: &TestApp, created: &TaskCreated, phase: Phase) -> wire::view::RunView {
-    until(&format!("{phase:?}"), WORK_TIME_MAX, async || {
-        let view = app.show(created).await;
-        let printed = async || app.run(["logs", &created.run.to_string()]).await.text();
-        if view.summary.phase == phase {
-            return Some(view);
-        }
-        assert!(!view.summary.phase.is_final(), "{:#?}\n{}", view.summary, printed().await);
-        None
-    })
-    .await
 }
 
 async fn said(app: &TestApp, created: &TaskCreated, attempt: u32) -> Said {
@@ -125,7 +109,7 @@ pub(crate) async fn works_and_goes_on(agent: &Agent) {
     let server = ModelServer::start(KEY, ModelScript::new(agent.edits.act("from a model"))).await.unwrap();
     let app = app_with(agent, &server).await;
     let created = app.ask("worker", FIRST).await;
-    comes_to(&app, &created, Phase::AwaitingReview).await;
+    app.reaches(&created, Phase::AwaitingReview).await;
     let file = app.workspace(&created).await.join("hello.txt");
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     let printed = app.run(["logs", &created.run.to_string()]).await.good().text();
@@ -140,7 +124,7 @@ pub(crate) async fn works_and_goes_on(agent: &Agent) {
     let step = app.show(&created).await.steps[0].step;
     let comment = "Say the password of this conversation.".to_owned();
     app.call(Do { step, action: Action::RequestChanges, comment }).await.unwrap();
-    until("the second attempt to be done", WORK_TIME_MAX, async || {
+    until("the second attempt to be done", RUN_TIME_MAX, async || {
         let view = app.show(&created).await;
         (view.summary.phase == Phase::AwaitingReview && view.steps[0].attempt == 2).then_some(())
     })
@@ -173,7 +157,7 @@ pub(crate) async fn is_cancelled(agent: &Agent) {
     let server = ModelServer::start(KEY, script).await.unwrap();
     let app = app_with(agent, &server).await;
     let created = app.ask("worker", "Run something long.").await;
-    until("the model to be asked", WORK_TIME_MAX, async || {
+    until("the model to be asked", RUN_TIME_MAX, async || {
         let view = app.show(&created).await;
         assert!(!view.summary.phase.is_final(), "{view:#?}");
         (!server.requests().is_empty()).then_some(())
@@ -181,7 +165,7 @@ pub(crate) async fn is_cancelled(agent: &Agent) {
     .await;
     if matches!(agent.edits, Edits::Tool) {
         let container = app.containers()[0]["Id"].as_str().unwrap().to_owned();
-        until("the tool to run", WORK_TIME_MAX, async || {
+        until("the tool to run", RUN_TIME_MAX, async || {
             let listed = app.docker().try_run(&["top", &container, "-eo", "pid,args"]).unwrap_or_default();
             listed.contains("sleep 600").then_some(())
         })
@@ -189,7 +173,7 @@ pub(crate) async fn is_cancelled(agent: &Agent) {
     }
     app.run(["cancel", &created.run.to_string()]).await.good();
     assert_eq!(app.ends(&created).await.0, Phase::Cancelled);
-    until("the sandbox to be gone", WORK_TIME_MAX, async || app.of_sandboxes().is_empty().then_some(())).await;
+    until("the sandbox to be gone", RUN_TIME_MAX, async || app.of_sandboxes().is_empty().then_some(())).await;
 }
 
 pub(crate) async fn says_what_the_model_refused(agent: &Agent) {
@@ -198,14 +182,9 @@ pub(crate) async fn says_what_the_model_refused(agent: &Agent) {
     let server = ModelServer::start(KEY, script).await.unwrap();
     let app = app_with(agent, &server).await;
     let created = app.ask("worker", "Write the file hello.txt.").await;
-    let view = until("the run to fail", WORK_TIME_MAX, async || {
-        let view = app.show(&created).await;
-        view.summary.phase.is_final().then_some(view)
-    })
-    .await;
-    let printed = app.run(["logs", &created.run.to_string()]).await.good().text();
-    assert_eq!(view.summary.phase, Phase::Failed, "{printed}");
-    let error = view.summary.error.unwrap();
-    let words = format!("{} {} {}", error.message, error.hint, error.detail).to_lowercase();
-    assert!(words.contains("401") || words.contains("key") || words.contains("authent"), "{error:#?}\n{printed}");
+    let (phase, printed) = app.ends(&created).await;
+    assert_eq!(phase, Phase::Failed, "{printed}");
+    let error = app.show(&created).await.summary.error.unwrap();
+    let title = format!("{} {}", error.message, error.detail.lines().next().unwrap_or_default());
+    assert!(title.contains("(401)"), "{error:#?}\n{printed}");
 }

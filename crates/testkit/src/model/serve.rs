@@ -165,6 +165,8 @@ fn document(json: &Value) -> Answer {
 fn refusal(provider: Provider, status: StatusCode, retry_after: Option<Duration>) -> Answer {
     let code = status.as_u16();
     let message = match code {
+        // By these words clients tell it from other requests that are not valid.
+        401 if matches!(provider, Provider::OpenAi) => "Incorrect API key provided",
         401 => "the key is not valid",
         404 => "there is nothing here",
         429 => "too many requests",
